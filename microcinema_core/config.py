@@ -1,0 +1,289 @@
+"""Every default of the project, once: frozen dataclasses and the presets built from them.
+
+Sizes are configuration, not code: the same classes describe SD 2.1, SD 1.5 and the embedded Toybox model.
+A configuration travels in a checkpoint's metadata as JSON (`to_dict` / `from_dict`).
+"""
+
+from __future__ import annotations
+
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from enum import StrEnum
+from typing import Any, Self
+
+from .errors import ConfigError
+
+
+class Injection(StrEnum):
+    """How the keyframe's appearance reaches the main branch (Table 2)."""
+
+    CONCAT = "concat"
+    ADD_DECODER = "add_decoder"
+    ADD_BOTH = "add_both"
+    ADD_BOTH_SPADE = "add_both_spade"
+
+
+class Positions(StrEnum):
+    """Positions of frames in temporal attention."""
+
+    NONE = "none"
+    SINUSOIDAL = "sinusoidal"
+    ROTARY = "rotary"
+
+
+class Prediction(StrEnum):
+    """What the network's raw output is."""
+
+    EPS = "eps"
+    V = "v"
+
+
+class ScheduleName(StrEnum):
+    """Noise schedules; `diffusion/schedule.py` defines them."""
+
+    SD = "sd"
+    SD_ZSNR = "sd_zsnr"
+    COSINE = "cosine"
+
+
+class Kind(StrEnum):
+    """What a checkpoint file is."""
+
+    AUTOENCODER = "autoencoder"
+    TEXT_ENCODER = "text_encoder"
+    IMAGE = "image"
+    VIDEO = "video"
+
+    @property
+    def needs_appearance(self) -> bool:
+        return self is Kind.VIDEO
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """JSON in and out, with unknown keys, wrong types and bad values refused by name."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], where: str = "config") -> Self:
+        if not isinstance(data, Mapping):
+            raise ConfigError(f"{where}: expected an object, got {type(data).__name__}")
+        hints = typing.get_type_hints(cls)
+        known = {f.name for f in fields(cls)}
+        if unknown := sorted(set(data) - known):
+            raise ConfigError(f"{where}: unknown key {unknown[0]!r}; known keys: {', '.join(sorted(known))}")
+        values = {name: _parse(hints[name], value, f"{where}.{name}") for name, value in data.items()}
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ConfigError(f"{where}: {error}") from error
+
+
+def _parse(hint: Any, value: Any, where: str) -> Any:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in args:
+            return None
+        return _parse(next(a for a in args if a is not type(None)), value, where)
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise ConfigError(f"{where}: expected a list, got {value!r}")
+        return tuple(_parse(args[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+    if isinstance(hint, type) and is_dataclass(hint) and issubclass(hint, Config):
+        return hint.from_dict(value, where)
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        try:
+            return hint(value)
+        except ValueError:
+            raise ConfigError(f"{where}: {value!r} is none of {', '.join(hint)}") from None
+    if hint is float and type(value) in (int, float) and math.isfinite(value):
+        return float(value)
+    if type(value) is not hint:
+        raise ConfigError(f"{where}: expected {getattr(hint, '__name__', hint)}, got {value!r}")
+    return value
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ConfigError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class UNetConfig(Config):
+    """VideoUNet and AppearNet, which share their building blocks (Sec. 3.1, 3.2). Defaults: SD 2.1."""
+
+    in_channels: int = 4
+    block_out_channels: tuple[int, ...] = (320, 640, 1280, 1280)
+    layers_per_block: int = 2
+    attention_levels: tuple[bool, ...] = (True, True, True, False)
+    attention_heads: tuple[int, ...] = (5, 10, 20, 20)
+    cross_attention_dim: int = 1024
+    linear_projection: bool = True
+    norm_groups: int = 32
+    norm_over_frames: bool = False  # the paper's "3D" group norm; breaks the equality with the image model
+    temporal_head_dim: int = 64
+    temporal_positions: Positions = Positions.ROTARY
+    frame_time: bool = True
+    pooled_text: bool = False  # adds the last text token to the time embedding; not in Stable Diffusion
+    timestep_scale: float = 1.0  # 1000 where the schedule's time runs over 0..1
+    injection: Injection = Injection.ADD_BOTH_SPADE
+    spade_hidden: int = 128
+
+    def __post_init__(self) -> None:
+        levels = len(self.block_out_channels)
+        _require(levels >= 1, "unet: block_out_channels is empty")
+        _require(
+            len(self.attention_levels) == levels and len(self.attention_heads) == levels,
+            f"unet: attention_levels and attention_heads need one entry for each of the {levels} levels",
+        )
+        sizes = (
+            self.in_channels, self.layers_per_block, self.cross_attention_dim, self.norm_groups,
+            self.temporal_head_dim, self.spade_hidden, *self.block_out_channels, *self.attention_heads,
+        )  # fmt: skip
+        _require(all(0 < size <= 65536 for size in sizes), "unet: sizes must be between 1 and 65536")
+        for channels, heads in zip(self.block_out_channels, self.attention_heads, strict=True):
+            _require(
+                channels % self.norm_groups == 0 and channels % heads == 0 and channels % self.temporal_head_dim == 0,
+                f"unet: {channels} channels must be a multiple of norm_groups, attention_heads and temporal_head_dim",
+            )
+        _require(self.temporal_head_dim % 2 == 0, "unet: temporal_head_dim must be even")
+
+    @property
+    def time_embed_dim(self) -> int:
+        return 4 * self.block_out_channels[0]
+
+    @property
+    def stride(self) -> int:
+        """Latent sizes that need no padding are multiples of this."""
+        return 2 ** (len(self.block_out_channels) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class DiffusionConfig(Config):
+    """Schedule, prediction and the Appearance Noise Prior's coefficients (Sec. 3.3)."""
+
+    schedule: ScheduleName = ScheduleName.SD
+    prediction: Prediction = Prediction.EPS
+    prior_lambda: float = 0.03  # Eq. 3; belongs to the trained weights
+    prior_gamma: float = 0.02  # the default of the user's dial; 0 on a zero-terminal-SNR schedule
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.prior_lambda <= 1, "diffusion: prior_lambda must be between 0 and 1")
+        _require(0 <= self.prior_gamma <= 1, "diffusion: prior_gamma must be between 0 and 1")
+
+
+@dataclass(frozen=True, slots=True)
+class LatentConfig(Config):
+    """From the VAE's latent to the model's: model-space latent = (VAE latent - mean) / std, per channel."""
+
+    downscale: int = 8
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1 / 0.18215,) * 4
+
+    def __post_init__(self) -> None:
+        _require(len(self.mean) == len(self.std) > 0, "latent: mean and std need one entry per channel")
+        _require(all(s > 0 for s in self.std), "latent: std must be positive")
+        _require(1 <= self.downscale <= 64, "latent: downscale must be between 1 and 64")
+
+
+@dataclass(frozen=True, slots=True)
+class ClipConfig(Config):
+    """The clip a video model was trained for (Sec. 4.1)."""
+
+    frames: int = 9
+    fps: float = 2.0
+    width: int = 320
+    height: int = 320
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.frames <= 4096, "clip: frames must be between 1 and 4096")
+        _require(0 < self.fps <= 1000, "clip: fps must be above 0 and at most 1000")
+        _require(8 <= self.width <= 16384 and 8 <= self.height <= 16384, "clip: size must be 8 to 16384 pixels")
+
+
+@dataclass(frozen=True, slots=True)
+class VAEConfig(Config):
+    """A tiny autoencoder in TAESD's architecture: the class that ComfyUI loads as `taesd_encoder`, `taesd_decoder`."""
+
+    channels: int = 64
+    latent_channels: int = 4
+    blocks: int = 3
+
+    def __post_init__(self) -> None:
+        sizes = (self.channels, self.latent_channels, self.blocks)
+        _require(all(0 < size <= 4096 for size in sizes), "vae: sizes must be between 1 and 4096")
+
+
+@dataclass(frozen=True, slots=True)
+class TextConfig(Config):
+    """A CLIP text model with a vocabulary of its own."""
+
+    vocab_size: int = 49408
+    width: int = 1024
+    layers: int = 23
+    heads: int = 16
+    max_length: int = 77
+
+    def __post_init__(self) -> None:
+        sizes = (self.vocab_size, self.width, self.layers, self.heads, self.max_length)
+        _require(all(0 < size <= 1_000_000 for size in sizes), "text: sizes must be positive")
+        _require(self.width % self.heads == 0, "text: width must be a multiple of heads")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig(Config):
+    """One model: what its checkpoint needs in order to be rebuilt and run."""
+
+    name: str = "sd21"
+    unet: UNetConfig = field(default_factory=UNetConfig)
+    diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+    latent: LatentConfig = field(default_factory=LatentConfig)
+    clip: ClipConfig = field(default_factory=ClipConfig)
+    vae: VAEConfig | None = None  # None: the bundle carries none
+    text: TextConfig | None = None
+
+
+SD21 = ModelConfig("sd21", diffusion=DiffusionConfig(prediction=Prediction.V))
+SD21_BASE = ModelConfig("sd21_base")
+SD15 = ModelConfig(
+    "sd15",
+    unet=UNetConfig(attention_heads=(8, 8, 8, 8), cross_attention_dim=768, linear_projection=False),
+)
+TOYBOX = ModelConfig(
+    "toybox",
+    unet=UNetConfig(
+        block_out_channels=(64, 128, 192),
+        layers_per_block=1,
+        attention_levels=(True, True, True),
+        attention_heads=(2, 4, 6),
+        cross_attention_dim=96,
+        norm_groups=16,
+        temporal_head_dim=32,
+        pooled_text=True,
+        timestep_scale=1000.0,
+        spade_hidden=32,
+    ),
+    diffusion=DiffusionConfig(ScheduleName.COSINE, Prediction.V, prior_gamma=0.0),
+    latent=LatentConfig(std=(1.0,) * 4),
+    clip=ClipConfig(width=128, height=128),
+    vae=VAEConfig(),
+    text=TextConfig(vocab_size=1024, width=96, layers=3, heads=4, max_length=48),
+)
+PRESETS = types.MappingProxyType({preset.name: preset for preset in (SD21, SD21_BASE, SD15, TOYBOX)})
+
+
+def preset(name: str) -> ModelConfig:
+    """The named preset. Raises ConfigError for a name that is none."""
+    if name not in PRESETS:
+        raise ConfigError(f"preset {name!r} does not exist; there are: {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def with_injection(config: ModelConfig, injection: Injection) -> ModelConfig:
+    """The same model with another injection mode."""
+    return replace(config, unet=replace(config.unet, injection=injection))

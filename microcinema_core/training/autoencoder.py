@@ -1,0 +1,107 @@
+"""The autoencoder stage: crops of single Toybox frames, half of them around the shape."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..autoencoder import build_autoencoder, to_host_keys
+from ..checkpoint.format import VAE, Checkpoint, Header, save_checkpoint_file
+from ..config import Kind, LatentConfig, VAEConfig, preset
+from ..errors import ConfigError
+from ..toybox.world import clip_times, render, sample_scene
+from .config import TrainConfig
+from .pictures import save_sheet, to_uint8
+from .stage import Draw, Stage
+
+LATENT_NOISE = 0.05  # the decoder will be given latents that a diffusion model only nearly hits
+LATENT_PENALTY = 1e-5
+HELD_OUT_FRAMES = 24
+STATISTICS_FRAMES = 64
+
+
+class AutoencoderStage(Stage):
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__(config)
+        self.preset = preset(config.preset)
+        if self.preset.vae is None:
+            raise ConfigError(f"train: preset {config.preset} has no autoencoder of its own to train")
+        self.vae_config: VAEConfig = self.preset.vae
+        self.model: nn.Module = build_autoencoder(self.vae_config)
+        self.times = clip_times(self.preset.clip.frames, self.preset.clip.fps, self.preset.clip.frames // 2)
+
+    def batch(self, draw: Draw) -> dict[str, Any]:
+        frames = [_to_tensor(self._crop(draw.rng)) for _ in range(self.config.batch)]
+        return {"pixels": torch.stack(frames)}
+
+    def _crop(self, rng: np.random.Generator) -> NDArray[np.uint8]:
+        size, crop = self.preset.clip.width, self.config.data.crop
+        scene = sample_scene(rng, self.times)
+        t = float(rng.uniform(self.times[0], self.times[-1]))
+        x, y, _ = scene.state(t)
+        if rng.random() < 0.3:
+            x, y = rng.uniform(0, 1, 2)
+        jitter = rng.uniform(-0.35, 0.35, 2) * crop
+        left, top = (int(np.clip(c * size - crop / 2 + j, 0, size - crop)) for c, j in zip((x, y), jitter, strict=True))
+        frame: NDArray[np.uint8] = render(scene, [t], size)[0, top : top + crop, left : left + crop]
+        return frame
+
+    def losses(self, model: nn.Module, batch: dict[str, Any], draw: Draw) -> dict[str, Tensor]:
+        pixels = batch["pixels"].to(memory_format=torch.channels_last)
+        latents = self._encode(pixels)
+        noise = torch.randn(latents.shape, generator=draw.generator).to(latents)
+        restored = self._decode(latents + LATENT_NOISE * noise).float()
+        return {
+            "squared": F.mse_loss(restored, pixels),
+            "absolute": 0.1 * F.l1_loss(restored, pixels),
+            "latent": LATENT_PENALTY * latents.float().square().mean(),
+        }
+
+    def _encode(self, pixels: Tensor) -> Tensor:
+        latents: Tensor = self.model.encoder(pixels)  # type: ignore[operator]
+        return latents
+
+    def _decode(self, latents: Tensor) -> Tensor:
+        pixels: Tensor = self.model.decoder(latents)  # type: ignore[operator]
+        return pixels
+
+    @cached_property
+    def held_out(self) -> Tensor:
+        """Whole frames of combinations that training never draws, pixels -1..1."""
+        return self._frames(HELD_OUT_FRAMES, stream=1, held_out=True)
+
+    def _frames(self, count: int, *, stream: int, held_out: bool) -> Tensor:
+        rng = np.random.default_rng([self.config.seed, 1 << 40, stream])
+        frames = []
+        for _ in range(count):
+            scene = sample_scene(rng, self.times, held_out=held_out)
+            frames.append(_to_tensor(render(scene, [float(rng.choice(self.times))], self.preset.clip.width)[0]))
+        return torch.stack(frames)
+
+    def report(self, folder: Path, step: int) -> dict[str, float]:
+        restored = torch.cat([self._decode(self._encode(part)) for part in self.held_out.split(8)]).clamp(-1, 1)
+        decibels = -10 * torch.log10(((restored - self.held_out) / 2).square().mean(dim=(1, 2, 3)))
+        pairs = [to_uint8(part[:8] / 2 + 0.5) for part in (self.held_out, restored)]
+        save_sheet(folder / f"step-{step:08d}.png", pairs)
+        return {"psnr_median": decibels.median().item(), "psnr_lowest": decibels.min().item()}
+
+    def export(self, path: Path, provenance: dict[str, Any]) -> None:
+        frames = self._frames(STATISTICS_FRAMES, stream=2, held_out=False)
+        latents = torch.cat([self._encode(part) for part in frames.split(8)]).float()
+        mean, std = (f(latents.transpose(0, 1).flatten(1), dim=1).tolist() for f in (torch.mean, torch.std))
+        rounded = LatentConfig(mean=tuple(round(m, 5) for m in mean), std=tuple(round(s, 5) for s in std))
+        header = Header(Kind.AUTOENCODER, replace(self.preset, latent=rounded), provenance=provenance)
+        save_checkpoint_file(path, Checkpoint(header, {VAE: to_host_keys(self.model.state_dict())}))
+
+
+def _to_tensor(frame: NDArray[np.uint8]) -> Tensor:
+    """[H, W, 3] in 0..255 -> [3, H, W] in -1..1."""
+    return torch.from_numpy(frame).permute(2, 0, 1).float() / 127.5 - 1

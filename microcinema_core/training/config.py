@@ -1,0 +1,83 @@
+"""What a training run is told: one TOML file, one frozen dataclass."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from ..config import Config, Injection
+from ..errors import ConfigError
+
+
+class StageName(StrEnum):
+    AUTOENCODER = "autoencoder"
+    TEXT_ENCODER = "text_encoder"
+    IMAGE = "image"
+    VIDEO = "video"
+
+
+@dataclass(frozen=True, slots=True)
+class OptimiserConfig(Config):
+    lr: float = 1e-3
+    spatial_lr_scale: float = 1.0  # the paper trains spatial layers at a tenth of the temporal ones' rate
+    weight_decay: float = 0.01
+    beta1: float = 0.9
+    beta2: float = 0.99
+    warmup: int = 200
+    final_lr: float = 0.05  # of lr, reached along a half cosine
+    clip_norm: float = 1.0
+    ema: float = 0.999
+
+    def __post_init__(self) -> None:
+        if not (self.lr > 0 and 0 <= self.ema < 1 and self.clip_norm > 0 and self.warmup >= 0):
+            raise ConfigError("optimiser: lr and clip_norm must be positive, warmup not negative, ema in 0..1")
+
+
+@dataclass(frozen=True, slots=True)
+class DataConfig(Config):
+    clips: int = 4000  # clips whose latents are computed once and kept
+    crop: int = 64  # autoencoder: crops of whole frames
+    other_keyframes: float = 0.3  # share of clips whose keyframe is not the centre frame
+    no_text: float = 0.1  # share of null prompts, for classifier-free guidance
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig(Config):
+    """One stage of training. Paths are relative to the working directory."""
+
+    stage: StageName
+    out: str
+    preset: str = "toybox"
+    steps: int = 1000
+    batch: int = 8
+    seed: int = 0
+    precision: str = "auto"  # auto, fp32 or bf16; auto takes bf16 where the processor has it
+    compile: bool = False
+    autoencoder: str = ""
+    text_encoder: str = ""
+    image: str = ""  # the image stage's file, from which the video model is inflated
+    injection: Injection | None = None  # None: the preset's
+    prior_lambda: float | None = None
+    towards_noise: float = 1.0  # t = 1 - u**k; above 1 draws more of the high noise levels
+    checkpoint_every: int = 500
+    sample_every: int = 500
+    keep: int = 2
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.batch, self.checkpoint_every, self.sample_every, self.keep) < 1:
+            raise ConfigError("train: steps, batch, checkpoint_every, sample_every and keep must be at least 1")
+        if self.precision not in ("auto", "fp32", "bf16"):
+            raise ConfigError(f"train: precision {self.precision!r} is none of auto, fp32, bf16")
+
+    @classmethod
+    def load(cls, path: Path) -> TrainConfig:
+        """Read a TOML file. Raises ConfigError that names the file and the key."""
+        try:
+            data = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"{path}: {error}") from error
+        return cls.from_dict(data, str(path))

@@ -1,0 +1,29 @@
+"""Sheets that a person looks at while a model trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from ..checkpoint.format import written_whole
+
+
+def to_uint8(pixels: Tensor) -> NDArray[np.uint8]:
+    """Pixels [..., 3, H, W] in 0..1 -> [..., H, W, 3] in 0..255."""
+    return (pixels.float().clamp(0, 1) * 255).round().byte().movedim(-3, -1).cpu().numpy()
+
+
+def save_sheet(path: Path, rows: list[NDArray[np.uint8]], gap: int = 2) -> None:
+    """Rows of frames, each [T, H, W, 3]; rows may differ in length."""
+    height, width = rows[0].shape[1:3]
+    columns = max(len(row) for row in rows)
+    sheet = np.full((len(rows) * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
+    for i, row in enumerate(rows):
+        for j, frame in enumerate(row):
+            sheet[i * (height + gap) :, j * (width + gap) :][:height, :width] = frame
+    with written_whole(path) as temporary:
+        Image.fromarray(sheet).save(temporary, format="PNG")
