@@ -1,0 +1,67 @@
+# `make` alone lists the targets. Each sets up .venv once, and again when pyproject.toml has changed.
+
+VENV := .venv
+BIN := $(VENV)/bin
+OUT := out
+# Named on every pip line, so that pip keeps the build of torch that is there (a CPU build stays one).
+# For another build: make TORCH=torch==<version> ...
+TORCH := torch==2.13.0
+
+# The first Python that is new enough; or make PYTHON=/path/to/python ...
+NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
+	$$p $(NEW_ENOUGH) >/dev/null 2>&1 && echo $$p && break; done)
+
+DEMO_IMAGE := assets/demo-keyframe.png
+DEMO_PROMPT := A bright red star moves to the left slowly over a night sky.
+
+# In this order: each stage reads the files of those before it.
+TRAIN_CONFIGS := $(foreach stage,autoencoder text_encoder image video,configs/toybox-$(stage).toml)
+
+.PHONY: help demo test test-full lint train clean
+.DELETE_ON_ERROR:
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.stamp-standalone ## animate the demo keyframe with the embedded model
+	@mkdir -p $(OUT)
+	@start=$$(date +%s); \
+	$(BIN)/microcinema animate --image $(DEMO_IMAGE) --prompt "$(DEMO_PROMPT)" \
+		--out $(OUT)/demo.mp4 --contact-sheet $(OUT)/demo-sheet.png && \
+	echo "Video: $(OUT)/demo.mp4" && echo "All frames as one picture: $(OUT)/demo-sheet.png" && \
+	echo "It took $$(( $$(date +%s) - start )) s after set-up."
+
+test: $(VENV)/.stamp-dev ## the tests of every change: minutes on two cores
+	$(BIN)/pytest -m "not slow"
+
+test-full: $(VENV)/.stamp-dev ## every test; writes docs/test-full.md
+	@mkdir -p $(OUT)
+	@$(BIN)/pytest --junitxml=$(OUT)/test-full.xml; status=$$?; \
+	$(BIN)/python tests/write_report.py $(OUT)/test-full.xml docs/test-full.md && exit $$status
+
+lint: $(VENV)/.stamp-dev ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+train: $(VENV)/.stamp-train ## train the embedded model again, all four stages: hours; goes on where it was stopped
+	@for config in $(TRAIN_CONFIGS); do echo "== $$config"; $(BIN)/microcinema train $$config || exit; done
+
+clean: ## remove caches and build products; keeps .venv and out
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+# One environment, one stamp for each set of extras: .stamp-standalone, .stamp-train, .stamp-dev
+$(VENV)/.stamp-%: pyproject.toml | $(VENV)/.created
+	$(BIN)/python -m pip install --disable-pip-version-check $(TORCH)
+	$(BIN)/python -m pip install --disable-pip-version-check $(TORCH) -e ".[$*]"
+	@touch $@
+
+$(VENV)/.created:
+	@test -n "$(PYTHON)" || { echo "MicroCinema needs Python 3.11 or newer, and none was found:" \
+		"install one, or name it with  make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) $(NEW_ENOUGH) || { echo "$(PYTHON) is older than Python 3.11 or does not run:" \
+		"name another with  make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@

@@ -1,0 +1,28 @@
+"""What pip installs: the core alone, under its own version."""
+
+import tomllib
+from pathlib import Path
+
+from setuptools import find_packages
+
+import microcinema_core
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def test_versions_agree() -> None:
+    assert PROJECT["project"]["version"] == microcinema_core.__version__
+
+
+def test_only_the_core_is_packaged() -> None:
+    """The repository root is a ComfyUI pack; its `nodes` would shadow the host's module of that name."""
+    packages = find_packages(str(ROOT), **PROJECT["tool"]["setuptools"]["packages"]["find"])
+    assert "microcinema_core.models" in packages
+    assert {name.split(".")[0] for name in packages} == {"microcinema_core"}
+
+
+def test_torch_is_not_pinned() -> None:
+    """A pin would replace the torch of the machine, with its device support."""
+    assert "torch" in PROJECT["project"]["dependencies"]
+    assert not [line for line in (ROOT / "requirements.txt").read_text().splitlines() if line and line[0] != "#"]
