@@ -257,22 +257,22 @@ SD15 = ModelConfig(
 TOYBOX = ModelConfig(
     "toybox",
     unet=UNetConfig(
-        block_out_channels=(64, 128, 192),
+        block_out_channels=(64, 80),
         layers_per_block=1,
-        attention_levels=(True, True, True),
-        attention_heads=(2, 4, 6),
+        attention_levels=(False, True),
+        attention_heads=(4, 5),
         cross_attention_dim=96,
         norm_groups=16,
-        temporal_head_dim=32,
+        temporal_head_dim=16,
         pooled_text=True,
         timestep_scale=1000.0,
-        spade_hidden=32,
+        spade_hidden=16,
     ),
     diffusion=DiffusionConfig(ScheduleName.COSINE, Prediction.V, prior_gamma=0.0),
     latent=LatentConfig(std=(1.0,) * 4),
     clip=ClipConfig(width=128, height=128),
     vae=VAEConfig(),
-    text=TextConfig(vocab_size=1024, width=96, layers=3, heads=4, max_length=48),
+    text=TextConfig(vocab_size=896, width=96, layers=3, heads=4, max_length=48),
 )
 PRESETS = types.MappingProxyType({preset.name: preset for preset in (SD21, SD21_BASE, SD15, TOYBOX)})
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from .autoencoder import AutoencoderStage
 from .config import StageName, TrainConfig
 from .stage import Stage
+from .text import TextStage
 
-STAGES: dict[StageName, type[Stage]] = {StageName.AUTOENCODER: AutoencoderStage}
+STAGES: dict[StageName, type[Stage]] = {
+    StageName.AUTOENCODER: AutoencoderStage,
+    StageName.TEXT_ENCODER: TextStage,
+}
 
 
 def build_stage(config: TrainConfig) -> Stage:

@@ -1,0 +1,64 @@
+"""The autoencoder and text encoder of a file, through diffusers and transformers: the standalone side's loaders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..autoencoder import LatentCodec, build_autoencoder
+from ..autoencoder import from_host_keys as vae_keys
+from ..errors import CheckpointError
+from ..text import TextEncoder, build_text_model, build_tokenizer
+from ..text import from_host_keys as text_keys
+from .format import TEXT_ENCODER, VAE, Checkpoint, Companion, Header, load_strictly, read_checkpoint, sha256_of
+
+
+def find_section(section: str, path: Path, checkpoint: Checkpoint) -> tuple[Path, Checkpoint]:
+    """The checkpoint that holds a section: this file, or the companion beside it that it names."""
+    if section in checkpoint.sections:
+        return path, checkpoint
+    companion = checkpoint.header.companions.get(section)
+    if companion is None:
+        raise CheckpointError(f"{path}: holds no {section} and names no companion file that does")
+    beside = path.parent / Path(companion.file).name
+    if not beside.is_file():
+        raise CheckpointError(f"{path}: needs {companion.file} beside it for its {section}; put both in one folder")
+    if sha256_of(beside) != companion.sha256:
+        raise CheckpointError(f"{beside}: is not the {section} that {path.name} was trained with; get both files anew")
+    return beside, read_checkpoint(beside)
+
+
+def load_codec(path: Path, checkpoint: Checkpoint | None = None) -> LatentCodec:
+    """Pixels to model-space latents and back."""
+    where, found = find_section(VAE, path, checkpoint or read_checkpoint(path))
+    config = found.header.config
+    if config.vae is None:
+        raise CheckpointError(f"{where}: holds an autoencoder but its configuration describes none")
+    vae = build_autoencoder(config.vae)
+    try:
+        state = vae_keys(found.sections[VAE])
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(f"{where}: {VAE}: unexpected tensor {error}") from error
+    load_strictly(vae, state, f"{where}: {VAE}")
+    return LatentCodec(vae.eval(), config.latent)
+
+
+def load_text_encoder(path: Path, checkpoint: Checkpoint | None = None) -> TextEncoder:
+    where, found = find_section(TEXT_ENCODER, path, checkpoint or read_checkpoint(path))
+    config = found.header.config.text
+    if config is None or found.header.tokenizer is None:
+        raise CheckpointError(f"{where}: holds a text encoder without its configuration or tokenizer")
+    tokenizer = build_tokenizer(found.header.tokenizer, config)
+    model = build_text_model(config, tokenizer)
+    load_strictly(model, text_keys(found.sections[TEXT_ENCODER], model), f"{where}: {TEXT_ENCODER}")
+    return TextEncoder(model.eval(), tokenizer, config)
+
+
+def companion_of(path: Path) -> Companion:
+    return Companion(path.name, sha256_of(path))
+
+
+def with_latents_of(header: Header, autoencoder: Header) -> Header:
+    """The header with the latent statistics of the autoencoder that it is trained on."""
+    from dataclasses import replace
+
+    return replace(header, config=replace(header.config, latent=autoencoder.config.latent))

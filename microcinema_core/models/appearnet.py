@@ -1,0 +1,103 @@
+"""AppearNet (Sec. 3.2): SD's encoder and middle block again, reading the clean keyframe, once per clip."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..backend import Backend
+from ..config import Injection, UNetConfig
+from .blocks import Conditions, DownLevel, MidLevel
+from .embedding import EmbeddingMLP, time_embedding
+from .injection import MID_LEVEL, Appearance, down_level, injected_levels, resblocks_of
+
+
+class SpadeHead(nn.Module):
+    """A feature to the (gamma, beta) of one ResBlock's second norm. [N, C, h, w] -> [N, 2C, h, w]."""
+
+    def __init__(self, channels: int, hidden: int, backend: Backend) -> None:
+        super().__init__()
+        self.conv_in = backend.conv(channels, hidden, 3)
+        self.conv_out = backend.conv(hidden, 2 * channels, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv_out(F.silu(self.conv_in(x)))
+        return out
+
+
+class AppearNet(nn.Module):
+    """Keyframe latent -> Appearance. It sees neither the noise level nor the prompt, so its output depends on z_c alone.
+
+    Its time input is the constant 0 and its text input the null prompt's embedding, kept in the checkpoint.
+    """
+
+    null_context: Tensor
+
+    def __init__(self, config: UNetConfig, backend: Backend | None = None, *, text_length: int = 77) -> None:
+        super().__init__()
+        backend = backend or Backend()
+        self.config = config
+        channels = config.block_out_channels
+        if config.injection is Injection.CONCAT:
+            self.concat = backend.conv(config.in_channels, channels[0], 3)
+            return
+        context = torch.zeros(1, text_length, config.cross_attention_dim, **backend.factory)
+        self.register_buffer("null_context", context)
+        self.time_embedding = EmbeddingMLP(channels[0], config.time_embed_dim, backend)
+        self.conv_in = backend.conv(config.in_channels, channels[0], 3)
+        self.down_blocks = nn.ModuleList(
+            DownLevel(i, config, backend, temporal=False) for i in range(len(channels))
+        )
+        self.mid_block = MidLevel(config, backend, temporal=False)
+        levels = injected_levels(config)
+        self.add = nn.ModuleDict({name: backend.conv(c, c, 1) for name, c in levels.items()})
+        self.spade = nn.ModuleDict()
+        if config.injection is Injection.ADD_BOTH_SPADE:
+            for level, c in levels.items():
+                for name in resblocks_of(level, config):
+                    self.spade[name] = SpadeHead(c, config.spade_hidden, backend)
+
+    def forward(self, z_c: Tensor) -> Appearance:
+        """z_c: clean model-space latent [B, C, T, h, w]; T = 1 for one keyframe, or one latent per frame (Sec. 3.1, TSR)."""
+        frames = z_c.shape[2]
+        latent = z_c.transpose(1, 2)  # [B, T, C, h, w]
+        folded = latent.flatten(0, 1)
+
+        def per_clip(x: Tensor) -> Tensor:
+            return x.unflatten(0, (-1, frames))
+
+        if self.config.injection is Injection.CONCAT:
+            return Appearance(latent, concat=per_clip(self.concat(folded)))
+        features = self._features(folded)
+        source = {name: features[name.replace("up", "down")] for name in self.add}
+        add = {name: per_clip(conv(source[name])) for name, conv in self.add.items()}
+        spade = {name: per_clip(head(source[name.rpartition("_")[0]])) for name, head in self.spade.items()}
+        return Appearance(latent, add=add, spade=spade)
+
+    def _features(self, x: Tensor) -> dict[str, Tensor]:
+        """The output of every level, before its downsampling."""
+        t = torch.zeros(x.shape[0], device=x.device, dtype=x.dtype)
+        emb = time_embedding(self.time_embedding, t, self.config, x.dtype)
+        context = self.null_context.to(x).expand(x.shape[0], -1, -1)
+        given = Conditions(F.silu(emb), context, frames=1)
+        h = self.conv_in(x)
+        features = {}
+        for i, block in enumerate(self.down_blocks):
+            skips = block(h, given)
+            features[down_level(i)] = skips[self.config.layers_per_block - 1]
+            h = skips[-1]
+        features[MID_LEVEL] = self.mid_block(h, given)
+        return features
+
+
+@torch.no_grad()
+def reset_injection_(net: AppearNet) -> None:
+    """Zero the last layer of every injected term, so that appearance starts by changing nothing."""
+    if net.config.injection is Injection.CONCAT:
+        final: list[nn.Module] = [net.concat]
+    else:
+        final = [*net.add.values(), *(head.conv_out for head in net.spade.values() if isinstance(head, SpadeHead))]
+    for layer in final:
+        for parameter in layer.parameters():
+            parameter.zero_()

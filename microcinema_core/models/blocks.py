@@ -1,0 +1,187 @@
+"""ResBlocks and levels: the parts that VideoUNet and AppearNet share.
+
+With `temporal=True` a part carries the temporal layers of Sec. 3.1; AppearNet's do not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..backend import Backend
+from ..config import UNetConfig
+from .injection import add_appearance, denormalise
+from .spatial import SpatialTransformer
+from .temporal import TemporalConv, TemporalTransformer
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What every block of one forward sees.
+
+    emb: activated time embedding of each frame [B*T, D]; context: text [B, L, D]; frames: T.
+    """
+
+    emb: Tensor
+    context: Tensor
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class LevelInjection:
+    """One level's appearance: the gate [B*T, C, 1, 1], the additive term and each ResBlock's (gamma, beta)."""
+
+    gate: Tensor
+    add: Tensor
+    spade: list[Tensor]
+
+
+def norm_frames(norm: nn.Module, x: Tensor, frames: int, over_frames: bool) -> Tensor:
+    """Group norm of [B*T, C, H, W] with statistics per frame, or over a clip's frames."""
+    if not over_frames:
+        out: Tensor = norm(x)
+        return out
+    clips = x.unflatten(0, (-1, frames)).transpose(1, 2)  # [B, C, T, H, W]
+    normed: Tensor = norm(clips).transpose(1, 2).flatten(0, 1)
+    return normed
+
+
+class ResBlock(nn.Module):
+    """[B*T, C_in, H, W] -> [B*T, C_out, H, W]."""
+
+    def __init__(self, inputs: int, outputs: int, config: UNetConfig, backend: Backend, *, temporal: bool) -> None:
+        super().__init__()
+        self.over_frames = config.norm_over_frames and temporal
+        self.norm1 = backend.group_norm(config.norm_groups, inputs)
+        self.conv1 = backend.conv(inputs, outputs, 3)
+        self.time_emb_proj = backend.linear(config.time_embed_dim, outputs)
+        self.norm2 = backend.group_norm(config.norm_groups, outputs)
+        self.conv2 = backend.conv(outputs, outputs, 3)
+        self.conv_shortcut = backend.conv(inputs, outputs, 1) if inputs != outputs else None
+        self.temporal_conv1 = TemporalConv(outputs, backend) if temporal else None
+        self.temporal_conv2 = TemporalConv(outputs, backend) if temporal else None
+
+    def forward(self, x: Tensor, given: Conditions, spade: Tensor | None = None, gate: Tensor | None = None) -> Tensor:
+        h = self.conv1(F.silu(norm_frames(self.norm1, x, given.frames, self.over_frames)))
+        if self.temporal_conv1 is not None:
+            h = self.temporal_conv1(h, given.frames)
+        h = h + self.time_emb_proj(given.emb)[:, :, None, None]
+        h = norm_frames(self.norm2, h, given.frames, self.over_frames)
+        if spade is not None and gate is not None:
+            h = denormalise(h, spade, gate, given.frames)
+        h = self.conv2(F.silu(h))
+        if self.temporal_conv2 is not None:
+            h = self.temporal_conv2(h, given.frames)
+        out: Tensor = h + (x if self.conv_shortcut is None else self.conv_shortcut(x))
+        return out
+
+
+class Resample(nn.Module):
+    """A 3x3 convolution after halving (stride 2) or before it nearest upsampling; then its temporal convolution."""
+
+    def __init__(self, channels: int, backend: Backend, *, stride: int, temporal: bool) -> None:
+        super().__init__()
+        self.conv = backend.conv(channels, channels, 3, stride=stride)
+        self.temporal_conv = TemporalConv(channels, backend) if temporal else None
+
+    def forward(self, x: Tensor, frames: int, size: tuple[int, int] | None = None) -> Tensor:
+        if size is not None:
+            x = F.interpolate(x, size=size, mode="nearest")
+        h: Tensor = self.conv(x)
+        return h if self.temporal_conv is None else self.temporal_conv(h, frames)
+
+
+class Level(nn.Module):
+    """ResBlocks, each followed by a spatial and a temporal transformer where the level has attention."""
+
+    def __init__(
+        self, widths: list[tuple[int, int]], heads: int | None, config: UNetConfig, backend: Backend, *, temporal: bool
+    ) -> None:
+        super().__init__()
+        self.resnets = nn.ModuleList(ResBlock(i, o, config, backend, temporal=temporal) for i, o in widths)
+        attended = [o for _, o in widths] if heads is not None else []
+        self.attentions = nn.ModuleList(SpatialTransformer(o, heads or 1, config, backend) for o in attended)
+        self.temporal_attentions = nn.ModuleList(
+            TemporalTransformer(o, config, backend) for o in (attended if temporal else [])
+        )
+
+    def resnet(self, i: int, x: Tensor, given: Conditions, inject: LevelInjection | None) -> Tensor:
+        """The i-th ResBlock; the level's additive term enters after the first."""
+        if inject is None:
+            out: Tensor = self.resnets[i](x, given)
+            return out
+        spade = inject.spade[i] if inject.spade else None
+        h: Tensor = self.resnets[i](x, given, spade, inject.gate)
+        return add_appearance(h, inject.add, inject.gate, given.frames) if i == 0 else h
+
+    def attend(self, i: int, x: Tensor, given: Conditions) -> Tensor:
+        if i < len(self.attentions):
+            x = self.attentions[i](x, given.context)
+        if i < len(self.temporal_attentions):
+            x = self.temporal_attentions[i](x, given.frames)
+        return x
+
+
+class DownLevel(Level):
+    """Returns the output of every layer: the skips."""
+
+    def __init__(self, index: int, config: UNetConfig, backend: Backend, *, temporal: bool) -> None:
+        channels = config.block_out_channels
+        first = channels[max(0, index - 1)]
+        widths = [(first if i == 0 else channels[index], channels[index]) for i in range(config.layers_per_block)]
+        heads = config.attention_heads[index] if config.attention_levels[index] else None
+        super().__init__(widths, heads, config, backend, temporal=temporal)
+        last = index == len(channels) - 1
+        self.downsamplers = nn.ModuleList(
+            [] if last else [Resample(channels[index], backend, stride=2, temporal=temporal)]
+        )
+
+    def forward(self, x: Tensor, given: Conditions, inject: LevelInjection | None = None) -> list[Tensor]:
+        skips = []
+        for i in range(len(self.resnets)):
+            x = self.attend(i, self.resnet(i, x, given, inject), given)
+            skips.append(x)
+        for downsampler in self.downsamplers:
+            skips.append(downsampler(x, given.frames))
+        return skips
+
+
+class MidLevel(Level):
+    """ResBlock, attention, ResBlock."""
+
+    def __init__(self, config: UNetConfig, backend: Backend, *, temporal: bool) -> None:
+        channels = config.block_out_channels[-1]
+        super().__init__([(channels, channels)] * 2, config.attention_heads[-1], config, backend, temporal=temporal)
+        del self.attentions[1:], self.temporal_attentions[1:]
+
+    def forward(self, x: Tensor, given: Conditions, inject: LevelInjection | None = None) -> Tensor:
+        x = self.attend(0, self.resnet(0, x, given, inject), given)
+        return self.resnet(1, x, given, inject)
+
+
+class UpLevel(Level):
+    """Consumes skips from the end of the list; upsamples to the size of the next one."""
+
+    def __init__(self, index: int, config: UNetConfig, backend: Backend) -> None:
+        channels = config.block_out_channels
+        here, below, above = channels[index], channels[min(index + 1, len(channels) - 1)], channels[max(0, index - 1)]
+        layers = config.layers_per_block + 1
+        inputs = [below if i == 0 else here for i in range(layers)]
+        skips = [above if i == layers - 1 else here for i in range(layers)]
+        widths = [(i + s, here) for i, s in zip(inputs, skips, strict=True)]
+        heads = config.attention_heads[index] if config.attention_levels[index] else None
+        super().__init__(widths, heads, config, backend, temporal=True)
+        self.upsamplers = nn.ModuleList([] if index == 0 else [Resample(here, backend, stride=1, temporal=True)])
+
+    def forward(self, x: Tensor, skips: list[Tensor], given: Conditions, inject: LevelInjection | None = None) -> Tensor:
+        for i in range(len(self.resnets)):
+            x = torch.cat([x, skips.pop()], dim=1)
+            x = self.attend(i, self.resnet(i, x, given, inject), given)
+        for upsampler in self.upsamplers:
+            height, width = skips[-1].shape[-2:]
+            x = upsampler(x, given.frames, (height, width))
+        return x
+

@@ -1,0 +1,100 @@
+"""How appearance enters the main branch (Sec. 3.2): an additive term per level and de-normalisation per ResBlock (Eq. 2).
+
+AppearNet makes an `Appearance` once per clip; a denoising step pays only the multiply-adds below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from ..config import Injection, UNetConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Appearance:
+    """What AppearNet says of a keyframe. Tensors are [B, T, C, h, w] with T = 1 where all frames share it.
+
+    latent: the clean model-space latent z_c itself, which the noise prior needs.
+    concat: what mode `concat` adds to conv_in's output.
+    add: the additive term of each level.
+    spade: gamma and beta of each ResBlock's second norm, concatenated over channels.
+    """
+
+    latent: Tensor
+    concat: Tensor | None = None
+    add: dict[str, Tensor] = field(default_factory=dict)
+    spade: dict[str, Tensor] = field(default_factory=dict)
+
+    def to(self, *args: torch.device | torch.dtype | str) -> Self:
+        """Every tensor moved or cast."""
+
+        def move(value: Tensor | dict[str, Tensor] | None) -> Tensor | dict[str, Tensor] | None:
+            if isinstance(value, dict):
+                return {name: tensor.to(*args) for name, tensor in value.items()}
+            return None if value is None else value.to(*args)
+
+        return type(self)(**{f.name: move(getattr(self, f.name)) for f in fields(self)})
+
+
+def down_level(level: int) -> str:
+    return f"down_{level}"
+
+
+def up_level(level: int) -> str:
+    return f"up_{level}"
+
+
+MID_LEVEL = "mid"
+
+
+def level_channels(config: UNetConfig) -> dict[str, int]:
+    """Channels of every level of the main branch, in the order in which they run."""
+    channels = config.block_out_channels
+    down = {down_level(i): c for i, c in enumerate(channels)}
+    up = {up_level(i): channels[i] for i in reversed(range(len(channels)))}
+    return {**down, MID_LEVEL: channels[-1], **up}
+
+
+def injected_levels(config: UNetConfig) -> dict[str, int]:
+    """Channels of the levels that receive an additive term in this configuration's mode."""
+    match config.injection:
+        case Injection.CONCAT:
+            return {}
+        case Injection.ADD_DECODER:
+            return {name: c for name, c in level_channels(config).items() if not name.startswith("down")}
+        case _:
+            return level_channels(config)
+
+
+def resblocks_of(level: str, config: UNetConfig) -> list[str]:
+    """Names of a level's ResBlocks: the mid block has two, an up level one more than a down level."""
+    extra = 1 if level.startswith("up") else 0
+    count = 2 if level == MID_LEVEL else config.layers_per_block + extra
+    return [f"{level}_{i}" for i in range(count)]
+
+
+def _per_clip(h: Tensor, feature: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+    """View h [G*B*T, C, H, W] as [G, B, T, C, H, W] and the feature as [1, B, T or 1, C, H, W].
+
+    G is 2 when both branches of guidance share one appearance.
+    """
+    return h.view(-1, feature.shape[0], frames, *h.shape[1:]), feature[None]
+
+
+def add_appearance(h: Tensor, feature: Tensor, gate: Tensor, frames: int) -> Tensor:
+    """h + g * a. h [N*T, C, H, W], feature [B, T or 1, C, H, W], gate [N*T, C, 1, 1]."""
+    clips, term = _per_clip(h, feature.to(h.dtype), frames)
+    gates, _ = _per_clip(gate, feature, frames)
+    return torch.addcmul(clips, gates, term.expand_as(clips)).view_as(h)
+
+
+def denormalise(normed: Tensor, feature: Tensor, gate: Tensor, frames: int) -> Tensor:
+    """(1 + g * gamma) * GN(h) + g * beta (Eq. 2). feature [B, T or 1, 2C, H, W]."""
+    clips, pair = _per_clip(normed, feature.to(normed.dtype), frames)
+    gates, _ = _per_clip(gate, feature, frames)
+    gamma, beta = pair.chunk(2, dim=3)
+    return torch.addcmul(clips, gates, torch.addcmul(beta, gamma, clips)).view_as(normed)

@@ -1,0 +1,121 @@
+"""VideoUNet (Sec. 3.1): Stable Diffusion's U-Net with temporal layers, called at every denoising step."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..backend import Backend
+from ..config import UNetConfig
+from .blocks import Conditions, DownLevel, LevelInjection, MidLevel, UpLevel, norm_frames
+from .embedding import FRAME_TIME_CHANNELS, EmbeddingMLP, frame_time_features, time_embedding
+from .injection import MID_LEVEL, Appearance, down_level, injected_levels, resblocks_of, up_level
+from .temporal import TemporalConv, TemporalTransformer
+
+
+class VideoUNet(nn.Module):
+    """Noisy latents to raw network output (eps or v). It never scales, guides or knows sigma.
+
+    Key names of the spatial part are those of diffusers' UNet2DConditionModel.
+    """
+
+    def __init__(self, config: UNetConfig, backend: Backend | None = None) -> None:
+        super().__init__()
+        backend = backend or Backend()
+        self.config = config
+        channels = config.block_out_channels
+        self.time_embedding = EmbeddingMLP(channels[0], config.time_embed_dim, backend)
+        self.frame_time_embedding = (
+            EmbeddingMLP(FRAME_TIME_CHANNELS, config.time_embed_dim, backend) if config.frame_time else None
+        )
+        self.pooled_text_embedding = (
+            EmbeddingMLP(config.cross_attention_dim, config.time_embed_dim, backend) if config.pooled_text else None
+        )
+        self.conv_in = backend.conv(config.in_channels, channels[0], 3)
+        self.temporal_conv_in = TemporalConv(channels[0], backend)
+        levels = range(len(channels))
+        self.down_blocks = nn.ModuleList(DownLevel(i, config, backend, temporal=True) for i in levels)
+        self.mid_block = MidLevel(config, backend, temporal=True)
+        self.up_blocks = nn.ModuleList(UpLevel(i, config, backend) for i in reversed(levels))
+        self.conv_norm_out = backend.group_norm(config.norm_groups, channels[0])
+        self.conv_out = backend.conv(channels[0], config.in_channels, 3)
+        self.temporal_conv_out = TemporalConv(config.in_channels, backend)
+        self.gates = nn.ModuleDict(
+            {name: backend.linear(config.time_embed_dim, c, bias=False) for name, c in injected_levels(config).items()}
+        )
+
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        context: Tensor,
+        appearance: Appearance | None = None,
+        frame_time: Tensor | None = None,
+    ) -> Tensor:
+        """
+        x: noisy model-space latents [B, C, T, h, w]; any h, w.
+        t: schedule time, a scalar or [B].
+        context: text [B, L, D].
+        appearance: AppearNet's output for B clips, or for B/2 shared by both branches of guidance; None for single images.
+        frame_time: each frame's seconds from the keyframe, [T] or [B, T].
+        """
+        batch, _, frames = x.shape[:3]
+        emb = F.silu(self._embed(t, context, frame_time, batch, frames, x.dtype))
+        given = Conditions(emb, context, frames)
+        h = self.conv_in(x.transpose(1, 2).flatten(0, 1))
+        if appearance is not None and appearance.concat is not None:
+            clips = h.view(-1, appearance.concat.shape[0], frames, *h.shape[1:])
+            h = (clips + appearance.concat.to(h.dtype)).view_as(h)
+        h = self.temporal_conv_in(h, frames)
+        skips = [h]
+        for i, down in enumerate(self.down_blocks):
+            skips += down(skips[-1], given, self._inject(down_level(i), appearance, emb))
+        h = self.mid_block(skips[-1], given, self._inject(MID_LEVEL, appearance, emb))
+        for i, up in zip(reversed(range(len(self.up_blocks))), self.up_blocks, strict=True):
+            h = up(h, skips, given, self._inject(up_level(i), appearance, emb))
+        h = F.silu(norm_frames(self.conv_norm_out, h, frames, self.config.norm_over_frames))
+        h = self.temporal_conv_out(self.conv_out(h), frames)
+        return h.unflatten(0, (batch, frames)).transpose(1, 2)
+
+    def _embed(
+        self, t: Tensor, context: Tensor, frame_time: Tensor | None, batch: int, frames: int, dtype: torch.dtype
+    ) -> Tensor:
+        """The time embedding of each frame [B*T, D]."""
+        emb = time_embedding(self.time_embedding, t.expand(batch), self.config, dtype)
+        if self.pooled_text_embedding is not None:
+            emb = emb + self.pooled_text_embedding(context[:, -1])
+        per_frame = emb[:, None].expand(-1, frames, -1)
+        if self.frame_time_embedding is not None and frame_time is not None:
+            seconds = frame_time_features(frame_time).to(dtype)
+            per_frame = per_frame + self.frame_time_embedding(seconds)
+        return per_frame.flatten(0, 1)
+
+    def _inject(self, level: str, appearance: Appearance | None, emb: Tensor) -> LevelInjection | None:
+        if appearance is None or level not in appearance.add:
+            return None
+        gate = 1 + self.gates[level](emb)[:, :, None, None]
+        spade = [appearance.spade[name] for name in resblocks_of(level, self.config) if name in appearance.spade]
+        return LevelInjection(gate, appearance.add[level], spade)
+
+
+def temporal_parameters(unet: VideoUNet) -> set[str]:
+    """Names of the parameters that Stable Diffusion does not have."""
+    ours = ("temporal_", "frame_time_embedding", "pooled_text_embedding", "gates.")
+    return {name for name, _ in unet.named_parameters() if any(part in name for part in ours)}
+
+
+@torch.no_grad()
+def reset_temporal_(unet: VideoUNet) -> None:
+    """Zero each temporal branch's output, frame time and the gates: the video U-Net starts as the image U-Net per frame."""
+    final: list[nn.Module] = list(unet.gates.values())
+    if unet.frame_time_embedding is not None:
+        final.append(unet.frame_time_embedding.linear_2)
+    for module in unet.modules():
+        if isinstance(module, TemporalConv):
+            final.append(module.taps)
+        elif isinstance(module, TemporalTransformer):
+            final.append(module.proj_out)
+    for layer in final:
+        for parameter in layer.parameters():
+            parameter.zero_()
