@@ -126,6 +126,7 @@ class UNetConfig(Config):
     linear_projection: bool = True
     norm_groups: int = 32
     norm_over_frames: bool = False  # the paper's "3D" group norm; breaks the equality with the image model
+    temporal: bool = True  # False: the image stage, without temporal layers, frame time and appearance
     temporal_head_dim: int = 64
     temporal_positions: Positions = Positions.ROTARY
     frame_time: bool = True
@@ -282,6 +283,15 @@ def preset(name: str) -> ModelConfig:
     if name not in PRESETS:
         raise ConfigError(f"preset {name!r} does not exist; there are: {', '.join(PRESETS)}")
     return PRESETS[name]
+
+
+def image_stage(config: ModelConfig) -> ModelConfig:
+    """The text-to-image model from which this video model is inflated: single frames, no prior."""
+    return replace(
+        config,
+        unet=replace(config.unet, temporal=False),
+        diffusion=replace(config.diffusion, prior_lambda=0.0, prior_gamma=0.0),
+    )
 
 
 def with_injection(config: ModelConfig, injection: Injection) -> ModelConfig:

@@ -173,8 +173,8 @@ class UpLevel(Level):
         skips = [above if i == layers - 1 else here for i in range(layers)]
         widths = [(i + s, here) for i, s in zip(inputs, skips, strict=True)]
         heads = config.attention_heads[index] if config.attention_levels[index] else None
-        super().__init__(widths, heads, config, backend, temporal=True)
-        self.upsamplers = nn.ModuleList([] if index == 0 else [Resample(here, backend, stride=1, temporal=True)])
+        super().__init__(widths, heads, config, backend, temporal=config.temporal)
+        self.upsamplers = nn.ModuleList([] if index == 0 else [Resample(here, backend, stride=1, temporal=config.temporal)])
 
     def forward(self, x: Tensor, skips: list[Tensor], given: Conditions, inject: LevelInjection | None = None) -> Tensor:
         for i in range(len(self.resnets)):

@@ -27,22 +27,25 @@ class VideoUNet(nn.Module):
         channels = config.block_out_channels
         self.time_embedding = EmbeddingMLP(channels[0], config.time_embed_dim, backend)
         self.frame_time_embedding = (
-            EmbeddingMLP(FRAME_TIME_CHANNELS, config.time_embed_dim, backend) if config.frame_time else None
+            EmbeddingMLP(FRAME_TIME_CHANNELS, config.time_embed_dim, backend)
+            if config.frame_time and config.temporal
+            else None
         )
         self.pooled_text_embedding = (
             EmbeddingMLP(config.cross_attention_dim, config.time_embed_dim, backend) if config.pooled_text else None
         )
         self.conv_in = backend.conv(config.in_channels, channels[0], 3)
-        self.temporal_conv_in = TemporalConv(channels[0], backend)
+        self.temporal_conv_in = TemporalConv(channels[0], backend) if config.temporal else None
         levels = range(len(channels))
-        self.down_blocks = nn.ModuleList(DownLevel(i, config, backend, temporal=True) for i in levels)
-        self.mid_block = MidLevel(config, backend, temporal=True)
+        self.down_blocks = nn.ModuleList(DownLevel(i, config, backend, temporal=config.temporal) for i in levels)
+        self.mid_block = MidLevel(config, backend, temporal=config.temporal)
         self.up_blocks = nn.ModuleList(UpLevel(i, config, backend) for i in reversed(levels))
         self.conv_norm_out = backend.group_norm(config.norm_groups, channels[0])
         self.conv_out = backend.conv(channels[0], config.in_channels, 3)
-        self.temporal_conv_out = TemporalConv(config.in_channels, backend)
+        self.temporal_conv_out = TemporalConv(config.in_channels, backend) if config.temporal else None
+        levels_injected = injected_levels(config) if config.temporal else {}
         self.gates = nn.ModuleDict(
-            {name: backend.linear(config.time_embed_dim, c, bias=False) for name, c in injected_levels(config).items()}
+            {name: backend.linear(config.time_embed_dim, c, bias=False) for name, c in levels_injected.items()}
         )
 
     def forward(
@@ -67,7 +70,8 @@ class VideoUNet(nn.Module):
         if appearance is not None and appearance.concat is not None:
             clips = h.view(-1, appearance.concat.shape[0], frames, *h.shape[1:])
             h = (clips + appearance.concat.to(h.dtype)).view_as(h)
-        h = self.temporal_conv_in(h, frames)
+        if self.temporal_conv_in is not None:
+            h = self.temporal_conv_in(h, frames)
         skips = [h]
         for i, down in enumerate(self.down_blocks):
             skips += down(skips[-1], given, self._inject(down_level(i), appearance, emb))
@@ -75,7 +79,9 @@ class VideoUNet(nn.Module):
         for i, up in zip(reversed(range(len(self.up_blocks))), self.up_blocks, strict=True):
             h = up(h, skips, given, self._inject(up_level(i), appearance, emb))
         h = F.silu(norm_frames(self.conv_norm_out, h, frames, self.config.norm_over_frames))
-        h = self.temporal_conv_out(self.conv_out(h), frames)
+        h = self.conv_out(h)
+        if self.temporal_conv_out is not None:
+            h = self.temporal_conv_out(h, frames)
         return h.unflatten(0, (batch, frames)).transpose(1, 2)
 
     def _embed(
@@ -100,8 +106,8 @@ class VideoUNet(nn.Module):
 
 
 def temporal_parameters(unet: VideoUNet) -> set[str]:
-    """Names of the parameters that Stable Diffusion does not have."""
-    ours = ("temporal_", "frame_time_embedding", "pooled_text_embedding", "gates.")
+    """Names of the parameters that the image stage does not have."""
+    ours = ("temporal_", "frame_time_embedding", "gates.")
     return {name for name, _ in unet.named_parameters() if any(part in name for part in ours)}
 
 

@@ -1,0 +1,247 @@
+"""The image and video stages: denoising latents of Toybox frames and clips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..checkpoint.components import companion_of, load_codec, load_text_encoder
+from ..checkpoint.format import (
+    APPEARNET,
+    TEXT_ENCODER,
+    UNET,
+    VAE,
+    Checkpoint,
+    Header,
+    read_checkpoint,
+    read_header,
+    save_checkpoint_file,
+)
+from ..checkpoint.inflate import inflate_
+from ..checkpoint.load import expect_kind
+from ..config import Kind, ModelConfig, image_stage, preset
+from ..diffusion.prediction import Denoiser
+from ..diffusion.schedule import make_schedule
+from ..errors import ConfigError
+from ..generation import Conditioning, SamplingConfig, sample_latents
+from ..models.appearnet import AppearNet
+from ..models.unet import VideoUNet, temporal_parameters
+from ..toybox.captions import caption, still_caption
+from ..toybox.tracker import read_clip, read_frame
+from ..toybox.triples import Triple, read_triples
+from ..toybox.world import render
+from .config import TrainConfig
+from .latents import latent_clips
+from .pictures import save_sheet, to_uint8
+from .stage import Draw, Stage
+
+SHEET_SAMPLING = SamplingConfig(steps=12, cfg=2.0)
+REPORTED_PICTURES = 32
+REPORTED_CLIPS = 24
+SHEET_ROWS = 8
+
+
+class DiffusionStage(Stage):
+    """What both stages share: frozen autoencoder and text encoder, cached latents, the noise schedule."""
+
+    model_config: ModelConfig
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__(config)
+        self.autoencoder = _existing(config.autoencoder, "autoencoder", Kind.AUTOENCODER)
+        self.text_file = _existing(config.text_encoder, "text_encoder", Kind.TEXT_ENCODER)
+        base = preset(config.preset)
+        self.base = replace(base, latent=read_header(self.autoencoder).config.latent)
+        if config.injection is not None:
+            self.base = replace(self.base, unet=replace(base.unet, injection=config.injection))
+        if config.prior_lambda is not None:
+            self.base = replace(self.base, diffusion=replace(base.diffusion, prior_lambda=config.prior_lambda))
+        self.text = load_text_encoder(self.text_file)
+        self.codec = load_codec(self.autoencoder)
+        cache = Path(config.out).parent / "cache"
+        self.clips = latent_clips(
+            self.autoencoder, base.clip, config.data.clips, config.seed, cache, bf16=config.precision == "bf16"
+        )
+        self.schedule = make_schedule(base.diffusion.schedule)
+        self.null = self.text.encode([""])
+
+    def _times(self, draw: Draw, count: int) -> Tensor:
+        u = torch.rand(count, generator=draw.generator)
+        return self.schedule.sample_time(u, self.config.towards_noise)
+
+    def _drop(self, draw: Draw, texts: list[str]) -> list[str]:
+        """Some prompts become the null prompt, so that the model can be guided."""
+        return ["" if draw.rng.random() < self.config.data.no_text else text for text in texts]
+
+    def _pairs(self, model: nn.Module, batch: dict[str, Any], draw: Draw, z_c: Tensor | None, **given: Tensor) -> Tensor:
+        """Squared error of the network's output (Eq. 5), through the same Denoiser that samples."""
+        prior = self.model_config.diffusion.prior_lambda
+        denoiser = Denoiser(model, self.schedule, self.model_config.diffusion.prediction, prior)
+        noise = torch.randn(batch["latents"].shape, generator=draw.generator).to(batch["latents"])
+        z_t, target = denoiser.training_pair(batch["latents"], z_c, noise, batch["t"])
+        context = self.text.encode(batch["texts"]).to(z_t)
+        return F.mse_loss(model(z_t, batch["t"], context, **given).float(), target)
+
+    def _header(self, kind: Kind, provenance: dict[str, Any]) -> Header:
+        companions = {VAE: companion_of(self.autoencoder), TEXT_ENCODER: companion_of(self.text_file)}
+        return Header(kind, self.model_config, provenance=provenance, companions=companions)
+
+    def _decode(self, latents: Tensor) -> Tensor:
+        """[B, C, T, h, w] -> pixels [B, T, 3, H, W]."""
+        frames = latents.shape[2]
+        return self.codec.decode(latents.transpose(1, 2).flatten(0, 1)).unflatten(0, (-1, frames))
+
+
+def _existing(path: str, key: str, kind: Kind) -> Path:
+    if not path:
+        raise ConfigError(f"train: this stage needs `{key}`, the file of an earlier stage")
+    expect_kind(read_header(Path(path)), Path(path), kind)
+    return Path(path)
+
+
+class ImageStage(DiffusionStage):
+    """Text to single frames."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__(config)
+        self.model_config = image_stage(self.base)
+        self.unet = VideoUNet(self.model_config.unet)
+        self.model = self.unet
+
+    def batch(self, draw: Draw) -> dict[str, Any]:
+        latents, texts = [], []
+        for _ in range(self.config.batch):
+            clip, scene = self.clips.clip(int(draw.rng.integers(len(self.clips))), backwards=False)
+            latents.append(clip[draw.rng.integers(len(clip))])
+            texts.append(still_caption(scene, draw.rng) if draw.rng.random() < 0.5 else caption(scene, draw.rng))
+        return {
+            "latents": torch.stack(latents)[:, :, None],  # [B, C, 1, h, w]
+            "texts": self._drop(draw, texts),
+            "t": self._times(draw, self.config.batch),
+        }
+
+    def losses(self, model: nn.Module, batch: dict[str, Any], draw: Draw) -> dict[str, Tensor]:
+        return {"denoising": self._pairs(model, batch, draw, None)}
+
+    def report(self, folder: Path, step: int) -> dict[str, float]:
+        triples = _select_triples(REPORTED_PICTURES)
+        prompts = [still_caption(triple.scene, np.random.default_rng(i)) for i, triple in enumerate(triples)]
+        size = tuple(side // self.base.latent.downscale for side in (self.base.clip.height, self.base.clip.width))
+        latents = sample_latents(
+            self.unet,
+            self.model_config.diffusion,
+            Conditioning(self.text.encode(prompts), self.null),
+            [triple.seed for triple in triples],
+            (1, size[0], size[1]),
+            SHEET_SAMPLING,
+        )
+        pictures = to_uint8(self._decode(latents)[:, 0])
+        save_sheet(folder / f"step-{step:08d}.png", [pictures[i : i + 8] for i in range(0, len(pictures), 8)])
+        seen = [read_frame(picture) for picture in pictures]
+        right = [r.shape == t.scene.shape and r.colour == t.scene.colour for r, t in zip(seen, triples, strict=True)]
+        return {"shape_and_colour_right": float(np.mean(right))}
+
+    def export(self, path: Path, provenance: dict[str, Any]) -> None:
+        save_checkpoint_file(
+            path, Checkpoint(self._header(Kind.IMAGE, provenance), {UNET: self.unet.state_dict()})
+        )
+
+
+class VideoModel(nn.Module):
+    """Both networks as one module, so that one call trains them together."""
+
+    def __init__(self, unet: VideoUNet, appearnet: AppearNet) -> None:
+        super().__init__()
+        self.unet, self.appearnet = unet, appearnet
+
+    def forward(self, z_t: Tensor, t: Tensor, context: Tensor, z_c: Tensor, frame_time: Tensor) -> Tensor:
+        out: Tensor = self.unet(z_t, t, context, self.appearnet(z_c), frame_time)
+        return out
+
+
+class VideoStage(DiffusionStage):
+    """Keyframe and text to clips; inflated from the image stage where one is given."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__(config)
+        self.model_config = self.base
+        self.unet = VideoUNet(self.base.unet)
+        self.appearnet = AppearNet(self.base.unet, text_length=self.null.shape[1])
+        image = read_checkpoint(_existing(config.image, "image", Kind.IMAGE))
+        inflate_(self.unet, self.appearnet, image.sections[UNET], self.null)
+        self.model = VideoModel(self.unet, self.appearnet)
+
+    def groups(self, lr: float) -> list[dict[str, Any]]:
+        new = {f"unet.{name}" for name in temporal_parameters(self.unet)}
+        fresh = [p for name, p in self.model.named_parameters() if name in new or name.startswith("appearnet.")]
+        spatial = [p for name, p in self.model.named_parameters() if not (name in new or name.startswith("appearnet."))]
+        scale = self.config.optimiser.spatial_lr_scale
+        return [{"params": fresh, "scale": 1.0, "lr": lr}, {"params": spatial, "scale": scale, "lr": lr}]
+
+    def batch(self, draw: Draw) -> dict[str, Any]:
+        clips, texts, keys = [], [], []
+        for _ in range(self.config.batch):
+            index, backwards = int(draw.rng.integers(len(self.clips))), bool(draw.rng.random() < 0.5)
+            latents, scene = self.clips.clip(index, backwards=backwards)
+            clips.append(latents)
+            texts.append(caption(scene, draw.rng))
+            other = draw.rng.random() < self.config.data.other_keyframes
+            keys.append(int(draw.rng.integers(len(latents))) if other else len(latents) // 2)
+        stacked = torch.stack(clips)  # [B, T, C, h, w]
+        frames, key = torch.arange(stacked.shape[1]), torch.tensor(keys)
+        return {
+            "latents": stacked.transpose(1, 2),
+            "z_c": stacked[torch.arange(len(keys)), key].unsqueeze(2),  # [B, C, 1, h, w]
+            "frame_time": (frames[None] - key[:, None]) / self.base.clip.fps,
+            "texts": self._drop(draw, texts),
+            "t": self._times(draw, self.config.batch),
+        }
+
+    def losses(self, model: nn.Module, batch: dict[str, Any], draw: Draw) -> dict[str, Tensor]:
+        z_c = batch["z_c"]
+        return {"denoising": self._pairs(model, batch, draw, z_c, z_c=z_c, frame_time=batch["frame_time"])}
+
+    def report(self, folder: Path, step: int) -> dict[str, float]:
+        triples = _select_triples(REPORTED_CLIPS)
+        frames = self._generate(triples)
+        save_sheet(folder / f"step-{step:08d}.png", list(frames[:SHEET_ROWS]))
+        times = self._frame_times().tolist()
+        seen = [read_clip(clip, times) for clip in frames]
+        right = np.array([r.motion == t.scene.motion for r, t in zip(seen, triples, strict=True)])
+        look = np.array([r.shape == t.scene.shape and r.colour == t.scene.colour for r, t in zip(seen, triples, strict=True)])
+        return {"motion_right": right.mean(), "look_right": look.mean(), "all_right": (right & look).mean()}
+
+    def _frame_times(self) -> Tensor:
+        frames = self.base.clip.frames
+        return (torch.arange(frames) - frames // 2) / self.base.clip.fps
+
+    def _generate(self, triples: Sequence[Triple]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        pictures = np.concatenate([render(triple.scene, [0.0], self.base.clip.width) for triple in triples])
+        z_c = self.codec.encode(torch.from_numpy(pictures).movedim(-1, 1).float() / 255)[:, :, None]
+        given = Conditioning(
+            self.text.encode([triple.prompt for triple in triples]),
+            self.null,
+            self.appearnet(z_c),
+            self._frame_times(),
+        )
+        size = (self.base.clip.frames, *z_c.shape[-2:])
+        seeds = [triple.seed for triple in triples]
+        latents = sample_latents(self.unet, self.model_config.diffusion, given, seeds, size, SHEET_SAMPLING)
+        return to_uint8(self._decode(latents))
+
+    def export(self, path: Path, provenance: dict[str, Any]) -> None:
+        sections = {UNET: self.unet.state_dict(), APPEARNET: self.appearnet.state_dict()}
+        save_checkpoint_file(path, Checkpoint(self._header(Kind.VIDEO, provenance), sections))
+
+
+def _select_triples(count: int) -> list[Triple]:
+    """Every k-th triple of the list for choosing checkpoints; the final list is never looked at in training."""
+    triples = read_triples("select")
+    return triples[:: max(1, len(triples) // count)][:count]
