@@ -1,0 +1,77 @@
+"""Classifier-free guidance on the estimate of z_0.
+
+Guiding z_0 equals guiding eps or v here, because both branches get the same z_t: the prior's lambda z_c depends on the
+keyframe, never on the prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .prediction import Denoiser
+
+
+def guide(cond: Tensor, uncond: Tensor, scale: float) -> Tensor:
+    """uncond + scale (cond - uncond); scale 1 is the conditional estimate alone."""
+    return uncond + scale * (cond - uncond)
+
+
+class GuidedDenoiser:
+    """What a sampler calls: (y [B, C, T, H, W], sigma [] or [B]) -> guided estimate of z_0.
+
+    `cond` and `uncond` hold the network's conditioning by name. A value that is the same object in both is shared and
+    passed on as it is; tensors that differ are joined along the batch, so one call serves both branches. At scale 1 the
+    unconditional branch is not run. With `batched=False` the branches run one after the other: half the memory, and
+    the way to share a value that belongs to a batch of several clips.
+    """
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        z_c: Tensor | None,
+        cond: Mapping[str, Any],
+        uncond: Mapping[str, Any] | None = None,
+        scale: float = 1.0,
+        *,
+        batched: bool = True,
+    ) -> None:
+        if scale != 1 and uncond is None:
+            raise ValueError(f"guidance scale {scale} needs the unconditional branch's conditioning")
+        self.denoiser, self.z_c, self.scale = denoiser, z_c, scale
+        self.cond, self.uncond, self.batched = cond, uncond, batched
+
+    def __call__(self, y: Tensor, sigma: Tensor) -> Tensor:
+        if self.scale == 1 or self.uncond is None:
+            return self.denoiser.denoise(y, sigma, self.z_c, **self.cond)
+        if not self.batched:
+            cond = self.denoiser.denoise(y, sigma, self.z_c, **self.cond)
+            return guide(cond, self.denoiser.denoise(y, sigma, self.z_c, **self.uncond), self.scale)
+        both = join(self.cond, self.uncond)
+        sigma = sigma if sigma.ndim == 0 else torch.cat([sigma, sigma])
+        x0 = self.denoiser.denoise(torch.cat([y, y]), sigma, self._doubled_keyframe(), **both)
+        cond_x0, uncond_x0 = x0.chunk(2)
+        return guide(cond_x0, uncond_x0, self.scale)
+
+    def _doubled_keyframe(self) -> Tensor | None:
+        if self.z_c is None or self.z_c.shape[0] == 1:
+            return self.z_c
+        return torch.cat([self.z_c, self.z_c])
+
+
+def join(cond: Mapping[str, Any], uncond: Mapping[str, Any]) -> dict[str, Any]:
+    """Conditioning of both branches for one call: conditional items first along the batch."""
+    if cond.keys() != uncond.keys():
+        raise ValueError(f"the branches differ in their conditioning: {sorted(cond)} and {sorted(uncond)}")
+    return {name: _join(name, value, uncond[name]) for name, value in cond.items()}
+
+
+def _join(name: str, cond: Any, uncond: Any) -> Any:
+    if cond is uncond:
+        return cond
+    if isinstance(cond, Tensor) and isinstance(uncond, Tensor):
+        return torch.cat([cond, uncond])
+    raise ValueError(f"conditioning {name!r} differs between the branches and is no tensor; use batched=False")
