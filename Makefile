@@ -16,7 +16,7 @@ DEMO_IMAGE := assets/demo-keyframe.png
 DEMO_PROMPT := A bright red star moves to the left slowly over a night sky.
 
 # In this order: each stage reads the files of those before it.
-TRAIN_CONFIGS := $(foreach stage,autoencoder text_encoder image video,configs/toybox-$(stage).toml)
+TRAIN_CONFIGS := $(foreach stage,autoencoder text image video,configs/toybox-$(stage).toml)
 
 .PHONY: help demo test test-full lint train clean
 .DELETE_ON_ERROR:
