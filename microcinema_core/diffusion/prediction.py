@@ -8,7 +8,8 @@ that shift inside the model makes every sampler exact, stochastic ones included.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor
 
@@ -16,11 +17,8 @@ from ..config import Prediction
 from .noise import biased_noise, prior_mean
 from .schedule import Schedule, working
 
-
-class Network(Protocol):
-    """(x_in [B, C, T, H, W], t [B], conditioning by name) -> raw eps or v [B, C, T, H, W]."""
-
-    def __call__(self, x_in: Tensor, t: Tensor, /, **conditioning: Any) -> Tensor: ...
+# (x_in [B, C, T, H, W], t [B], conditioning by name) -> raw eps or v [B, C, T, H, W]
+Network = Callable[..., Tensor]
 
 
 def per_item(value: Tensor, like: Tensor) -> Tensor:

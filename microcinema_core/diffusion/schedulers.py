@@ -1,7 +1,8 @@
 """diffusers' schedulers as samplers. Standalone only: nothing that the host loads imports this file.
 
-A scheduler sees a v-predicting model: v = (alpha z_t - x0) / s exists wherever s > 0, so also where the schedule's
-signal is (almost) 0, and x0 -> v -> x0 is exact to rounding. Times are the scheduler's own business: each call of the
+A scheduler sees a v-predicting model: v = (alpha z_t - x0) / s exists wherever s > 0, and turning it back into x0 takes
+no division by a signal that may be (almost) 0. PNDM alone sees eps: it averages outputs of different times before it
+converts them, which is right for eps and wrong for v. Times are the scheduler's own business: each call of the
 model is made at the sigma that the scheduler uses there.
 """
 
@@ -19,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..config import Prediction
 from ..errors import InputError
 from .prediction import per_item
 from .samplers import Callback, Denoise, refuse_noise_only
@@ -37,30 +39,27 @@ class Space(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SchedulerSampler:
-    """One offered scheduler. `build(betas)` makes it; `step` holds further arguments of its step method."""
+    """One offered scheduler. `build(betas)` makes it; `eta` is for those whose step takes it."""
 
     build: Callable[[NDArray[np.float64]], Any]
     space: Space
     stochastic: bool = False
+    prediction: Prediction = Prediction.V
     eta: float | None = None
 
 
+def _own_spacing(
+    cls: Any, prediction_type: str = "v_prediction", **options: Any
+) -> Callable[[NDArray[np.float64]], Any]:
+    """A scheduler that starts at the noisiest level and has no option for it."""
+    return lambda betas: cls(
+        num_train_timesteps=TRAIN_STEPS, trained_betas=betas, prediction_type=prediction_type, **options
+    )
+
+
 def _trailing(cls: Any, **options: Any) -> Callable[[NDArray[np.float64]], Any]:
-    """The scheduler starting at the noisiest level, for a v-predicting model."""
-    return lambda betas: cls(
-        num_train_timesteps=TRAIN_STEPS,
-        trained_betas=betas,
-        prediction_type="v_prediction",
-        timestep_spacing="trailing",
-        **options,
-    )
-
-
-def _own_spacing(cls: Any, **options: Any) -> Callable[[NDArray[np.float64]], Any]:
-    """The same for schedulers whose spacing is no option; they start at the noisiest level too."""
-    return lambda betas: cls(
-        num_train_timesteps=TRAIN_STEPS, trained_betas=betas, prediction_type="v_prediction", **options
-    )
+    """A scheduler told to start at the noisiest level (arXiv 2305.08891, Sec. 3.3)."""
+    return _own_spacing(cls, timestep_spacing="trailing", **options)
 
 
 _DDIM = _trailing(diffusers.DDIMScheduler, clip_sample=False, set_alpha_to_one=True)
@@ -81,7 +80,11 @@ SCHEDULERS = MappingProxyType(
             "deis": SchedulerSampler(_trailing(diffusers.DEISMultistepScheduler), Space.VP_SIGMAS),
             "ddim": SchedulerSampler(_DDIM, Space.VP_TABLE, eta=0.0),
             "pndm": SchedulerSampler(
-                _trailing(diffusers.PNDMScheduler, skip_prk_steps=True, set_alpha_to_one=True), Space.VP_TABLE
+                _trailing(
+                    diffusers.PNDMScheduler, prediction_type="epsilon", skip_prk_steps=True, set_alpha_to_one=True
+                ),
+                Space.VP_TABLE,
+                prediction=Prediction.EPS,
             ),
             "ddim_eta1": SchedulerSampler(_DDIM, Space.VP_TABLE, stochastic=True, eta=1.0),
             "ddpm": SchedulerSampler(
@@ -96,6 +99,7 @@ SCHEDULERS = MappingProxyType(
                 stochastic=True,
             ),
             "sa_solver": SchedulerSampler(_trailing(diffusers.SASolverScheduler), Space.VP_SIGMAS, stochastic=True),
+            # Right only with weights distilled for it; with others the variance comes out too small.
             "lcm": SchedulerSampler(
                 _own_spacing(
                     diffusers.LCMScheduler,
@@ -150,6 +154,14 @@ def _sigma(scheduler: Any, space: Space, call: int) -> Tensor:
     return (scheduler.sigmas_interpol if between else scheduler.sigmas)[call].double()
 
 
+def _output(prediction: Prediction, x0: Tensor, y: Tensor, sigma: Tensor) -> Tensor:
+    """The model output, for a z_t = y / sqrt(1 + sigma^2), that says this estimate of z_0."""
+    if prediction is Prediction.EPS:
+        return (y - x0) / per_item(sigma, y)
+    alpha = (1 + sigma**2).rsqrt()
+    return (per_item(alpha**2, y) * y - x0) / per_item(sigma * alpha, y)
+
+
 @torch.no_grad()
 def sample_with_scheduler(
     name: str,
@@ -189,7 +201,7 @@ def sample_with_scheduler(
         x0 = denoise(y, working(sigma.to(y)))
         if callback is not None:
             callback(call + 1, calls, x0)
-        v = (per_item(alpha**2, y) * y - x0) / per_item(sigma * alpha, y)
+        output = _output(sampler.prediction, x0, y, sigma)
         scheduler.scale_model_input(sample, timestep)  # some choose their step here, all of them check for the call
-        sample = scheduler.step(v, timestep, sample, return_dict=False, **options)[0]
+        sample = scheduler.step(output, timestep, sample, return_dict=False, **options)[0]
     return sample
