@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from diffusers import AutoencoderTiny
@@ -13,7 +14,7 @@ from .config import LatentConfig, VAEConfig
 LEVELS = 4
 
 
-def build_autoencoder(config: VAEConfig) -> AutoencoderTiny:
+def build_autoencoder(config: VAEConfig) -> Any:
     """Structure only. Pixels -1..1 in and out, latents [B, 4, H/8, W/8]."""
     return AutoencoderTiny(
         encoder_block_out_channels=(config.channels,) * LEVELS,
@@ -48,7 +49,7 @@ def from_host_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 class LatentCodec:
     """Pictures to model-space latents and back, a few frames at a time."""
 
-    def __init__(self, vae: AutoencoderTiny, latent: LatentConfig, *, chunk: int = 16) -> None:
+    def __init__(self, vae: Any, latent: LatentConfig, *, chunk: int = 16) -> None:
         self.vae, self.chunk, self.downscale = vae, chunk, latent.downscale
         self.mean = torch.tensor(latent.mean).view(1, -1, 1, 1)
         self.std = torch.tensor(latent.std).view(1, -1, 1, 1)

@@ -70,7 +70,12 @@ def sample_latents(
     if z_c is not None:
         gamma = diffusion.prior_gamma if config.gamma is None else config.gamma
         start = start_noise(start, z_c, gamma)
-    denoiser = Denoiser(unet, make_schedule(diffusion.schedule), diffusion.prediction, diffusion.prior_lambda if z_c is not None else 0.0)
+    denoiser = Denoiser(
+        unet,
+        make_schedule(diffusion.schedule),
+        diffusion.prediction,
+        diffusion.prior_lambda if z_c is not None else 0.0,
+    )
     shared = {"appearance": appearance, "frame_time": conditioning.frame_time}
     guided = GuidedDenoiser(
         denoiser,
@@ -85,7 +90,9 @@ def sample_latents(
 
     if config.sampler in SAMPLERS:
         sigmas = denoiser.schedule.sigmas(config.steps)
-        return sample(config.sampler, guided, start * sigmas[0].to(start), sigmas, noise_fn=fresh_noise, callback=callback)
+        return sample(
+            config.sampler, guided, start * sigmas[0].to(start), sigmas, noise_fn=fresh_noise, callback=callback
+        )
     from .diffusion.schedulers import sample_with_scheduler
 
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]

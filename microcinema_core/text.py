@@ -1,7 +1,8 @@
-"""Prompts to text embeddings: a CLIP text model with its own vocabulary, in the layout that ComfyUI's CLIP class loads."""
+"""Prompts to text embeddings: a CLIP text model with its own vocabulary, in ComfyUI's layout."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -29,8 +30,6 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> dict[str, Any]:
         show_progress=False,
     )
     backend.train_from_iterator(texts, trainer)
-    import json
-
     model = json.loads(backend.to_str())["model"]
     merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
     return {"vocab": _complete(model["vocab"]), "merges": merges}
@@ -57,7 +56,7 @@ def build_tokenizer(stored: Mapping[str, Any], config: TextConfig) -> CLIPTokeni
         raise CheckpointError("tokenizer: needs `vocab` with start and end tokens, and `merges`; get the file anew")
     if max(vocab.values()) >= config.vocab_size:
         raise CheckpointError(f"tokenizer: ids reach {max(vocab.values())}, the model embeds {config.vocab_size}")
-    pairs = [tuple(merge.split(" ")) for merge in merges]
+    pairs: Any = [tuple(merge.split(" ")) for merge in merges]
     return CLIPTokenizer(vocab=dict(vocab), merges=pairs, model_max_length=config.max_length)
 
 

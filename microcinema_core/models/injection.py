@@ -1,12 +1,11 @@
-"""How appearance enters the main branch (Sec. 3.2): an additive term per level and de-normalisation per ResBlock (Eq. 2).
+"""How appearance enters the main branch (Sec. 3.2): an additive term per level, de-normalisation per ResBlock (Eq. 2).
 
 AppearNet makes an `Appearance` once per clip; a denoising step pays only the multiply-adds below.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import Self
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -29,15 +28,14 @@ class Appearance:
     add: dict[str, Tensor] = field(default_factory=dict)
     spade: dict[str, Tensor] = field(default_factory=dict)
 
-    def to(self, *args: torch.device | torch.dtype | str) -> Self:
-        """Every tensor moved or cast."""
-
-        def move(value: Tensor | dict[str, Tensor] | None) -> Tensor | dict[str, Tensor] | None:
-            if isinstance(value, dict):
-                return {name: tensor.to(*args) for name, tensor in value.items()}
-            return None if value is None else value.to(*args)
-
-        return type(self)(**{f.name: move(getattr(self, f.name)) for f in fields(self)})
+    def to(self, device: torch.device, dtype: torch.dtype) -> Appearance:
+        """Every tensor moved and cast."""
+        return Appearance(
+            self.latent.to(device, dtype),
+            None if self.concat is None else self.concat.to(device, dtype),
+            {name: term.to(device, dtype) for name, term in self.add.items()},
+            {name: pair.to(device, dtype) for name, pair in self.spade.items()},
+        )
 
 
 def down_level(level: int) -> str:

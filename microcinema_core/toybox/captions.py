@@ -17,11 +17,20 @@ PLACES = {
 }
 PREPOSITIONS = ("over", "in front of", "against", "above")
 VERBS = {
-    Motion.LEFT: ("moves left", "moves to the left", "glides left", "slides to the left", "drifts leftwards", "travels left"),
-    Motion.RIGHT: ("moves right", "moves to the right", "glides right", "slides to the right", "drifts rightwards", "travels right"),
+    Motion.LEFT: (
+        "moves left", "moves to the left", "glides left",
+        "slides to the left", "drifts leftwards", "travels left",
+    ),
+    Motion.RIGHT: (
+        "moves right", "moves to the right", "glides right",
+        "slides to the right", "drifts rightwards", "travels right",
+    ),
     Motion.UP: ("moves up", "rises", "floats upwards", "climbs", "glides up", "drifts up"),
     Motion.DOWN: ("moves down", "falls", "sinks", "floats downwards", "glides down", "drops"),
-    Motion.CLOCKWISE: ("circles clockwise", "moves clockwise", "orbits clockwise", "goes around clockwise", "travels clockwise around the middle"),
+    Motion.CLOCKWISE: (
+        "circles clockwise", "moves clockwise",
+        "orbits clockwise", "goes around clockwise", "travels clockwise around the middle",
+    ),
     Motion.COUNTERCLOCKWISE: (
         "circles counterclockwise", "moves counterclockwise", "orbits counterclockwise", "goes around counterclockwise",
         "travels anticlockwise around the middle", "circles anticlockwise",
@@ -76,7 +85,9 @@ def caption(scene: Scene, rng: np.random.Generator, *, complete: bool = False) -
         plain = no_adverb or no_place
         adverb, where = "" if no_adverb else adverb, "" if no_place else where
         template = TEMPLATES[0] if plain else TEMPLATES[rng.integers(len(TEMPLATES))]
-    return _finish(rng, template.format(subject=subject, verb=_pick(rng, VERBS[scene.motion]), adverb=adverb, where=where))
+    return _finish(
+        rng, template.format(subject=subject, verb=_pick(rng, VERBS[scene.motion]), adverb=adverb, where=where)
+    )
 
 
 def still_caption(scene: Scene, rng: np.random.Generator) -> str:

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
+
 
 class Shape(StrEnum):
     CIRCLE = "circle"
@@ -123,9 +125,9 @@ class Scene:
         """(x, y, radius) at t seconds after the keyframe."""
         x, y, radius = self.x, self.y, self.radius
         if self.motion in DIRECTION:
-            dx, dy = DIRECTION[self.motion]
+            right, down = DIRECTION[self.motion]
             step = LINEAR_SPEED[self.speed] * t
-            return x + dx * step, y + dy * step, radius
+            return x + right * step, y + down * step, radius
         if self.motion in ORBIT:
             angle = ORBIT[self.motion] * ANGULAR_SPEED[self.speed] * t
             cos, sin, dx, dy = math.cos(angle), math.sin(angle), x - 0.5, y - 0.5
@@ -177,12 +179,17 @@ def clip_times(frames: int, fps: float, keyframe: int) -> list[float]:
 
 
 def sample_scene(rng: np.random.Generator, times: Sequence[float], *, held_out: bool | None = False) -> Scene:
-    """A random scene that stays in view at these times; `held_out=None` draws from all combinations."""
+    """A random scene that stays in view at these times; `held_out=None` draws from all combinations.
+
+    Raises InputError where a drawn motion has no such scene: fast growth
+    from its first frame leaves the readable sizes.
+    Draw for times around the middle and use another frame as the keyframe instead.
+    """
     pool = [c for flag in ((held_out,) if held_out is not None else (False, True)) for c in combinations(flag)]
     shape, colour, motion = pool[rng.integers(len(pool))]
     speed = list(Speed)[rng.integers(len(Speed))]
     background = list(Background)[rng.integers(len(Background))]
-    while True:
+    for _ in range(10_000):
         radius = rng.uniform(*RADIUS)
         if motion in ORBIT:
             distance, angle = rng.uniform(*ORBIT_RADIUS), rng.uniform(0, 2 * math.pi)
@@ -192,9 +199,12 @@ def sample_scene(rng: np.random.Generator, times: Sequence[float], *, held_out: 
         scene = Scene(shape, colour, motion, speed, background, float(x), float(y), float(radius), float(rng.uniform()))
         if scene.in_view(times):
             return scene
+    raise InputError(f"no {speed} {motion} stays in view from {times[0]} to {times[-1]} s; draw it around its middle")
 
 
-def _polygon_distance(px: NDArray[np.float32], py: NDArray[np.float32], corners: NDArray[np.float64]) -> NDArray[np.float32]:
+def _polygon_distance(
+    px: NDArray[np.float32], py: NDArray[np.float32], corners: NDArray[np.float64]
+) -> NDArray[np.float32]:
     """Signed distance to a simple polygon, negative inside."""
     nearest = np.full(px.shape, np.inf, np.float32)
     inside = np.zeros(px.shape, bool)
@@ -209,7 +219,7 @@ def _polygon_distance(px: NDArray[np.float32], py: NDArray[np.float32], corners:
     return np.where(inside, -distance, distance)
 
 
-def _gradient(rows: NDArray[np.float32], top: Sequence[float], bottom: Sequence[float]) -> NDArray[np.float32]:
+def _gradient(rows: NDArray[np.floating[Any]], top: Sequence[float], bottom: Sequence[float]) -> NDArray[np.float32]:
     return np.asarray(top, np.float32) * (1 - rows) + np.asarray(bottom, np.float32) * rows
 
 

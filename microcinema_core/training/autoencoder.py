@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +29,19 @@ HELD_OUT_FRAMES = 24
 STATISTICS_FRAMES = 64
 
 
+class Reconstruction(nn.Module):
+    """Encoder and decoder with a little noise between them, as one call."""
+
+    def __init__(self, vae: Any) -> None:
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, pixels: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Pixels [B, 3, H, W] in -1..1 and unit noise in the latents' shape -> (latents, restored pixels)."""
+        latents = self.vae.encoder(pixels)
+        return latents, self.vae.decoder(latents + LATENT_NOISE * noise)
+
+
 class AutoencoderStage(Stage):
     def __init__(self, config: TrainConfig) -> None:
         super().__init__(config)
@@ -35,7 +49,8 @@ class AutoencoderStage(Stage):
         if self.preset.vae is None:
             raise ConfigError(f"train: preset {config.preset} has no autoencoder of its own to train")
         self.vae_config: VAEConfig = self.preset.vae
-        self.model: nn.Module = build_autoencoder(self.vae_config)
+        self.vae = build_autoencoder(self.vae_config)
+        self.model = Reconstruction(self.vae)
         self.times = clip_times(self.preset.clip.frames, self.preset.clip.fps, self.preset.clip.frames // 2)
 
     def batch(self, draw: Draw) -> dict[str, Any]:
@@ -54,24 +69,16 @@ class AutoencoderStage(Stage):
         frame: NDArray[np.uint8] = render(scene, [t], size)[0, top : top + crop, left : left + crop]
         return frame
 
-    def losses(self, model: nn.Module, batch: dict[str, Any], draw: Draw) -> dict[str, Tensor]:
+    def losses(self, model: Callable[..., Any], batch: dict[str, Any], draw: Draw) -> dict[str, Tensor]:
         pixels = batch["pixels"].to(memory_format=torch.channels_last)
-        latents = self._encode(pixels)
-        noise = torch.randn(latents.shape, generator=draw.generator).to(latents)
-        restored = self._decode(latents + LATENT_NOISE * noise).float()
+        side = self.config.data.crop // self.preset.latent.downscale
+        noise = torch.randn((len(pixels), self.vae_config.latent_channels, side, side), generator=draw.generator)
+        latents, restored = model(pixels, noise.to(pixels))
         return {
-            "squared": F.mse_loss(restored, pixels),
-            "absolute": 0.1 * F.l1_loss(restored, pixels),
+            "squared": F.mse_loss(restored.float(), pixels),
+            "absolute": 0.1 * F.l1_loss(restored.float(), pixels),
             "latent": LATENT_PENALTY * latents.float().square().mean(),
         }
-
-    def _encode(self, pixels: Tensor) -> Tensor:
-        latents: Tensor = self.model.encoder(pixels)  # type: ignore[operator]
-        return latents
-
-    def _decode(self, latents: Tensor) -> Tensor:
-        pixels: Tensor = self.model.decoder(latents)  # type: ignore[operator]
-        return pixels
 
     @cached_property
     def held_out(self) -> Tensor:
@@ -87,7 +94,7 @@ class AutoencoderStage(Stage):
         return torch.stack(frames)
 
     def report(self, folder: Path, step: int) -> dict[str, float]:
-        restored = torch.cat([self._decode(self._encode(part)) for part in self.held_out.split(8)]).clamp(-1, 1)
+        restored = torch.cat([self.vae.decoder(self.vae.encoder(part)) for part in self.held_out.split(8)]).clamp(-1, 1)
         decibels = -10 * torch.log10(((restored - self.held_out) / 2).square().mean(dim=(1, 2, 3)))
         pairs = [to_uint8(part[:8] / 2 + 0.5) for part in (self.held_out, restored)]
         save_sheet(folder / f"step-{step:08d}.png", pairs)
@@ -95,11 +102,11 @@ class AutoencoderStage(Stage):
 
     def export(self, path: Path, provenance: dict[str, Any]) -> None:
         frames = self._frames(STATISTICS_FRAMES, stream=2, held_out=False)
-        latents = torch.cat([self._encode(part) for part in frames.split(8)]).float()
+        latents = torch.cat([self.vae.encoder(part) for part in frames.split(8)]).float()
         mean, std = (f(latents.transpose(0, 1).flatten(1), dim=1).tolist() for f in (torch.mean, torch.std))
         rounded = LatentConfig(mean=tuple(round(m, 5) for m in mean), std=tuple(round(s, 5) for s in std))
         header = Header(Kind.AUTOENCODER, replace(self.preset, latent=rounded), provenance=provenance)
-        save_checkpoint_file(path, Checkpoint(header, {VAE: to_host_keys(self.model.state_dict())}))
+        save_checkpoint_file(path, Checkpoint(header, {VAE: to_host_keys(self.vae.state_dict())}))
 
 
 def _to_tensor(frame: NDArray[np.uint8]) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from ..checkpoint.format import (
 from ..checkpoint.inflate import inflate_
 from ..checkpoint.load import expect_kind
 from ..config import Kind, ModelConfig, image_stage, preset
-from ..diffusion.prediction import Denoiser
+from ..diffusion.prediction import Denoiser, Network
 from ..diffusion.schedule import make_schedule
 from ..errors import ConfigError
 from ..generation import Conditioning, SamplingConfig, sample_latents
@@ -80,14 +80,16 @@ class DiffusionStage(Stage):
         """Some prompts become the null prompt, so that the model can be guided."""
         return ["" if draw.rng.random() < self.config.data.no_text else text for text in texts]
 
-    def _pairs(self, model: nn.Module, batch: dict[str, Any], draw: Draw, z_c: Tensor | None, **given: Tensor) -> Tensor:
+    def _pairs(
+        self, model: Network, batch: dict[str, Any], draw: Draw, z_c: Tensor | None, given: dict[str, Tensor]
+    ) -> Tensor:
         """Squared error of the network's output (Eq. 5), through the same Denoiser that samples."""
         prior = self.model_config.diffusion.prior_lambda
         denoiser = Denoiser(model, self.schedule, self.model_config.diffusion.prediction, prior)
         noise = torch.randn(batch["latents"].shape, generator=draw.generator).to(batch["latents"])
         z_t, target = denoiser.training_pair(batch["latents"], z_c, noise, batch["t"])
         context = self.text.encode(batch["texts"]).to(z_t)
-        return F.mse_loss(model(z_t, batch["t"], context, **given).float(), target)
+        return F.mse_loss(model(z_t, batch["t"], context=context, **given).float(), target)
 
     def _header(self, kind: Kind, provenance: dict[str, Any]) -> Header:
         companions = {VAE: companion_of(self.autoencoder), TEXT_ENCODER: companion_of(self.text_file)}
@@ -127,8 +129,8 @@ class ImageStage(DiffusionStage):
             "t": self._times(draw, self.config.batch),
         }
 
-    def losses(self, model: nn.Module, batch: dict[str, Any], draw: Draw) -> dict[str, Tensor]:
-        return {"denoising": self._pairs(model, batch, draw, None)}
+    def losses(self, model: Callable[..., Any], batch: dict[str, Any], draw: Draw) -> dict[str, Tensor]:
+        return {"denoising": self._pairs(model, batch, draw, None, {})}
 
     def report(self, folder: Path, step: int) -> dict[str, float]:
         triples = _select_triples(REPORTED_PICTURES)
@@ -149,9 +151,7 @@ class ImageStage(DiffusionStage):
         return {"shape_and_colour_right": float(np.mean(right))}
 
     def export(self, path: Path, provenance: dict[str, Any]) -> None:
-        save_checkpoint_file(
-            path, Checkpoint(self._header(Kind.IMAGE, provenance), {UNET: self.unet.state_dict()})
-        )
+        save_checkpoint_file(path, Checkpoint(self._header(Kind.IMAGE, provenance), {UNET: self.unet.state_dict()}))
 
 
 class VideoModel(nn.Module):
@@ -204,9 +204,9 @@ class VideoStage(DiffusionStage):
             "t": self._times(draw, self.config.batch),
         }
 
-    def losses(self, model: nn.Module, batch: dict[str, Any], draw: Draw) -> dict[str, Tensor]:
+    def losses(self, model: Callable[..., Any], batch: dict[str, Any], draw: Draw) -> dict[str, Tensor]:
         z_c = batch["z_c"]
-        return {"denoising": self._pairs(model, batch, draw, z_c, z_c=z_c, frame_time=batch["frame_time"])}
+        return {"denoising": self._pairs(model, batch, draw, z_c, {"z_c": z_c, "frame_time": batch["frame_time"]})}
 
     def report(self, folder: Path, step: int) -> dict[str, float]:
         triples = _select_triples(REPORTED_CLIPS)
@@ -215,7 +215,9 @@ class VideoStage(DiffusionStage):
         times = self._frame_times().tolist()
         seen = [read_clip(clip, times) for clip in frames]
         right = np.array([r.motion == t.scene.motion for r, t in zip(seen, triples, strict=True)])
-        look = np.array([r.shape == t.scene.shape and r.colour == t.scene.colour for r, t in zip(seen, triples, strict=True)])
+        look = np.array(
+            [r.shape == t.scene.shape and r.colour == t.scene.colour for r, t in zip(seen, triples, strict=True)]
+        )
         return {"motion_right": right.mean(), "look_right": look.mean(), "all_right": (right & look).mean()}
 
     def _frame_times(self) -> Tensor:

@@ -1,7 +1,7 @@
 """Toybox clips as latents, computed once and kept: encoding costs more than a training step.
 
-Any frame of a stored clip can be its keyframe, and a clip played backwards is one of the opposite motion, so each serves
-many times.
+Any frame of a stored clip can be its keyframe, and a clip played backwards is one of the opposite motion, so each
+serves many times.
 """
 
 from __future__ import annotations

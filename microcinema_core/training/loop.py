@@ -51,8 +51,8 @@ class Progress:
         for key in sorted(set(wanted) - ignored):
             if stored.get(key) != wanted[key]:
                 raise ConfigError(
-                    f"the checkpoint was trained with {key} = {stored.get(key)!r}, the configuration says {wanted[key]!r}; "
-                    "restore the value or choose another `out` folder"
+                    f"the checkpoint was trained with {key} = {stored.get(key)!r}, "
+                    f"the configuration says {wanted[key]!r}; restore the value or choose another `out` folder"
                 )
         self.step = state["step"]
 
@@ -92,7 +92,8 @@ def provenance(config: TrainConfig, step: int) -> dict[str, Any]:
 
     return {
         "command": "microcinema train " + " ".join(sys.argv[2:]),
-        "commit": git("rev-parse", "HEAD") + ("-modified" if git("status", "--porcelain", "-uno") not in ("", "unknown") else ""),
+        "commit": git("rev-parse", "HEAD")
+        + ("-modified" if git("status", "--porcelain", "-uno") not in ("", "unknown") else ""),
         "seed": config.seed,
         "steps": step,
         "data": f"Toybox, procedural; {config.data.clips} clips",
@@ -132,7 +133,12 @@ def train(
         accelerator.print(f"resuming {config.out} at step {state.step} of {config.steps}")
     forward = torch.compile(model) if config.compile else model
     writer = SummaryWriter(str(out / "tensorboard")) if accelerator.is_main_process else None
-    bar = tqdm(total=config.steps, initial=state.step, desc=config.stage, disable=not (progress and accelerator.is_main_process))
+    bar = tqdm(
+        total=config.steps,
+        initial=state.step,
+        desc=config.stage,
+        disable=not (progress and accelerator.is_main_process),
+    )
     while state.step < config.steps:
         draw = Draw.of(config.seed, state.step, accelerator.process_index)
         batch = send_to_device(stage.batch(draw), accelerator.device)
@@ -167,7 +173,13 @@ def train(
 
 
 def _report(
-    accelerator: Accelerator, stage: Stage, average: WeightAverage, out: Path, step: int, config: TrainConfig, writer: SummaryWriter
+    accelerator: Accelerator,
+    stage: Stage,
+    average: WeightAverage,
+    out: Path,
+    step: int,
+    config: TrainConfig,
+    writer: SummaryWriter,
 ) -> None:
     """Pictures, held-out figures and the exported file, all of the averaged weights."""
     samples = out / "samples"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from .config import TrainConfig
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """All randomness of one step on one process: a function of (seed, step, rank), so resuming needs no stored state."""
+    """All randomness of one step on one process. It follows from (seed, step, rank), so resuming stores none."""
 
     rng: np.random.Generator
     generator: torch.Generator
@@ -41,8 +42,8 @@ class Stage(ABC):
         """One batch, on the CPU; tensors are moved to the device by the loop."""
 
     @abstractmethod
-    def losses(self, model: nn.Module, batch: dict[str, Any], draw: Draw) -> dict[str, Tensor]:
-        """Named scalar losses; their sum is minimised. `model` is the wrapped `self.model`."""
+    def losses(self, model: Callable[..., Any], batch: dict[str, Any], draw: Draw) -> dict[str, Tensor]:
+        """Named scalar losses; their sum is minimised. `model` is `self.model`, perhaps wrapped or compiled."""
 
     @abstractmethod
     def report(self, folder: Path, step: int) -> dict[str, float]:

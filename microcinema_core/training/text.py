@@ -6,6 +6,7 @@ background, motion and speed from its last token, then stays frozen in every lat
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,22 @@ STILL_SHARE = 0.3
 HELD_OUT_CAPTIONS = 512
 
 
+class CaptionReader(nn.Module):
+    """The text model and one linear head per attribute, on the last token."""
+
+    def __init__(self, encoder: nn.Module, width: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.heads = nn.ModuleDict(
+            {name: nn.Linear(width, len(values) + (name in MOVING)) for name, values in ATTRIBUTES.items()}
+        )
+
+    def forward(self, ids: Tensor) -> dict[str, Tensor]:
+        """Token ids [B, L] -> logits of each attribute."""
+        last = self.encoder(input_ids=ids).last_hidden_state[:, -1]
+        return {name: head(last) for name, head in self.heads.items()}
+
+
 class TextStage(Stage):
     def __init__(self, config: TrainConfig) -> None:
         super().__init__(config)
@@ -45,10 +62,7 @@ class TextStage(Stage):
         self.text_config = self.preset.text
         encoder = build_text_model(self.text_config, tokenizer)
         self.encoder = TextEncoder(encoder, tokenizer, self.text_config)
-        heads = {
-            name: nn.Linear(self.text_config.width, len(values) + (name in MOVING)) for name, values in ATTRIBUTES.items()
-        }
-        self.model = nn.ModuleDict({"encoder": encoder, "heads": nn.ModuleDict(heads)})
+        self.model = CaptionReader(encoder, self.text_config.width)
 
     def _caption(self, rng: np.random.Generator, *, held_out: bool = False) -> tuple[str, dict[str, int]]:
         scene = sample_scene(rng, self.times, held_out=held_out)
@@ -65,12 +79,8 @@ class TextStage(Stage):
     def batch(self, draw: Draw) -> dict[str, Any]:
         return self._captions(draw.rng, self.config.batch)
 
-    def _logits(self, ids: Tensor) -> dict[str, Tensor]:
-        hidden = self.model["encoder"](input_ids=ids).last_hidden_state
-        return {name: head(hidden[:, -1]) for name, head in self.model["heads"].items()}  # type: ignore[union-attr, operator]
-
-    def losses(self, model: nn.Module, batch: dict[str, Any], draw: Draw) -> dict[str, Tensor]:
-        logits = self._logits(batch["ids"])
+    def losses(self, model: Callable[..., Any], batch: dict[str, Any], draw: Draw) -> dict[str, Tensor]:
+        logits = model(batch["ids"])
         return {name: F.cross_entropy(logits[name].float(), labels) for name, labels in batch["labels"].items()}
 
     @cached_property
@@ -78,7 +88,7 @@ class TextStage(Stage):
         return self._captions(np.random.default_rng([self.config.seed, 1 << 40, 1]), HELD_OUT_CAPTIONS, held_out=True)
 
     def report(self, folder: Path, step: int) -> dict[str, float]:
-        logits = self._logits(self.held_out["ids"])
+        logits = self.model(self.held_out["ids"])
         labels = self.held_out["labels"]
         return {name: (logits[name].argmax(-1) == labels[name]).float().mean().item() for name in ATTRIBUTES}
 
