@@ -58,25 +58,29 @@ def latent_clips(autoencoder: Path, clip: ClipConfig, count: int, seed: int, cac
     """Read the cached clips, making what is missing; interrupted, it goes on at the next shard."""
     key = hashlib.sha256(f"{sha256_of(autoencoder)} {clip} {seed}".encode()).hexdigest()[:12]
     folder = cache / f"latents-{key}"
-    shards = [folder / f"shard-{i:04d}.safetensors" for i in range(-(-count // SHARD))]
+    sizes = [min(SHARD, count - start) for start in range(0, count, SHARD)]
+    shards = [folder / f"shard-{i:04d}-{size}.safetensors" for i, size in enumerate(sizes)]
     with PartialState().main_process_first():
         missing = [i for i, path in enumerate(shards) if not path.exists()]
         if missing:
             folder.mkdir(parents=True, exist_ok=True)
             codec = load_codec(autoencoder)
             for i in tqdm(missing, desc=f"latents of {SHARD} clips"):
-                _write_shard(shards[i], codec, clip, np.random.default_rng([seed, 1 << 41, i]), bf16=bf16)
+                rng = np.random.default_rng([seed, 1 << 41, i])
+                _write_shard(shards[i], codec, clip, sizes[i], rng, bf16=bf16)
     latents, scenes = [], []
     for path in shards:
         with safe_open(path, framework="pt") as file:
             latents.append(file.get_tensor("latents"))
             scenes += [Scene.from_dict(scene) for scene in json.loads(file.metadata()["scenes"])]
-    return LatentClips(torch.cat(latents)[:count], scenes[:count])
+    return LatentClips(torch.cat(latents), scenes)
 
 
-def _write_shard(path: Path, codec: LatentCodec, clip: ClipConfig, rng: np.random.Generator, *, bf16: bool) -> None:
+def _write_shard(
+    path: Path, codec: LatentCodec, clip: ClipConfig, count: int, rng: np.random.Generator, *, bf16: bool
+) -> None:
     times = clip_times(clip.frames, clip.fps, clip.frames // 2)
-    scenes = [sample_scene(rng, times) for _ in range(SHARD)]
+    scenes = [sample_scene(rng, times) for _ in range(count)]
     encoded = []
     for scene in scenes:
         pixels = torch.from_numpy(render(scene, times, clip.width)).movedim(-1, 1).float() / 255

@@ -4,7 +4,7 @@ A run owns the folder `config.out`:
     checkpoint-00000500/   everything needed to go on; renamed into place only when whole
     samples/               what the averaged weights do, as pictures
     tensorboard/           curves
-    model.safetensors      the averaged weights, written at every checkpoint
+    model.safetensors      the averaged weights, written with every sample sheet
 """
 
 from __future__ import annotations
@@ -162,10 +162,12 @@ def train(
         last = state.step == config.steps
         if last or state.step % config.checkpoint_every == 0:
             save_checkpoint(accelerator, out, state.step, config.keep)
-        if accelerator.is_main_process and writer is not None and (last or state.step % config.sample_every == 0):
+        if writer is not None and not last and state.step % config.sample_every == 0:
             _report(accelerator, stage, average, out, state.step, config, writer)
         if on_step is not None:
             on_step(state.step)
+    if writer is not None:  # also when a run that was killed after its last checkpoint is resumed
+        _report(accelerator, stage, average, out, state.step, config, writer)
     bar.close()
     if writer is not None:
         writer.close()

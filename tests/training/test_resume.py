@@ -1,0 +1,72 @@
+"""A run that is killed goes on from its last whole checkpoint to the very same weights."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, WEIGHTS, Write, command, run_training
+from safetensors.torch import load_file
+
+from microcinema_core.errors import ConfigError
+from microcinema_core.training.config import TrainConfig
+from microcinema_core.training.loop import checkpoints, train
+from microcinema_core.training.stages import build_stage
+
+
+def kill_at_random(config: Path, out: Path, rng: random.Random) -> int:
+    """Start the run, wait for a checkpoint and a random moment more, SIGKILL it; returns the last whole step."""
+    process = subprocess.Popen(command(config), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 300
+    while not checkpoints(out):
+        assert process.poll() is None, "the run ended before its first checkpoint"
+        assert time.monotonic() < deadline, "no checkpoint in five minutes"
+        time.sleep(0.02)
+    time.sleep(rng.uniform(0, 1.5))
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    return int(checkpoints(out)[-1].name.rpartition("-")[2])
+
+
+def test_killed_run_reaches_the_same_weights(write_config: Write, tmp_path: Path) -> None:
+    steps = {"steps": 60, "checkpoint_every": 5, "image": str(WEIGHTS / "toybox-image.safetensors")}
+    whole = write_config("video", "whole", **steps)
+    killed = write_config("video", "killed", **steps)
+    done = run_training(whole)
+    assert done.returncode == 0, done.stderr
+    last = kill_at_random(killed, tmp_path / "killed", random.Random())
+    assert last < 60, "the run was over before it could be killed; raise `steps`"
+    resumed = run_training(killed)
+    assert resumed.returncode == 0, resumed.stderr
+    assert f"at step {last} of 60" in resumed.stdout
+    a, b = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))
+    assert a.keys() == b.keys()
+    for key, value in a.items():
+        assert torch.equal(value, b[key]), f"{key} differs after resuming at step {last}"
+
+
+def test_half_written_checkpoint_is_not_taken(write_config: Write, tmp_path: Path) -> None:
+    """Death while writing leaves a folder under its temporary name, whatever is in it."""
+    config = TrainConfig.load(write_config("text_encoder", batch=4))
+    train(config, build_stage, progress=False)
+    out = tmp_path / "run"
+    assert [c.name for c in checkpoints(out)] == ["checkpoint-00000002", "checkpoint-00000004"]
+    half = out / "partial-00000006"
+    shutil.copytree(out / "checkpoint-00000004", half)
+    (half / "model.safetensors").write_bytes(b"half")
+    assert half not in checkpoints(out)
+    before = (out / "model.safetensors").read_bytes()
+    train(config, build_stage, progress=False)
+    assert (out / "model.safetensors").read_bytes() == before
+
+
+def test_checkpoint_of_another_configuration_is_refused(write_config: Write, tmp_path: Path) -> None:
+    train(TrainConfig.load(write_config("text_encoder", batch=4)), build_stage, progress=False)
+    with pytest.raises(ConfigError, match="batch = 4.*8.*another `out`"):
+        train(TrainConfig.load(write_config("text_encoder", batch=8)), build_stage, progress=False)
