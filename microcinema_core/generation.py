@@ -4,39 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from .config import Config, DiffusionConfig
+from .clip.settings import SamplingConfig as SamplingConfig
+from .config import DiffusionConfig
 from .diffusion.guidance import GuidedDenoiser
 from .diffusion.noise import draw_noise, start_noise
-from .diffusion.prediction import Denoiser
+from .diffusion.prediction import Denoiser, Network
 from .diffusion.samplers import SAMPLERS, Callback, sample
 from .diffusion.schedule import make_schedule
 from .errors import InputError
 from .models.injection import Appearance
 from .models.unet import VideoUNet
 
+SCHEDULER_PREFIX = "diffusers:"
 FRESH_NOISE = 1  # stream of the noise that stochastic samplers draw on the way; 0 is the start
-
-
-@dataclass(frozen=True, slots=True)
-class SamplingConfig(Config):
-    """The user's dials."""
-
-    steps: int = 20
-    cfg: float = 2.0
-    sampler: str = "dpmpp_2m"
-    gamma: float | None = None  # None: the checkpoint's
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.steps <= 1000:
-            raise InputError(f"steps must be between 1 and 1000, got {self.steps}")
-        if not 0 <= self.cfg <= 100:
-            raise InputError(f"cfg must be between 0 and 100, got {self.cfg}")
-        if self.gamma is not None and not 0 <= self.gamma <= 1:
-            raise InputError(f"gamma must be between 0 and 1, got {self.gamma}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +32,31 @@ class Conditioning:
     null_context: Tensor
     appearance: Appearance | None = None
     frame_time: Tensor | None = None  # seconds from the keyframe, [T]
+
+
+def check_sampler(name: str) -> None:
+    """Raises InputError for a sampler that does not exist. Only a name with diffusers' prefix imports diffusers."""
+    if name in SAMPLERS:
+        return
+    if not name.startswith(SCHEDULER_PREFIX):
+        raise InputError(
+            f"sampler {name!r} does not exist; there are: {', '.join(SAMPLERS)}, and diffusers' own as "
+            f"{SCHEDULER_PREFIX}NAME, for example {SCHEDULER_PREFIX}unipc"
+        )
+    from .diffusion.schedulers import find
+
+    find(name)
+
+
+def _in_own_precision(unet: VideoUNet) -> Network:
+    """The network for float32 samples, whatever the precision of its weights."""
+    dtype = next(unet.parameters()).dtype
+
+    def network(x: Tensor, t: Tensor, context: Tensor, **conditioning: Any) -> Tensor:
+        output: Tensor = unet(x.to(dtype), t, context.to(dtype), **conditioning)
+        return output.to(x.dtype)
+
+    return network
 
 
 def sample_latents(

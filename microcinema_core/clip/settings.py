@@ -1,0 +1,60 @@
+"""The user's dials and what of a request can be checked before any model is loaded; imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from ..config import Config
+from ..errors import InputError
+
+MAX_SEED = 2**64 - 1
+MAX_PROMPT = 10_000  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingConfig(Config):
+    """How to sample. Raises InputError for values out of range."""
+
+    steps: int = 20
+    cfg: float = 2.0
+    sampler: str = "dpmpp_2m"
+    gamma: float | None = None  # None: the checkpoint's
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.steps <= 1000:
+            raise InputError(f"steps must be between 1 and 1000, got {self.steps}")
+        if not 0 <= self.cfg <= 100:
+            raise InputError(f"cfg must be between 0 and 100, got {self.cfg}")
+        if self.gamma is not None and not 0 <= self.gamma <= 1:
+            raise InputError(f"gamma must be between 0 and 1, got {self.gamma}")
+
+    @classmethod
+    def of(
+        cls,
+        steps: int | None = None,
+        cfg: float | None = None,
+        sampler: str | None = None,
+        gamma: float | None = None,
+    ) -> Self:
+        """What is given, and the defaults for what is None."""
+        given = {"steps": steps, "cfg": cfg, "sampler": sampler, "gamma": gamma}
+        return cls(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+
+
+def check_seed(seed: int) -> int:
+    """The seed itself. Raises InputError outside 0..2^64 - 1."""
+    if not 0 <= seed <= MAX_SEED:
+        raise InputError(f"seed must be between 0 and {MAX_SEED}, got {seed}")
+    return seed
+
+
+def check_prompt(prompt: str) -> str:
+    """The prompt itself, which may be empty. Raises InputError for what cannot be a text."""
+    if len(prompt) > MAX_PROMPT:
+        raise InputError(f"the prompt has {len(prompt)} characters; give at most {MAX_PROMPT}")
+    try:
+        prompt.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(f"the prompt is no valid Unicode text ({error.reason}); type it anew") from error
+    return prompt

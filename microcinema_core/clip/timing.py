@@ -1,0 +1,36 @@
+"""Where the keyframe lies in a clip, and how far each frame is from it in time."""
+
+from __future__ import annotations
+
+from ..errors import InputError
+
+MAX_FRAMES = 256
+POSITIONS = ("centre", "first", "last")
+
+
+def check_frames(frames: int) -> int:
+    """The number itself. Raises InputError outside 1..MAX_FRAMES."""
+    if not 1 <= frames <= MAX_FRAMES:
+        raise InputError(f"frames must be between 1 and {MAX_FRAMES}, got {frames}")
+    return frames
+
+
+def keyframe_index(position: str | int, frames: int) -> int:
+    """`centre`, `first`, `last` or an index counted from 0, as an index. Raises InputError for any other."""
+    named = dict(zip(POSITIONS, (frames // 2, 0, frames - 1), strict=True))
+    if isinstance(position, str) and position in named:
+        return named[position]
+    try:
+        index = int(position)
+    except ValueError:
+        index = -1
+    if not 0 <= index < frames:
+        raise InputError(
+            f"the keyframe's position must be {', '.join(POSITIONS)} or an index from 0 to {frames - 1}, got {position}"
+        )
+    return index
+
+
+def frame_times(frames: int, fps: float, key: int) -> list[float]:
+    """Each frame's signed distance from the keyframe, in seconds."""
+    return [(i - key) / fps for i in range(frames)]
