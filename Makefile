@@ -13,7 +13,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 	$$p $(NEW_ENOUGH) >/dev/null 2>&1 && echo $$p && break; done)
 
 DEMO_IMAGE := assets/demo-keyframe.png
-DEMO_PROMPT := A bright red star moves to the left slowly over a night sky.
+DEMO_PROMPT := A bright yellow star moves to the left quickly over a night sky.
 
 # In this order: each stage reads the files of those before it.
 TRAIN_CONFIGS := $(foreach stage,autoencoder text image video,configs/toybox-$(stage).toml)
