@@ -73,14 +73,14 @@ def run(
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """How far final samples are from the unbiased run: root mean square, and the largest of all elements."""
+    """How far final samples are from the unbiased run, in units of that run's largest element."""
 
     rms: float
     largest: float
 
     @classmethod
     def between(cls, x: Tensor, reference: Tensor) -> Deviation:
-        difference = x - reference
+        difference = (x - reference) / reference.abs().max()
         return cls(difference.square().mean().sqrt().item(), difference.abs().max().item())
 
 
@@ -142,11 +142,12 @@ The network is trained with noise that has the mean lambda z_c (Sec. 3.3, Eq. 3)
   alone. Right for deterministic samplers; a stochastic one draws fresh noise on the way, which lacks the mean, so we
   refuse that combination.
 
-The figures are deviations of the final samples from a run without any bias, on Gaussian data (mean {mean}, variance
+The figures are deviations of the final samples from a run without any bias, as shares of that run's largest element:
+the largest deviation and the root mean square (rms). They are on Gaussian data (mean {mean}, variance
 {variance}) whose best network is known in closed form, with lambda = {prior_lambda} and a keyframe of unit variance, in
 float64. Fresh noise is the same in all runs.
 
-- Compare a stochastic sampler's root mean square (rms) with lambda itself: most of the mean is lost.
+- A stochastic sampler loses most of the mean: its rms is of the order of lambda over that element.
 - `diffusers:euler` and `diffusers:dpmpp_2m` keep their sample in float32 whatever they are given. What remains of
   them is that rounding, accumulated over the steps.
 - `diffusers:deis` and `diffusers:sa_solver` end at the schedule's least noise sigma_0 instead of 0 and keep that

@@ -187,15 +187,15 @@ def test_gamma_repairs_the_signal_missing_at_sds_first_step():
 @pytest.mark.parametrize("name", ["euler", "dpmpp_2m", "diffusers:euler", "diffusers:heun", "diffusers:lms"])
 def test_noise_only_is_right_for_deterministic_samplers(name, prediction, schedule):
     deviation = measure(name, schedule, prediction, LAMBDA).noise_only
-    assert deviation.rms < 1e-6
-    # diffusers' Euler rounds its sample to float32 at each of 20 steps, about 1e-7 each in either run.
-    assert deviation.largest < (3e-6 if name == "diffusers:euler" else 1e-6)
+    # Of the largest element. diffusers' Euler rounds its sample to float32 at each of 20 steps; the others reach 4e-7.
+    assert deviation.largest < 1e-6
 
 
 @pytest.mark.parametrize("name", STOCHASTIC)
 def test_noise_only_is_wrong_for_stochastic_samplers_and_refused(name):
-    # Most of the prior's mean (lambda times a keyframe of unit variance) is lost: that is why it is refused.
-    assert measure(name, SD, Prediction.EPS, LAMBDA).noise_only.rms > LAMBDA / 2
+    # Most of the prior's mean (lambda times a keyframe of unit variance) is lost: that is why it is refused. The
+    # deviation is in units of the largest element, about 2.4.
+    assert measure(name, SD, Prediction.EPS, LAMBDA).noise_only.rms > LAMBDA / 2 / 2.4
     with pytest.raises(InputError, match="fresh noise"):
         run(name, lambda y, sigma: y, normal(1, 1, 4), SD, noise_only=True)
 
