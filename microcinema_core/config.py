@@ -80,7 +80,7 @@ class Config:
         values = {name: _parse(hints[name], value, f"{where}.{name}") for name, value in data.items()}
         try:
             return cls(**values)
-        except TypeError as error:
+        except (TypeError, ConfigError) as error:
             raise ConfigError(f"{where}: {error}") from error
 
 
@@ -101,7 +101,9 @@ def _parse(hint: Any, value: Any, where: str) -> Any:
             return hint(value)
         except ValueError:
             raise ConfigError(f"{where}: {value!r} is none of {', '.join(hint)}") from None
-    if hint is float and type(value) in (int, float) and math.isfinite(value):
+    if hint is float:
+        if type(value) not in (int, float) or not math.isfinite(value):
+            raise ConfigError(f"{where}: expected a number, got {value!r}")
         return float(value)
     if type(value) is not hint:
         raise ConfigError(f"{where}: expected {getattr(hint, '__name__', hint)}, got {value!r}")

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-WEIGHTS = ROOT / "weights"
-
-Write = Callable[..., Path]
-
-
-def command(config: Path) -> list[str]:
-    return [sys.executable, "-m", "microcinema_core.cli", "train", str(config)]
-
-
-def run_training(config: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(config), cwd=ROOT, capture_output=True, text=True, check=False)
+WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 
 
 @pytest.fixture
-def write_config(tmp_path: Path) -> Write:
+def write_config(tmp_path: Path) -> Callable[..., Path]:
     """Write a TOML file for a few steps of a stage; keyword arguments are its top-level keys."""
 
     def write(stage: str, name: str = "run", **values: str | int | float) -> Path:
@@ -36,7 +23,7 @@ def write_config(tmp_path: Path) -> Write:
             "precision": "fp32",
             "checkpoint_every": 2,
             "sample_every": 1000,
-            **({} if stage in ("autoencoder", "text_encoder") else _frozen()),
+            **_earlier_stages(stage),
             **values,
         }
         lines = [f"{key} = {value!r}".replace("'", '"') for key, value in values.items()]
@@ -47,8 +34,7 @@ def write_config(tmp_path: Path) -> Write:
     return write
 
 
-def _frozen() -> dict[str, str]:
-    return {
-        "autoencoder": str(WEIGHTS / "toybox-autoencoder.safetensors"),
-        "text_encoder": str(WEIGHTS / "toybox-text.safetensors"),
-    }
+def _earlier_stages(stage: str) -> dict[str, str]:
+    files = {"autoencoder": "autoencoder", "text_encoder": "text", "image": "image"}
+    needed = {"image": ("autoencoder", "text_encoder"), "video": tuple(files)}.get(stage, ())
+    return {key: str(WEIGHTS / f"toybox-{files[key]}.safetensors") for key in needed}
