@@ -81,7 +81,7 @@ def sample_latents(
         gamma = diffusion.prior_gamma if config.gamma is None else config.gamma
         start = start_noise(start, z_c, gamma)
     denoiser = Denoiser(
-        unet,
+        _in_own_precision(unet),
         make_schedule(diffusion.schedule),
         diffusion.prediction,
         diffusion.prior_lambda if z_c is not None else 0.0,

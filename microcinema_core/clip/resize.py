@@ -9,5 +9,6 @@ def centre_crop(width: int, height: int, to_width: int, to_height: int) -> Box:
     """The largest centred part of a `width` x `height` picture with the aspect ratio of `to_width` x `to_height`."""
     scale = min(width / to_width, height / to_height)
     crop_width, crop_height = to_width * scale, to_height * scale
-    left, top = (width - crop_width) / 2, (height - crop_height) / 2
+    # Rounding must not lead out of the picture.
+    left, top = max(0.0, (width - crop_width) / 2), max(0.0, (height - crop_height) / 2)
     return left, top, min(left + crop_width, width), min(top + crop_height, height)

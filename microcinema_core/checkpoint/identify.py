@@ -1,0 +1,197 @@
+"""What a model file or folder is, from its header alone: no tensor is loaded, nothing is unpickled."""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from ..config import Kind, ModelConfig
+from ..errors import CheckpointError
+from .format import PREFIX, Header, read_header
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+OURS = {
+    Kind.AUTOENCODER: "MicroCinema autoencoder",
+    Kind.TEXT_ENCODER: "MicroCinema text encoder",
+    Kind.IMAGE: "MicroCinema text-to-image model",
+    Kind.VIDEO: "MicroCinema keyframe-and-text-to-video model",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One line that names the thing, and named details in the order in which to show them."""
+
+    title: str
+    details: dict[str, str] = field(default_factory=dict)
+
+
+def identify(path: Path) -> Identity:
+    """Raises CheckpointError for what is missing, damaged or of no kind known here."""
+    if path.is_dir():
+        return _folder(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: does not exist; give a model file or folder")
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+            slices = {key: file.get_slice(key) for key in file.keys()}
+            shapes = {key: tuple(item.get_shape()) for key, item in slices.items()}
+            precisions = Counter(item.get_dtype() for item in slices.values())
+    except SafetensorError:
+        return _other_file(path)
+    counts = {
+        "tensors": str(len(shapes)),
+        "parameters": f"{_parameters(shapes):,}",
+        "precision": ", ".join(name for name, _ in precisions.most_common()) or "none",
+    }
+    if PREFIX + "format" in metadata:
+        return _ours(read_header(path), shapes, counts["precision"])
+    return Identity(foreign_title(shapes), counts)
+
+
+def _parameters(shapes: Shapes, prefix: str = "") -> int:
+    return sum(math.prod(shape) for key, shape in shapes.items() if key.startswith(prefix))
+
+
+def _ours(header: Header, shapes: Shapes, precision: str) -> Identity:
+    sections = sorted({key.partition(".")[0] for key in shapes})
+    details = {section: f"{_parameters(shapes, section + '.'):,} parameters" for section in sections}
+    details |= {"precision": precision, "preset": header.config.name}
+    if header.kind in (Kind.IMAGE, Kind.VIDEO):
+        details |= _diffusion(header.config, video=header.kind is Kind.VIDEO)
+    if header.kind is Kind.TEXT_ENCODER and header.config.text is not None:
+        text = header.config.text
+        details["text"] = (
+            f"{text.layers} layers of {text.width}, {text.vocab_size} tokens, prompts of {text.max_length}"
+        )
+    details["licence"] = header.licence
+    details |= {f"needs for {section}": c.file for section, c in header.companions.items()}
+    details |= {f"provenance {key}": _short(value) for key, value in header.provenance.items()}
+    return Identity(OURS[header.kind], details)
+
+
+def _diffusion(config: ModelConfig, *, video: bool) -> dict[str, str]:
+    unet, diffusion, clip = config.unet, config.diffusion, config.clip
+    details = {
+        "network": f"channels {', '.join(map(str, unet.block_out_channels))}, text {unet.cross_attention_dim}",
+        "schedule": f"{diffusion.schedule}, {diffusion.prediction}-prediction",
+    }
+    if not video:
+        return details | {"pictures": f"{clip.width}x{clip.height}"}
+    return details | {
+        "injection": str(unet.injection),
+        "noise prior": f"lambda {diffusion.prior_lambda:g}, gamma {diffusion.prior_gamma:g}",
+        "clips": f"{clip.frames} frames at {clip.fps:g} fps, {clip.width}x{clip.height}",
+    }
+
+
+def _short(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _width(shapes: Shapes, ending: str) -> int:
+    """The last dimension of the first tensor of that name: the text's width, for keys of cross-attention."""
+    return next((shape[-1] for key, shape in sorted(shapes.items()) if key.endswith(ending) and len(shape) > 1), 0)
+
+
+STABLE_DIFFUSION = {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", 2048: "Stable Diffusion XL"}
+
+
+def _stable_diffusion(shapes: Shapes) -> str:
+    return STABLE_DIFFUSION.get(_width(shapes, "attn2.to_k.weight"), "Stable Diffusion-like, unknown size")
+
+
+def foreign_title(shapes: Shapes) -> str:
+    """Which known family these tensor names and shapes belong to; the first pattern that fits."""
+    names = "\n".join(shapes)
+
+    def holds(*parts: str) -> bool:
+        return all(part in names for part in parts)
+
+    def starts(*prefixes: str) -> bool:
+        return all(any(key.startswith(prefix) for key in shapes) for prefix in prefixes)
+
+    patterns: list[tuple[Callable[[], bool], str]] = [
+        (
+            lambda: any(mark in names for mark in (".lora_down.", ".lora_A.", ".lora.down.", "lora_unet_")),
+            "LoRA weights",
+        ),
+        (lambda: holds("motion_modules."), "AnimateDiff motion module"),
+        # "temopral" is how ModelScope's own files spell it.
+        (lambda: holds("temopral_conv"), "ModelScope text-to-video U-Net (original layout)"),
+        (lambda: holds("temp_convs.", "transformer_in."), "ModelScope-like text-to-video U-Net (diffusers' UNet3D)"),
+        (lambda: holds("temporal_transformer_blocks") or holds("time_stack."), "Stable Video Diffusion-like U-Net"),
+        (lambda: starts("control_model.") or holds("controlnet_cond_embedding"), "ControlNet"),
+        (
+            lambda: starts("model.diffusion_model.", "first_stage_model."),
+            f"{_stable_diffusion(shapes)} checkpoint, single file (CompVis layout)",
+        ),
+        (
+            lambda: starts("model.diffusion_model.") or starts("input_blocks."),
+            f"{_stable_diffusion(shapes)} U-Net (CompVis layout)",
+        ),
+        (
+            lambda: starts("down_blocks.", "up_blocks.", "conv_in.") and holds("attn2.to_k.weight"),
+            f"{_stable_diffusion(shapes)} U-Net (diffusers layout)",
+        ),
+        (lambda: starts("taesd_encoder.") or starts("taesd_decoder."), "TAESD tiny autoencoder (ComfyUI layout)"),
+        (lambda: starts("encoder.layers.", "decoder.layers."), "TAESD tiny autoencoder (diffusers layout)"),
+        (lambda: starts("1.conv.0.") or starts("3.conv.0."), "TAESD tiny autoencoder, one half (original layout)"),
+        (lambda: starts("encoder.down_blocks.", "post_quant_conv."), "Stable Diffusion autoencoder (diffusers layout)"),
+        (lambda: holds("encoder.down.0.block", "decoder.up.0.block"), "Stable Diffusion autoencoder (CompVis layout)"),
+        (lambda: holds("text_model.encoder.layers."), "CLIP text encoder"),
+        (lambda: holds("double_blocks.") or holds("transformer_blocks.0."), "diffusion transformer"),
+    ]
+    for fits, title in patterns:
+        if fits():
+            return f"{title}, in safetensors"
+    first = f" (first: {min(shapes)})" if shapes else ""
+    return f"safetensors file of a model not known here{first}"
+
+
+def _other_file(path: Path) -> Identity:
+    """What safetensors refused."""
+    with path.open("rb") as file:
+        start = file.read(8)
+    if start.startswith(b"PK\x03\x04"):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                pickled = any(name.endswith("data.pkl") for name in archive.namelist())
+        except zipfile.BadZipFile as error:
+            raise CheckpointError(f"{path}: is a damaged or truncated archive ({error}); get the file anew") from error
+        return Identity(
+            "PyTorch pickle (.ckpt, .pt), which can run code when opened: never loaded here"
+            if pickled
+            else "ZIP archive"
+        )
+    if start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05":
+        return Identity("pickle, which can run code when opened: never loaded here")
+    if start.startswith(b"GGUF"):
+        return Identity("GGUF model, which is not loaded here")
+    read_header(path)  # names truncated and damaged files
+    raise CheckpointError(f"{path}: cannot be read as a safetensors file; get the file anew")
+
+
+def _folder(path: Path) -> Identity:
+    for name, title in (("model_index.json", "diffusers pipeline folder"), ("config.json", "model folder")):
+        index = path / name
+        if index.is_file():
+            try:
+                stored = json.loads(index.read_text(encoding="utf-8"))
+            except (json.JSONDecodeError, UnicodeDecodeError) as error:
+                raise CheckpointError(f"{index}: is not JSON ({error}); get the folder anew") from error
+            if not isinstance(stored, dict):
+                raise CheckpointError(f"{index}: holds no object; get the folder anew")
+            parts = [key for key, value in stored.items() if isinstance(value, list) and not key.startswith("_")]
+            details = {"class": str(stored.get("_class_name", stored.get("model_type", "unknown")))}
+            return Identity(title, details | ({"parts": ", ".join(parts)} if name == "model_index.json" else {}))
+    raise CheckpointError(f"{path}: is a folder without model_index.json or config.json; give a model file or folder")
