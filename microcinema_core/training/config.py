@@ -58,6 +58,7 @@ class TrainConfig(Config):
     autoencoder: str = ""
     text_encoder: str = ""
     image: str = ""  # the image stage's file, from which the video model is inflated
+    start_from: str = ""  # a trained file of the same kind to go on from, with a new schedule
     injection: Injection | None = None  # None: the preset's
     prior_lambda: float | None = None
     towards_noise: float = 1.0  # t = 1 - u**k; above 1 draws more of the high noise levels

@@ -20,6 +20,7 @@ from ..checkpoint.format import (
     VAE,
     Checkpoint,
     Header,
+    load_strictly,
     read_checkpoint,
     read_header,
     save_checkpoint_file,
@@ -55,6 +56,7 @@ class DiffusionStage(Stage):
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__(config)
+        self.history: dict[str, Any] = {}
         self.autoencoder = _existing(config.autoencoder, "autoencoder", Kind.AUTOENCODER)
         self.text_file = _existing(config.text_encoder, "text_encoder", Kind.TEXT_ENCODER)
         base = preset(config.preset)
@@ -91,9 +93,20 @@ class DiffusionStage(Stage):
         context = self.text.encode(batch["texts"]).to(z_t)
         return F.mse_loss(model(z_t, batch["t"], context=context, **given).float(), target)
 
+    def _go_on_from(self, kind: Kind, modules: dict[str, nn.Module]) -> bool:
+        """Fill the modules from `start_from`, whose own history then stands in this run's provenance."""
+        if not self.config.start_from:
+            return False
+        path = _existing(self.config.start_from, "start_from", kind)
+        earlier = read_checkpoint(path)
+        for section, module in modules.items():
+            load_strictly(module, earlier.sections[section], f"{path}: {section}")
+        self.history = {"started_from": earlier.header.provenance}
+        return True
+
     def _header(self, kind: Kind, provenance: dict[str, Any]) -> Header:
         companions = {VAE: companion_of(self.autoencoder), TEXT_ENCODER: companion_of(self.text_file)}
-        return Header(kind, self.model_config, provenance=provenance, companions=companions)
+        return Header(kind, self.model_config, provenance=provenance | self.history, companions=companions)
 
     def _decode(self, latents: Tensor) -> Tensor:
         """[B, C, T, h, w] -> pixels [B, T, 3, H, W]."""
@@ -116,6 +129,7 @@ class ImageStage(DiffusionStage):
         self.model_config = image_stage(self.base)
         self.unet = VideoUNet(self.model_config.unet)
         self.model = self.unet
+        self._go_on_from(Kind.IMAGE, {UNET: self.unet})
 
     def batch(self, draw: Draw) -> dict[str, Any]:
         latents, texts = [], []
@@ -174,9 +188,10 @@ class VideoStage(DiffusionStage):
         self.model_config = self.base
         self.unet = VideoUNet(self.base.unet)
         self.appearnet = AppearNet(self.base.unet, text_length=self.null.shape[1])
-        image = read_checkpoint(_existing(config.image, "image", Kind.IMAGE))
-        inflate_(self.unet, self.appearnet, image.sections[UNET], self.null)
         self.model = VideoModel(self.unet, self.appearnet)
+        if not self._go_on_from(Kind.VIDEO, {UNET: self.unet, APPEARNET: self.appearnet}):
+            image = read_checkpoint(_existing(config.image, "image", Kind.IMAGE))
+            inflate_(self.unet, self.appearnet, image.sections[UNET], self.null)
 
     def groups(self, lr: float) -> list[dict[str, Any]]:
         new = {f"unet.{name}" for name in temporal_parameters(self.unet)}

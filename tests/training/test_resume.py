@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from microcinema_core.checkpoint.format import read_header
 from microcinema_core.errors import ConfigError
 from microcinema_core.training.config import TrainConfig
 from microcinema_core.training.loop import checkpoints, train
@@ -82,3 +83,17 @@ def test_checkpoint_of_another_configuration_is_refused(write_config: Write, tmp
     train(TrainConfig.load(write_config("text_encoder", batch=4)), build_stage, progress=False)
     with pytest.raises(ConfigError, match=r"batch = 4.*8.*another `out`"):
         train(TrainConfig.load(write_config("text_encoder", batch=8)), build_stage, progress=False)
+
+
+def test_going_on_from_a_trained_file_keeps_its_weights_and_history(write_config: Write, tmp_path: Path) -> None:
+    """With a learning rate that changes nothing the new file is the old one, and its provenance names both runs."""
+    first = train(TrainConfig.load(write_config("video", "first", steps=2)), build_stage, progress=False)
+    path = write_config("video", "second", steps=1, start_from=str(first))
+    path.write_text(path.read_text() + "\nlr = 1e-30\n")
+    second = train(TrainConfig.load(path), build_stage, progress=False)
+    a, b = load_file(first), load_file(second)
+    for key, value in a.items():
+        assert torch.equal(value, b[key]), key
+    provenance = read_header(second).provenance
+    assert provenance["steps"] == 1
+    assert provenance["started_from"]["steps"] == 2
