@@ -57,7 +57,9 @@ def attention_named(name: str) -> AttentionFn:
     if name != "xformers":
         raise InputError(f"attention {name!r} is unknown; choose sdpa or xformers")
     if importlib.util.find_spec("xformers") is None:
-        raise InputError("attention 'xformers' was chosen but xformers is not installed; pip install xformers, or use sdpa")
+        raise InputError(
+            "attention 'xformers' was chosen but xformers is not installed; pip install xformers, or use sdpa"
+        )
     return xformers_attention
 
 

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from ..autoencoder import LatentCodec, build_autoencoder
 from ..autoencoder import from_host_keys as vae_keys
 from ..errors import CheckpointError
 from ..text import TextEncoder, build_text_model, build_tokenizer
 from ..text import from_host_keys as text_keys
-from .format import TEXT_ENCODER, VAE, Checkpoint, Companion, Header, load_strictly, read_checkpoint, sha256_of
+from .format import (
+    TEXT_ENCODER,
+    VAE,
+    Checkpoint,
+    Companion,
+    Header,
+    expect_blocks,
+    expect_fit,
+    load_strictly,
+    read_checkpoint,
+    sha256_of,
+)
 
 
 def find_section(section: str, path: Path, checkpoint: Checkpoint) -> tuple[Path, Checkpoint]:
@@ -19,12 +32,17 @@ def find_section(section: str, path: Path, checkpoint: Checkpoint) -> tuple[Path
     companion = checkpoint.header.companions.get(section)
     if companion is None:
         raise CheckpointError(f"{path}: holds no {section} and names no companion file that does")
-    beside = path.parent / Path(companion.file).name
+    beside = path.parent / companion.file
     if not beside.is_file():
         raise CheckpointError(f"{path}: needs {companion.file} beside it for its {section}; put both in one folder")
     if sha256_of(beside) != companion.sha256:
         raise CheckpointError(f"{beside}: is not the {section} that {path.name} was trained with; get both files anew")
-    return beside, read_checkpoint(beside)
+    found = read_checkpoint(beside)
+    if section not in found.sections:
+        raise CheckpointError(
+            f"{beside}: holds no {section}, though {path.name} names it for that; get both files anew"
+        )
+    return beside, found
 
 
 def load_codec(path: Path, checkpoint: Checkpoint | None = None) -> LatentCodec:
@@ -33,7 +51,9 @@ def load_codec(path: Path, checkpoint: Checkpoint | None = None) -> LatentCodec:
     config = found.header.config
     if config.vae is None:
         raise CheckpointError(f"{where}: holds an autoencoder but its configuration describes none")
-    vae = build_autoencoder(config.vae)
+    expect_blocks(config.vae.blocks, found.sections[VAE], f"{where}: {VAE}")
+    with torch.device("meta"):
+        vae = build_autoencoder(config.vae)
     try:
         state = vae_keys(found.sections[VAE])
     except (KeyError, ValueError) as error:
@@ -48,8 +68,13 @@ def load_text_encoder(path: Path, checkpoint: Checkpoint | None = None) -> TextE
     if config is None or found.header.tokenizer is None:
         raise CheckpointError(f"{where}: holds a text encoder without its configuration or tokenizer")
     tokenizer = build_tokenizer(found.header.tokenizer, config)
-    model = build_text_model(config, tokenizer)
-    load_strictly(model, text_keys(found.sections[TEXT_ENCODER], model), f"{where}: {TEXT_ENCODER}")
+    what = f"{where}: {TEXT_ENCODER}"
+    expect_blocks(config.layers, found.sections[TEXT_ENCODER], what)
+    with torch.device("meta"):
+        outline = build_text_model(config, tokenizer)
+    expect_fit(outline, text_keys(found.sections[TEXT_ENCODER], outline), what)
+    model = build_text_model(config, tokenizer)  # not the outline: what the file does not hold needs values too
+    load_strictly(model, text_keys(found.sections[TEXT_ENCODER], model), what)
     return TextEncoder(model.eval(), tokenizer, config)
 
 

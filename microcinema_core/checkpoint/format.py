@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -35,6 +35,7 @@ REQUIRED = {
     Kind.IMAGE: (UNET,),
     Kind.VIDEO: (UNET, APPEARNET),
 }
+BUNDLED = {Kind.IMAGE: (VAE, TEXT_ENCODER), Kind.VIDEO: (VAE, TEXT_ENCODER)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,11 @@ class Companion:
 
     file: str
     sha256: str
+
+    def __post_init__(self) -> None:
+        # On every system: a stored name must never lead out of the folder.
+        if self.file in ("", ".", "..") or re.search(r"[/\\:\0]", self.file):
+            raise ValueError(f"companion {self.file!r} is not a plain file name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +109,18 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def save_checkpoint_file(path: Path, checkpoint: Checkpoint, dtype: torch.dtype = torch.float16) -> None:
-    """Write atomically; floating-point tensors are stored as `dtype`."""
+    """Write atomically; floating-point tensors are stored as `dtype`.
+
+    Raises CheckpointError, and leaves an older file alone, where a number is not finite or too large for `dtype`.
+    """
     tensors = {
         f"{section}.{key}": (value.to(dtype) if value.is_floating_point() else value).detach().cpu().contiguous()
         for section, state in checkpoint.sections.items()
         for key, value in state.items()
     }
+    for key, value in tensors.items():
+        if not _finite(value):
+            raise CheckpointError(f"{path}: not written: {key} holds NaN, infinity or numbers beyond {dtype}")
     with written_whole(path) as temporary:
         save_file(tensors, temporary, metadata=checkpoint.header.to_metadata())
 
@@ -124,6 +136,8 @@ def _opened(path: Path) -> Iterator[Any]:
             yield file
     except SafetensorError as error:
         raise CheckpointError(f"{path}: {_what_it_is(path)} ({error}); give a MicroCinema .safetensors file") from error
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error})") from error
 
 
 def _what_it_is(path: Path) -> str:
@@ -142,7 +156,7 @@ def _json(metadata: Mapping[str, str], key: str, path: Path, default: Any = None
         return default
     try:
         return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: metadata {PREFIX + key} is not JSON ({error}); get the file anew") from error
 
 
@@ -154,9 +168,9 @@ def _header(metadata: Mapping[str, str] | None, path: Path) -> Header:
         )
     version = metadata[PREFIX + "format"]
     if version != str(FORMAT_VERSION):
-        newer = version.isdigit() and int(version) > FORMAT_VERSION
+        newer = re.fullmatch("[0-9]{1,9}", version) and int(version) > FORMAT_VERSION
         raise CheckpointError(
-            f"{path}: format version {version}, this program reads {FORMAT_VERSION}; "
+            f"{path}: format version {version[:20]}, this program reads {FORMAT_VERSION}; "
             + ("update microcinema" if newer else "get the file anew")
         )
     kind = metadata.get(PREFIX + "kind", "")
@@ -165,16 +179,57 @@ def _header(metadata: Mapping[str, str] | None, path: Path) -> Header:
     companions = _json(metadata, "companions", path, {})
     try:
         config = ModelConfig.from_dict(_json(metadata, "config", path), "config")
+        _expect_agreement(Kind(kind), config)
         return Header(
             Kind(kind),
             config,
             metadata.get(PREFIX + "licence", "unknown"),
-            _json(metadata, "provenance", path, {}),
-            _json(metadata, "tokenizer", path),
-            {name: Companion(str(c["file"]), str(c["sha256"])) for name, c in companions.items()},
+            _object(_json(metadata, "provenance", path, {}), "provenance"),
+            _tokenizer(_json(metadata, "tokenizer", path)),
+            {
+                name: Companion(str(c["file"]), str(c["sha256"]))
+                for name, c in _object(companions, "companions").items()
+            },
         )
-    except (ConfigError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path}: bad metadata: {error}") from error
+    except (ConfigError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: bad metadata: {error}; get the file anew") from error
+
+
+def _expect_agreement(kind: Kind, config: ModelConfig) -> None:
+    """Raises ConfigError where parts of a configuration would not work together."""
+    if kind in (Kind.IMAGE, Kind.VIDEO) and config.unet.temporal != (kind is Kind.VIDEO):
+        raise ConfigError(f"unet.temporal is {config.unet.temporal} in a file of kind {kind}")
+    channels = {"unet.in_channels": config.unet.in_channels, "latent.mean": len(config.latent.mean)}
+    if config.vae is not None:
+        channels["vae.latent_channels"] = config.vae.latent_channels
+    if len(set(channels.values())) > 1:
+        raise ConfigError(f"latent channels differ: {channels}")
+    if config.text is not None and config.text.width != config.unet.cross_attention_dim:
+        raise ConfigError(
+            f"text.width {config.text.width} is not unet.cross_attention_dim {config.unet.cross_attention_dim}"
+        )
+
+
+def _object(value: Any, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{name} is not an object")
+    return value
+
+
+def _tokenizer(value: Any) -> dict[str, Any] | None:
+    """A vocabulary with token ids from 0 and merges whose parts and results it holds, as tokenizers insist."""
+    if value is None:
+        return None
+    vocab, merges = _object(_object(value, "tokenizer").get("vocab"), "tokenizer.vocab"), value.get("merges")
+    if not all(type(token_id) is int and 0 <= token_id < 2**31 for token_id in vocab.values()):
+        raise ValueError("tokenizer.vocab holds something other than token ids")
+    if not isinstance(merges, list) or not all(isinstance(merge, str) for merge in merges):
+        raise TypeError("tokenizer.merges is not a list of texts")
+    for merge in merges:
+        parts = merge.split(" ")
+        if len(parts) != 2 or not all(part in vocab for part in (*parts, "".join(parts))):
+            raise ValueError(f"tokenizer.merges: {merge[:80]!r} is not a pair from the vocabulary")
+    return {"vocab": vocab, "merges": merges}
 
 
 def read_header(path: Path) -> Header:
@@ -184,14 +239,15 @@ def read_header(path: Path) -> Header:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """The whole file. Raises CheckpointError for a damaged file, unknown sections or a missing one."""
+    """The whole file. Raises CheckpointError for a damaged file, and for sections too many or too few for its kind."""
     with _opened(path) as file:
         header = _header(file.metadata(), path)
+        allowed = (*REQUIRED[header.kind], *BUNDLED.get(header.kind, ()))
         sections: dict[str, dict[str, Tensor]] = {}
         for key in file.keys():
             section, _, name = key.partition(".")
-            if section not in (VAE, TEXT_ENCODER, UNET, APPEARNET) or not name:
-                raise CheckpointError(f"{path}: unexpected tensor {key!r}")
+            if section not in allowed or not name:
+                raise CheckpointError(f"{path}: unexpected tensor {key!r} in a file of kind {header.kind}")
             sections.setdefault(section, {})[name] = file.get_tensor(key)
     for section in REQUIRED[header.kind]:
         if section not in sections:
@@ -199,8 +255,17 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(header, sections)
 
 
-def load_strictly(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
-    """Fill a module; every key and shape must match, and every number be finite.
+def expect_blocks(blocks: int, state: Mapping[str, Tensor], what: str) -> None:
+    """Before a network is laid out: each of its blocks holds several tensors, so a file with fewer is not of that size.
+
+    A configuration is a few bytes that could ask for millions of layers. Raises CheckpointError.
+    """
+    if blocks > len(state):
+        raise CheckpointError(f"{what}: {len(state)} tensors, too few for the {blocks} blocks of its configuration")
+
+
+def expect_fit(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
+    """Every key, shape and kind of number must match the module, which may be on the meta device; all must be finite.
 
     Raises CheckpointError naming the first that does not.
     """
@@ -212,8 +277,31 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], what: str) -> 
             f"{len(extra)} unexpected{f' (first: {extra[0]})' if extra else ''}; the file is of another architecture"
         )
     for key, value in wanted.items():
-        if state[key].shape != value.shape:
-            raise CheckpointError(f"{what}: {key} has shape {list(state[key].shape)}, {list(value.shape)} was expected")
-        if state[key].is_floating_point() and not math.isfinite(state[key].float().abs().sum().item()):
+        given = state[key]
+        if given.shape != value.shape:
+            raise CheckpointError(f"{what}: {key} has shape {list(given.shape)}, {list(value.shape)} was expected")
+        if given.is_floating_point() != value.is_floating_point() or given.is_complex():
+            raise CheckpointError(f"{what}: {key} holds {given.dtype}, {value.dtype} was expected")
+        if not _finite(given):
             raise CheckpointError(f"{what}: {key} holds NaN or infinity; get the file anew")
+
+
+def _finite(value: Tensor) -> bool:
+    """Whether every number is; the extremes tell, as both are NaN where any number is."""
+    if value.numel() == 0 or not value.is_floating_point():
+        return True
+    lowest, highest = (value.float() if value.itemsize == 1 else value).aminmax()  # float8 has no aminmax
+    return bool(lowest.isfinite() and highest.isfinite())
+
+
+def load_strictly(
+    module: nn.Module, state: Mapping[str, Tensor], what: str, device: torch.device | str | None = None
+) -> None:
+    """Fill a module, whose dtype stays. Raises CheckpointError where `expect_fit` does.
+
+    A module on the meta device gets memory, on `device`, only now that the file is known to fill all of it.
+    """
+    expect_fit(module, state, what)
+    if any(value.is_meta for value in module.state_dict().values()):
+        module.to_empty(device=device or torch.get_default_device())
     module.load_state_dict(dict(state))

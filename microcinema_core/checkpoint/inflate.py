@@ -11,7 +11,9 @@ from ..models.appearnet import AppearNet, reset_injection_
 from ..models.unet import VideoUNet, reset_temporal_, temporal_parameters
 
 
-def inflate_(unet: VideoUNet, appearnet: AppearNet | None, image: Mapping[str, Tensor], null_context: Tensor | None) -> None:
+def inflate_(
+    unet: VideoUNet, appearnet: AppearNet | None, image: Mapping[str, Tensor], null_context: Tensor | None
+) -> None:
     """Fill both networks in place.
 
     image: state of an image U-Net with diffusers' key names; every key is used and every spatial parameter found in it.

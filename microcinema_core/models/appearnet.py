@@ -27,7 +27,7 @@ class SpadeHead(nn.Module):
 
 
 class AppearNet(nn.Module):
-    """Keyframe latent -> Appearance. It sees neither the noise level nor the prompt, so its output depends on z_c alone.
+    """Keyframe latent -> Appearance. It sees neither noise level nor prompt, so its output depends on z_c alone.
 
     Its time input is the constant 0 and its text input the null prompt's embedding, kept in the checkpoint.
     """
@@ -46,9 +46,7 @@ class AppearNet(nn.Module):
         self.register_buffer("null_context", context)
         self.time_embedding = EmbeddingMLP(channels[0], config.time_embed_dim, backend)
         self.conv_in = backend.conv(config.in_channels, channels[0], 3)
-        self.down_blocks = nn.ModuleList(
-            DownLevel(i, config, backend, temporal=False) for i in range(len(channels))
-        )
+        self.down_blocks = nn.ModuleList(DownLevel(i, config, backend, temporal=False) for i in range(len(channels)))
         self.mid_block = MidLevel(config, backend, temporal=False)
         levels = injected_levels(config)
         self.add = nn.ModuleDict({name: backend.conv(c, c, 1) for name, c in levels.items()})
@@ -59,7 +57,7 @@ class AppearNet(nn.Module):
                     self.spade[name] = SpadeHead(c, config.spade_hidden, backend)
 
     def forward(self, z_c: Tensor) -> Appearance:
-        """z_c: clean model-space latent [B, C, T, h, w]; T = 1 for one keyframe, or one latent per frame (Sec. 3.1, TSR)."""
+        """z_c: clean model-space latent [B, C, T, h, w]; T = 1 for one keyframe, or one per frame (Sec. 3.1, TSR)."""
         frames = z_c.shape[2]
         latent = z_c.transpose(1, 2)  # [B, T, C, h, w]
         folded = latent.flatten(0, 1)

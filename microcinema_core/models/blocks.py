@@ -174,9 +174,13 @@ class UpLevel(Level):
         widths = [(i + s, here) for i, s in zip(inputs, skips, strict=True)]
         heads = config.attention_heads[index] if config.attention_levels[index] else None
         super().__init__(widths, heads, config, backend, temporal=config.temporal)
-        self.upsamplers = nn.ModuleList([] if index == 0 else [Resample(here, backend, stride=1, temporal=config.temporal)])
+        self.upsamplers = nn.ModuleList(
+            [] if index == 0 else [Resample(here, backend, stride=1, temporal=config.temporal)]
+        )
 
-    def forward(self, x: Tensor, skips: list[Tensor], given: Conditions, inject: LevelInjection | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, skips: list[Tensor], given: Conditions, inject: LevelInjection | None = None
+    ) -> Tensor:
         for i in range(len(self.resnets)):
             x = torch.cat([x, skips.pop()], dim=1)
             x = self.attend(i, self.resnet(i, x, given, inject), given)
@@ -184,4 +188,3 @@ class UpLevel(Level):
             height, width = skips[-1].shape[-2:]
             x = upsampler(x, given.frames, (height, width))
         return x
-

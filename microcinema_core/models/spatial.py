@@ -17,7 +17,9 @@ class FeedForward(nn.Module):
 
     def __init__(self, channels: int, backend: Backend) -> None:
         super().__init__()
-        self.net = nn.ModuleList([GEGLU(channels, 4 * channels, backend), nn.Identity(), backend.linear(4 * channels, channels)])
+        self.net = nn.ModuleList(
+            [GEGLU(channels, 4 * channels, backend), nn.Identity(), backend.linear(4 * channels, channels)]
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.net[2](self.net[0](x))
@@ -63,7 +65,7 @@ class TransformerBlock(nn.Module):
         self.ff = FeedForward(channels, backend)
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        """context [B, M, D]: one per clip. A clip's frames are one long query, so keys and values are made once per clip."""
+        """context [B, M, D]: one per clip, whose frames are one long query: keys and values are made once per clip."""
         normed = self.norm1(x)
         x = x + self.attn1(normed, normed)
         clips = self.norm2(x).reshape(context.shape[0], -1, x.shape[-1])  # [B, T*N, C]

@@ -1,4 +1,4 @@
-"""Temporal layers (Sec. 3.1). Each is a residual branch that starts at zero, so the video U-Net starts as the image U-Net.
+"""Temporal layers (Sec. 3.1): residual branches that start at zero, so the video U-Net starts as the image U-Net.
 
 Activations arrive with the frames folded into the batch, [B*T, C, H, W]: spatial layers need no reshape.
 """

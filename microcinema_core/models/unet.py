@@ -60,7 +60,8 @@ class VideoUNet(nn.Module):
         x: noisy model-space latents [B, C, T, h, w]; any h, w.
         t: schedule time, a scalar or [B].
         context: text [B, L, D].
-        appearance: AppearNet's output for B clips, or for B/2 shared by both branches of guidance; None for single images.
+        appearance: AppearNet's output for B clips, or for B/2 shared by both branches of guidance;
+            None for single images.
         frame_time: each frame's seconds from the keyframe, [T] or [B, T].
         """
         batch, _, frames = x.shape[:3]
@@ -113,7 +114,7 @@ def temporal_parameters(unet: VideoUNet) -> set[str]:
 
 @torch.no_grad()
 def reset_temporal_(unet: VideoUNet) -> None:
-    """Zero each temporal branch's output, frame time and the gates: the video U-Net starts as the image U-Net per frame."""
+    """Zero each temporal branch's output, frame time and the gates: the start is the image U-Net, frame by frame."""
     final: list[nn.Module] = list(unet.gates.values())
     if unet.frame_time_embedding is not None:
         final.append(unet.frame_time_embedding.linear_2)
