@@ -64,13 +64,16 @@ class TrainConfig(Config):
     towards_noise: float = 1.0  # t = 1 - u**k; above 1 draws more of the high noise levels
     checkpoint_every: int = 500
     sample_every: int = 500
+    reported: int = 24  # held-out pictures or clips in each report
     keep: int = 2
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     data: DataConfig = field(default_factory=DataConfig)
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.batch, self.checkpoint_every, self.sample_every, self.keep) < 1:
-            raise ConfigError("train: steps, batch, checkpoint_every, sample_every and keep must be at least 1")
+        if min(self.steps, self.batch, self.checkpoint_every, self.sample_every, self.reported, self.keep) < 1:
+            raise ConfigError(
+                "train: steps, batch, checkpoint_every, sample_every, reported and keep must be at least 1"
+            )
         if self.precision not in ("auto", "fp32", "bf16"):
             raise ConfigError(f"train: precision {self.precision!r} is none of auto, fp32, bf16")
 

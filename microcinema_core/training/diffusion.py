@@ -44,8 +44,6 @@ from .pictures import save_sheet, to_uint8
 from .stage import Draw, Stage
 
 SHEET_SAMPLING = SamplingConfig(steps=12, cfg=2.0)
-REPORTED_PICTURES = 32
-REPORTED_CLIPS = 24
 SHEET_ROWS = 8
 
 
@@ -147,7 +145,7 @@ class ImageStage(DiffusionStage):
         return {"denoising": self._pairs(model, batch, draw, None, {})}
 
     def report(self, folder: Path, step: int) -> dict[str, float]:
-        triples = _select_triples(REPORTED_PICTURES)
+        triples = _select_triples(self.config.reported)
         prompts = [still_caption(triple.scene, np.random.default_rng(i)) for i, triple in enumerate(triples)]
         size = tuple(side // self.base.latent.downscale for side in (self.base.clip.height, self.base.clip.width))
         latents = sample_latents(
@@ -224,7 +222,7 @@ class VideoStage(DiffusionStage):
         return {"denoising": self._pairs(model, batch, draw, z_c, {"z_c": z_c, "frame_time": batch["frame_time"]})}
 
     def report(self, folder: Path, step: int) -> dict[str, float]:
-        triples = _select_triples(REPORTED_CLIPS)
+        triples = _select_triples(self.config.reported)
         frames = self._generate(triples)
         save_sheet(folder / f"step-{step:08d}.png", list(frames[:SHEET_ROWS]))
         times = self._frame_times().tolist()

@@ -46,12 +46,12 @@ class Progress:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         stored = json.loads(state["config"])
-        ignored = {"checkpoint_every", "sample_every", "keep", "out"}
+        ignored = {"checkpoint_every", "sample_every", "reported", "keep", "out"}
         wanted = json.loads(json.dumps(self.config))
-        for key in sorted(set(wanted) - ignored):
-            if stored.get(key) != wanted[key]:
+        for key in sorted(set(wanted) & set(stored) - ignored):
+            if stored[key] != wanted[key]:
                 raise ConfigError(
-                    f"the checkpoint was trained with {key} = {stored.get(key)!r}, "
+                    f"the checkpoint was trained with {key} = {stored[key]!r}, "
                     f"the configuration says {wanted[key]!r}; restore the value or choose another `out` folder"
                 )
         self.step = state["step"]

@@ -23,6 +23,7 @@ def write_config(tmp_path: Path) -> Callable[..., Path]:
             "precision": "fp32",
             "checkpoint_every": 2,
             "sample_every": 1000,
+            "reported": 1,
             **_earlier_stages(stage),
             **values,
         }

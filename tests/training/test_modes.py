@@ -21,9 +21,8 @@ WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 
 @pytest.mark.parametrize("injection", list(Injection))
 @pytest.mark.parametrize("prior_lambda", [0.0, 0.03])
-@pytest.mark.parametrize("gamma", [0.0, 0.05])
 def test_mode_trains_and_samples(
-    injection: Injection, prior_lambda: float, gamma: float, write_config: Callable[..., Path], tmp_path: Path
+    injection: Injection, prior_lambda: float, write_config: Callable[..., Path], tmp_path: Path
 ) -> None:
     """A clip sampled from the trained file must depend on the keyframe and on gamma."""
     path = write_config("video", injection=str(injection), prior_lambda=prior_lambda, steps=2)
@@ -37,7 +36,7 @@ def test_mode_trains_and_samples(
     keyframes = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(0))
     clips = [
         pipeline(k, "a red star moves left", steps=2, cfg=1.5, seed=1, gamma=g).frames
-        for k, g in ((keyframes[0], gamma), (keyframes[1], gamma), (keyframes[0], gamma + 0.2))
+        for k, g in ((keyframes[0], 0.0), (keyframes[1], 0.0), (keyframes[0], 0.2))
     ]
     assert clips[0].shape == (1, 9, 128, 128, 3)
     assert (clips[0] != clips[1]).any()
