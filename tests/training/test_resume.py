@@ -41,23 +41,23 @@ def kill_at_random(config: Path, out: Path, rng: random.Random) -> int:
         assert process.poll() is None, "the run ended before its first checkpoint"
         assert time.monotonic() < deadline, "no checkpoint in five minutes"
         time.sleep(0.02)
-    time.sleep(rng.uniform(0, 1.5))
+    time.sleep(rng.uniform(0, 1.0))
     process.send_signal(signal.SIGKILL)
     process.wait()
     return int(checkpoints(out)[-1].name.rpartition("-")[2])
 
 
 def test_killed_run_reaches_the_same_weights(write_config: Write, tmp_path: Path) -> None:
-    steps = {"steps": 60, "checkpoint_every": 5}
+    steps = {"steps": 30, "checkpoint_every": 3}
     whole = write_config("video", "whole", **steps)
     killed = write_config("video", "killed", **steps)
     done = run_training(whole)
     assert done.returncode == 0, done.stderr
     last = kill_at_random(killed, tmp_path / "killed", random.Random())
-    assert last < 60, "the run was over before it could be killed; raise `steps`"
+    assert last < 30, "the run was over before it could be killed; raise `steps`"
     resumed = run_training(killed)
     assert resumed.returncode == 0, resumed.stderr
-    assert f"at step {last} of 60" in resumed.stdout
+    assert f"at step {last} of 30" in resumed.stdout
     a, b = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))
     assert a.keys() == b.keys()
     for key, value in a.items():
@@ -74,9 +74,11 @@ def test_half_written_checkpoint_is_not_taken(write_config: Write, tmp_path: Pat
     shutil.copytree(out / "checkpoint-00000004", half)
     (half / "model.safetensors").write_bytes(b"half")
     assert half not in checkpoints(out)
-    before = (out / "model.safetensors").read_bytes()
+    before = load_file(out / "model.safetensors")
     train(config, build_stage, progress=False)
-    assert (out / "model.safetensors").read_bytes() == before
+    after = load_file(out / "model.safetensors")
+    for key, value in before.items():
+        assert torch.equal(value, after[key]), key
 
 
 def test_checkpoint_of_another_configuration_is_refused(write_config: Write, tmp_path: Path) -> None:
