@@ -38,6 +38,7 @@ class OptimiserConfig(Config):
 @dataclass(frozen=True, slots=True)
 class DataConfig(Config):
     clips: int = 4000  # clips whose latents are computed once and kept
+    seed: int = 0  # of those clips, so that runs with other seeds share them
     crop: int = 64  # autoencoder: crops of whole frames
     other_keyframes: float = 0.3  # share of clips whose keyframe is not the centre frame
     no_text: float = 0.1  # share of null prompts, for classifier-free guidance

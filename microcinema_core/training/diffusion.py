@@ -67,7 +67,7 @@ class DiffusionStage(Stage):
         self.codec = load_codec(self.autoencoder)
         cache = Path(config.out).parent / "cache"
         self.clips = latent_clips(
-            self.autoencoder, base.clip, config.data.clips, config.seed, cache, bf16=config.precision == "bf16"
+            self.autoencoder, base.clip, config.data.clips, config.data.seed, cache, bf16=config.precision == "bf16"
         )
         self.schedule = make_schedule(base.diffusion.schedule)
         self.null = self.text.encode([""])
