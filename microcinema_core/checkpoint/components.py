@@ -16,7 +16,6 @@ from .format import (
     VAE,
     Checkpoint,
     Companion,
-    Header,
     expect_blocks,
     expect_fit,
     load_strictly,
@@ -80,10 +79,3 @@ def load_text_encoder(path: Path, checkpoint: Checkpoint | None = None) -> TextE
 
 def companion_of(path: Path) -> Companion:
     return Companion(path.name, sha256_of(path))
-
-
-def with_latents_of(header: Header, autoencoder: Header) -> Header:
-    """The header with the latent statistics of the autoencoder that it is trained on."""
-    from dataclasses import replace
-
-    return replace(header, config=replace(header.config, latent=autoencoder.config.latent))

@@ -27,7 +27,7 @@ from ..checkpoint.format import (
 )
 from ..checkpoint.inflate import inflate_
 from ..checkpoint.load import expect_kind
-from ..config import Kind, ModelConfig, image_stage, preset
+from ..config import Kind, ModelConfig, image_stage, preset, with_injection
 from ..diffusion.prediction import Denoiser, Network
 from ..diffusion.schedule import make_schedule
 from ..errors import ConfigError
@@ -60,7 +60,7 @@ class DiffusionStage(Stage):
         base = preset(config.preset)
         self.base = replace(base, latent=read_header(self.autoencoder).config.latent)
         if config.injection is not None:
-            self.base = replace(self.base, unet=replace(base.unet, injection=config.injection))
+            self.base = with_injection(self.base, config.injection)
         if config.prior_lambda is not None:
             self.base = replace(self.base, diffusion=replace(base.diffusion, prior_lambda=config.prior_lambda))
         self.text = load_text_encoder(self.text_file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,12 +36,12 @@ class WeightAverage:
         pairs = [(self.average[name], p.detach()) for name, p in parameters]
         torch._foreach_lerp_([a for a, _ in pairs], [p for _, p in pairs], 1 - decay)
 
-    def state_dict(self) -> dict[str, object]:
+    def state_dict(self) -> dict[str, Any]:
         return {"updates": self.updates, "average": self.average}
 
-    def load_state_dict(self, state: dict[str, object]) -> None:
-        self.updates = int(state["updates"])  # type: ignore[call-overload]
-        self.average = dict(state["average"])  # type: ignore[call-overload]
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.updates = int(state["updates"])
+        self.average = dict(state["average"])
 
     @torch.no_grad()
     def swap(self, model: nn.Module) -> None:
