@@ -289,14 +289,15 @@ def publish(
     text: Annotated[Path, typer.Option(help="The stage's file.")],
     image: Annotated[Path, typer.Option(help="The stage's file.")],
     video: Annotated[Path, typer.Option(help="The stage's file.")],
+    tsr: Annotated[Path, typer.Option(help="The stage's file.")],
     to: Annotated[Path, typer.Option(help="The folder of the public files.")] = Path("weights"),
     name: Annotated[str, typer.Option(help="What their names begin with.")] = NAME,
     debug: Debug = False,
 ) -> None:
-    """Copy the four stages' files into one folder under the names by which they find each other."""
+    """Copy the stages' files into one folder under the names by which they find each other."""
     from .checkpoint.publish import publish as publish_files
 
-    sources = dict(zip(STAGES, (autoencoder, text, image, video), strict=True))
+    sources = dict(zip(STAGES, (autoencoder, text, image, video, tsr), strict=True))
     for path in publish_files(sources, to, name):
         typer.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 

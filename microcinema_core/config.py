@@ -56,10 +56,11 @@ class Kind(StrEnum):
     TEXT_ENCODER = "text_encoder"
     IMAGE = "image"
     VIDEO = "video"
+    TSR = "tsr"
 
     @property
     def needs_appearance(self) -> bool:
-        return self is Kind.VIDEO
+        return self in (Kind.VIDEO, Kind.TSR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,7 @@ class LatentConfig(Config):
 
 @dataclass(frozen=True, slots=True)
 class ClipConfig(Config):
-    """The clip a video model was trained for (Sec. 4.1)."""
+    """The clip a video model was trained for (Sec. 4.1); of a TSR model, a segment at its first pass's output rate."""
 
     frames: int = 9
     fps: float = 2.0
@@ -277,7 +278,21 @@ TOYBOX = ModelConfig(
     vae=VAEConfig(),
     text=TextConfig(vocab_size=896, width=96, layers=3, heads=4, max_length=48),
 )
-PRESETS = types.MappingProxyType({preset.name: preset for preset in (SD21, SD21_BASE, SD15, TOYBOX)})
+# Interpolation needs less than invention, and all of Toybox has to stay within 20 MB.
+TOYBOX_TSR = replace(
+    TOYBOX,
+    name="toybox_tsr",
+    unet=replace(
+        TOYBOX.unet,
+        block_out_channels=(32, 40),
+        attention_levels=(False, False),
+        norm_groups=8,
+        temporal_head_dim=8,
+        spade_hidden=8,
+    ),
+    clip=replace(TOYBOX.clip, frames=5, fps=8.0),
+)
+PRESETS = types.MappingProxyType({preset.name: preset for preset in (SD21, SD21_BASE, SD15, TOYBOX, TOYBOX_TSR)})
 
 
 def preset(name: str) -> ModelConfig:

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from .clip.cascade import linear_frames
 from .clip.settings import SamplingConfig as SamplingConfig
 from .config import DiffusionConfig
 from .diffusion.guidance import GuidedDenoiser
@@ -17,11 +19,13 @@ from .diffusion.prediction import Denoiser, Network
 from .diffusion.samplers import SAMPLERS, Callback, sample
 from .diffusion.schedule import make_schedule
 from .errors import InputError
+from .models.appearnet import AppearNet
 from .models.injection import Appearance
 from .models.unet import VideoUNet
 
 SCHEDULER_PREFIX = "diffusers:"
-FRESH_NOISE = 1  # stream of the noise that stochastic samplers draw on the way; 0 is the start
+# First word of a stream under a seed: start and, for stochastic samplers, fresh noise; of clips and of segments.
+CLIP_START, CLIP_FRESH, SEGMENT_START, SEGMENT_FRESH = range(4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,25 @@ class Conditioning:
     null_context: Tensor
     appearance: Appearance | None = None
     frame_time: Tensor | None = None  # seconds from the keyframe, [T]
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseStream:
+    """Where one sample's random numbers come from: a function of these words, whatever is sampled beside it."""
+
+    seed: int
+    start: tuple[int, ...] = (CLIP_START,)
+    fresh: tuple[int, ...] = (CLIP_FRESH,)
+
+    @classmethod
+    def segment(cls, seed: int, level: int, index: int) -> NoiseStream:
+        """Of one segment of one pass of temporal super-resolution."""
+        return cls(seed, (SEGMENT_START, level, index), (SEGMENT_FRESH, level, index))
+
+    def generator(self) -> torch.Generator:
+        """For diffusers' schedulers, which draw by themselves."""
+        words = np.random.SeedSequence([self.seed, *self.fresh]).generate_state(1, np.uint64)
+        return torch.Generator().manual_seed(int(words[0] >> np.uint64(1)))
 
 
 def check_sampler(name: str) -> None:
@@ -63,18 +86,18 @@ def sample_latents(
     unet: VideoUNet,
     diffusion: DiffusionConfig,
     conditioning: Conditioning,
-    seeds: Sequence[int],
+    noise: Sequence[NoiseStream],
     size: tuple[int, int, int],
     config: SamplingConfig,
     callback: Callback | None = None,
 ) -> Tensor:
-    """Model-space latents [B, C, T, h, w]; size is (T, h, w). A clip depends on its own seed, not on its batch.
+    """Model-space latents [B, C, T, h, w]; size is (T, h, w). A clip depends on its own noise, not on its batch.
 
     Raises InputError for an unknown sampler and whatever the callback raises (Cancelled, to stop).
     """
     device = next(unet.parameters()).device
     shape = (unet.config.in_channels, *size)
-    start = torch.stack([draw_noise(seed, shape, 0) for seed in seeds]).to(device)
+    start = torch.stack([draw_noise(n.seed, shape, *n.start) for n in noise]).to(device)
     appearance = conditioning.appearance
     z_c = None if appearance is None else appearance.latent.transpose(1, 2)  # [B, C, T or 1, h, w]
     if z_c is not None:
@@ -96,7 +119,7 @@ def sample_latents(
     )
 
     def fresh_noise(step: int) -> Tensor:
-        return torch.stack([draw_noise(seed, shape, FRESH_NOISE, step) for seed in seeds]).to(device)
+        return torch.stack([draw_noise(n.seed, shape, *n.fresh, step) for n in noise]).to(device)
 
     if config.sampler in SAMPLERS:
         sigmas = denoiser.schedule.sigmas(config.steps)
@@ -105,7 +128,38 @@ def sample_latents(
         )
     from .diffusion.schedulers import sample_with_scheduler
 
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     return sample_with_scheduler(
-        config.sampler, guided, start, denoiser.schedule, config.steps, generator=generators, callback=callback
+        config.sampler,
+        guided,
+        start,
+        denoiser.schedule,
+        config.steps,
+        generator=[n.generator() for n in noise],
+        callback=callback,
     )
+
+
+def sample_segments(
+    networks: tuple[VideoUNet, AppearNet],
+    diffusion: DiffusionConfig,
+    ends: Tensor,
+    frames: int,
+    fps: float,
+    context: tuple[Tensor, Tensor],
+    noise: Sequence[NoiseStream],
+    config: SamplingConfig,
+    callback: Callback | None = None,
+) -> Tensor:
+    """Temporal super-resolution (Sec. 3.4) of pairs of frames: the frames between them, and the given ones unchanged.
+
+    ends: model-space latents [N, C, 2, h, w]; frames: of a segment, both ends included; fps: of the result.
+    context: of the prompt and the null prompt, each [1, L, D], shared by all segments.
+    -> [N, C, frames, h, w].
+    """
+    unet, appearnet = networks
+    appearance = appearnet(linear_frames(ends, frames).to(next(appearnet.parameters()).dtype))
+    times = torch.arange(frames, device=ends.device, dtype=torch.float32) / fps
+    prompt, null = (text.expand(len(ends), -1, -1) for text in context)
+    given = Conditioning(prompt, null, appearance, times)
+    made = sample_latents(unet, diffusion, given, noise, (frames, *ends.shape[-2:]), config, callback)
+    return torch.cat([ends[:, :, :1], made[:, :, 1:-1], ends[:, :, 1:]], dim=2)

@@ -26,7 +26,7 @@ from .clip.timing import check_frames, frame_times, keyframe_index
 from .config import Kind
 from .diffusion.samplers import Callback
 from .errors import CheckpointError, InputError
-from .generation import Conditioning, check_sampler, sample_latents
+from .generation import Conditioning, NoiseStream, check_sampler, sample_latents
 from .media import Frames, fit_picture, save_clip, save_picture, to_picture, to_pixels, to_uint8
 from .text import TextEncoder
 
@@ -203,7 +203,7 @@ class MicroCinemaPipeline:
             self.bundle.networks.unet,
             model.diffusion,
             Conditioning(context, null, appearance, times),
-            seeds,
+            [NoiseStream(value) for value in seeds],
             (count, *self.bundle.size()),
             config,
             callback,
@@ -291,7 +291,8 @@ class EmbeddedImages(ImagePipeline):
         given = Conditioning(*self.bundle.prompts(every["prompt"]))
         size = (1, *self.bundle.size())
         diffusion = self.bundle.config.diffusion
-        latents = sample_latents(self.bundle.networks.unet, diffusion, given, seeds, size, config, callback)
+        noise = [NoiseStream(value) for value in seeds]
+        latents = sample_latents(self.bundle.networks.unet, diffusion, given, noise, size, config, callback)
         return Pictures(self.bundle.decode(latents)[:, 0], self.bundle.settings(config, every["prompt"], seeds))
 
 

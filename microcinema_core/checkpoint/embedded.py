@@ -9,7 +9,7 @@ from ..errors import CheckpointError
 
 VARIABLE = "MICROCINEMA_WEIGHTS"
 NAME = "toybox"
-STAGES = ("autoencoder", "text", "image", "video")
+STAGES = ("autoencoder", "text", "image", "video", "tsr")
 
 
 def file_name(stage: str, name: str = NAME) -> str:

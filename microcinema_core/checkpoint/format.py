@@ -34,8 +34,10 @@ REQUIRED = {
     Kind.TEXT_ENCODER: (TEXT_ENCODER,),
     Kind.IMAGE: (UNET,),
     Kind.VIDEO: (UNET, APPEARNET),
+    Kind.TSR: (UNET, APPEARNET),
 }
-BUNDLED = {Kind.IMAGE: (VAE, TEXT_ENCODER), Kind.VIDEO: (VAE, TEXT_ENCODER)}
+DIFFUSION = (Kind.IMAGE, Kind.VIDEO, Kind.TSR)
+BUNDLED = {kind: (VAE, TEXT_ENCODER) for kind in DIFFUSION}
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +199,7 @@ def _header(metadata: Mapping[str, str] | None, path: Path) -> Header:
 
 def _expect_agreement(kind: Kind, config: ModelConfig) -> None:
     """Raises ConfigError where parts of a configuration would not work together."""
-    if kind in (Kind.IMAGE, Kind.VIDEO) and config.unet.temporal != (kind is Kind.VIDEO):
+    if kind in DIFFUSION and config.unet.temporal != kind.needs_appearance:
         raise ConfigError(f"unet.temporal is {config.unet.temporal} in a file of kind {kind}")
     channels = {"unet.in_channels": config.unet.in_channels, "latent.mean": len(config.latent.mean)}
     if config.vae is not None:

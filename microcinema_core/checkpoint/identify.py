@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from ..config import Kind, ModelConfig
 from ..errors import CheckpointError
-from .format import PREFIX, Header, read_header
+from .format import DIFFUSION, PREFIX, Header, read_header
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -23,6 +23,7 @@ OURS = {
     Kind.TEXT_ENCODER: "MicroCinema text encoder",
     Kind.IMAGE: "MicroCinema text-to-image model",
     Kind.VIDEO: "MicroCinema keyframe-and-text-to-video model",
+    Kind.TSR: "MicroCinema temporal super-resolution model",
 }
 
 
@@ -66,8 +67,8 @@ def _ours(header: Header, shapes: Shapes, precision: str) -> Identity:
     sections = sorted({key.partition(".")[0] for key in shapes})
     details = {section: f"{_parameters(shapes, section + '.'):,} parameters" for section in sections}
     details |= {"precision": precision, "preset": header.config.name}
-    if header.kind in (Kind.IMAGE, Kind.VIDEO):
-        details |= _diffusion(header.config, video=header.kind is Kind.VIDEO)
+    if header.kind in DIFFUSION:
+        details |= _diffusion(header.config, video=header.kind.needs_appearance)
     if header.kind is Kind.TEXT_ENCODER and header.config.text is not None:
         text = header.config.text
         details["text"] = (

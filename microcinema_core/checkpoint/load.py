@@ -13,7 +13,7 @@ from ..config import Injection, Kind
 from ..errors import CheckpointError
 from ..models.appearnet import AppearNet
 from ..models.unet import VideoUNet
-from .format import APPEARNET, UNET, Checkpoint, Header, expect_blocks, load_strictly, read_checkpoint
+from .format import APPEARNET, DIFFUSION, UNET, Checkpoint, Header, expect_blocks, load_strictly, read_checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Networks:
 
 
 def load_networks(path: Path, backend: Backend | None = None, *, kind: Kind | None = None) -> Networks:
-    """Read an image- or video-stage file. Raises CheckpointError, also where it is of another kind than asked for."""
+    """Read an image, video or TSR file. Raises CheckpointError, also where it is of another kind than asked for."""
     return networks_of(read_checkpoint(path), path, backend, kind=kind)
 
 
@@ -35,7 +35,7 @@ def networks_of(
 ) -> Networks:
     """The networks of a file already read. Nothing is allocated before the file is known to fill all of it."""
     header = checkpoint.header
-    expect_kind(header, path, *((kind,) if kind else (Kind.IMAGE, Kind.VIDEO)))
+    expect_kind(header, path, *((kind,) if kind else DIFFUSION))
     config = header.config.unet
     expect_blocks(
         len(config.block_out_channels) * config.layers_per_block, checkpoint.sections[UNET], f"{path}: {UNET}"

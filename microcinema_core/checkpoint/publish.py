@@ -19,8 +19,14 @@ from .embedded import NAME, STAGES, file_name
 from .format import TEXT_ENCODER, VAE, Companion, read_header, sha256_of, written_whole
 from .load import expect_kind, load_networks
 
-AUTOENCODER, TEXT, IMAGE, VIDEO = STAGES
-KINDS = {AUTOENCODER: Kind.AUTOENCODER, TEXT: Kind.TEXT_ENCODER, IMAGE: Kind.IMAGE, VIDEO: Kind.VIDEO}
+AUTOENCODER, TEXT, IMAGE, VIDEO, TSR = STAGES
+KINDS = {
+    AUTOENCODER: Kind.AUTOENCODER,
+    TEXT: Kind.TEXT_ENCODER,
+    IMAGE: Kind.IMAGE,
+    VIDEO: Kind.VIDEO,
+    TSR: Kind.TSR,
+}
 CARRIES = {VAE: AUTOENCODER, TEXT_ENCODER: TEXT}  # section -> the stage whose file carries it
 
 
@@ -80,7 +86,7 @@ def _verify(source: Path, copy: Path, stage: str) -> None:
     )
     if not same:
         raise CheckpointError(f"{source}: the copy differs from it; try again on another disk")
-    if stage in (IMAGE, VIDEO):
+    if stage in (IMAGE, VIDEO, TSR):
         load_networks(copy, kind=KINDS[stage])
     if stage != TEXT:
         load_codec(copy)

@@ -42,6 +42,10 @@ class SamplingConfig(Config):
         return cls(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
 
+# Between two given frames little is left to invent: few steps, and no guidance, which would double their cost.
+TSR_SAMPLING = SamplingConfig(steps=4, cfg=1.0)
+
+
 def check_seed(seed: int) -> int:
     """The seed itself. Raises InputError outside 0..2^64 - 1."""
     if not 0 <= seed <= MAX_SEED:

@@ -16,6 +16,7 @@ class StageName(StrEnum):
     TEXT_ENCODER = "text_encoder"
     IMAGE = "image"
     VIDEO = "video"
+    TSR = "tsr"
 
 
 @dataclass(frozen=True, slots=True)

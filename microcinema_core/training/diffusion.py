@@ -31,7 +31,7 @@ from ..config import Kind, ModelConfig, image_stage, preset, with_injection
 from ..diffusion.prediction import Denoiser, Network
 from ..diffusion.schedule import make_schedule
 from ..errors import ConfigError
-from ..generation import Conditioning, SamplingConfig, sample_latents
+from ..generation import Conditioning, NoiseStream, SamplingConfig, sample_latents
 from ..models.appearnet import AppearNet
 from ..models.unet import VideoUNet, temporal_parameters
 from ..toybox.captions import caption, still_caption
@@ -39,7 +39,7 @@ from ..toybox.tracker import read_clip, read_frame
 from ..toybox.triples import Triple, read_triples
 from ..toybox.world import render
 from .config import TrainConfig
-from .latents import latent_clips
+from .latents import Excerpt, LatentClips, latent_clips
 from .pictures import save_sheet, to_uint8
 from .stage import Draw, Stage
 
@@ -55,8 +55,8 @@ class DiffusionStage(Stage):
     def __init__(self, config: TrainConfig) -> None:
         super().__init__(config)
         self.history: dict[str, Any] = {}
-        self.autoencoder = _existing(config.autoencoder, "autoencoder", Kind.AUTOENCODER)
-        self.text_file = _existing(config.text_encoder, "text_encoder", Kind.TEXT_ENCODER)
+        self.autoencoder = existing(config.autoencoder, "autoencoder", Kind.AUTOENCODER)
+        self.text_file = existing(config.text_encoder, "text_encoder", Kind.TEXT_ENCODER)
         base = preset(config.preset)
         self.base = replace(base, latent=read_header(self.autoencoder).config.latent)
         if config.injection is not None:
@@ -65,22 +65,23 @@ class DiffusionStage(Stage):
             self.base = replace(self.base, diffusion=replace(base.diffusion, prior_lambda=config.prior_lambda))
         self.text = load_text_encoder(self.text_file)
         self.codec = load_codec(self.autoencoder)
-        cache = Path(config.out).parent / "cache"
-        self.clips = latent_clips(
-            self.autoencoder, base.clip, config.data.clips, config.data.seed, cache, bf16=config.precision == "bf16"
-        )
         self.schedule = make_schedule(base.diffusion.schedule)
         self.null = self.text.encode([""])
 
-    def _times(self, draw: Draw, count: int) -> Tensor:
+    def cached(self, excerpt: Excerpt, *, bf16: bool) -> LatentClips:
+        """Latents of the training scenes, computed once for all runs that share the folder of runs."""
+        data, cache = self.config.data, Path(self.config.out).parent / "cache"
+        return latent_clips(self.autoencoder, excerpt, data.clips, data.seed, cache, bf16=bf16)
+
+    def times(self, draw: Draw, count: int) -> Tensor:
         u = torch.rand(count, generator=draw.generator)
         return self.schedule.sample_time(u, self.config.towards_noise)
 
-    def _drop(self, draw: Draw, texts: list[str]) -> list[str]:
+    def drop(self, draw: Draw, texts: list[str]) -> list[str]:
         """Some prompts become the null prompt, so that the model can be guided."""
         return ["" if draw.rng.random() < self.config.data.no_text else text for text in texts]
 
-    def _pairs(
+    def pairs(
         self, model: Network, batch: dict[str, Any], draw: Draw, z_c: Tensor | None, given: dict[str, Tensor]
     ) -> Tensor:
         """Squared error of the network's output (Eq. 5), through the same Denoiser that samples."""
@@ -91,28 +92,28 @@ class DiffusionStage(Stage):
         context = self.text.encode(batch["texts"]).to(z_t)
         return F.mse_loss(model(z_t, batch["t"], context=context, **given).float(), target)
 
-    def _go_on_from(self, kind: Kind, modules: dict[str, nn.Module]) -> bool:
+    def go_on_from(self, kind: Kind, modules: dict[str, nn.Module]) -> bool:
         """Fill the modules from `start_from`, whose own history then stands in this run's provenance."""
         if not self.config.start_from:
             return False
-        path = _existing(self.config.start_from, "start_from", kind)
+        path = existing(self.config.start_from, "start_from", kind)
         earlier = read_checkpoint(path)
         for section, module in modules.items():
             load_strictly(module, earlier.sections[section], f"{path}: {section}")
         self.history = {"started_from": earlier.header.provenance}
         return True
 
-    def _header(self, kind: Kind, provenance: dict[str, Any]) -> Header:
+    def header(self, kind: Kind, provenance: dict[str, Any]) -> Header:
         companions = {VAE: companion_of(self.autoencoder), TEXT_ENCODER: companion_of(self.text_file)}
         return Header(kind, self.model_config, provenance=provenance | self.history, companions=companions)
 
-    def _decode(self, latents: Tensor) -> Tensor:
+    def decode(self, latents: Tensor) -> Tensor:
         """[B, C, T, h, w] -> pixels [B, T, 3, H, W]."""
         frames = latents.shape[2]
         return self.codec.decode(latents.transpose(1, 2).flatten(0, 1)).unflatten(0, (-1, frames))
 
 
-def _existing(path: str, key: str, kind: Kind) -> Path:
+def existing(path: str, key: str, kind: Kind) -> Path:
     if not path:
         raise ConfigError(f"train: this stage needs `{key}`, the file of an earlier stage")
     expect_kind(read_header(Path(path)), Path(path), kind)
@@ -124,10 +125,11 @@ class ImageStage(DiffusionStage):
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__(config)
+        self.clips = self.cached(Excerpt(self.base.clip), bf16=config.precision == "bf16")
         self.model_config = image_stage(self.base)
         self.unet = VideoUNet(self.model_config.unet)
         self.model = self.unet
-        self._go_on_from(Kind.IMAGE, {UNET: self.unet})
+        self.go_on_from(Kind.IMAGE, {UNET: self.unet})
 
     def batch(self, draw: Draw) -> dict[str, Any]:
         latents, texts = [], []
@@ -137,33 +139,33 @@ class ImageStage(DiffusionStage):
             texts.append(still_caption(scene, draw.rng) if draw.rng.random() < 0.5 else caption(scene, draw.rng))
         return {
             "latents": torch.stack(latents)[:, :, None],  # [B, C, 1, h, w]
-            "texts": self._drop(draw, texts),
-            "t": self._times(draw, self.config.batch),
+            "texts": self.drop(draw, texts),
+            "t": self.times(draw, self.config.batch),
         }
 
     def losses(self, model: Callable[..., Any], batch: dict[str, Any], draw: Draw) -> dict[str, Tensor]:
-        return {"denoising": self._pairs(model, batch, draw, None, {})}
+        return {"denoising": self.pairs(model, batch, draw, None, {})}
 
     def report(self, folder: Path, step: int) -> dict[str, float]:
-        triples = _select_triples(self.config.reported)
+        triples = select_triples(self.config.reported)
         prompts = [still_caption(triple.scene, np.random.default_rng(i)) for i, triple in enumerate(triples)]
         size = tuple(side // self.base.latent.downscale for side in (self.base.clip.height, self.base.clip.width))
         latents = sample_latents(
             self.unet,
             self.model_config.diffusion,
             Conditioning(self.text.encode(prompts), self.null),
-            [triple.seed for triple in triples],
+            [NoiseStream(triple.seed) for triple in triples],
             (1, size[0], size[1]),
             SHEET_SAMPLING,
         )
-        pictures = to_uint8(self._decode(latents)[:, 0])
+        pictures = to_uint8(self.decode(latents)[:, 0])
         save_sheet(folder / f"step-{step:08d}.png", [pictures[i : i + 8] for i in range(0, len(pictures), 8)])
         seen = [read_frame(picture) for picture in pictures]
         right = [r.shape == t.scene.shape and r.colour == t.scene.colour for r, t in zip(seen, triples, strict=True)]
         return {"shape_and_colour_right": float(np.mean(right))}
 
     def export(self, path: Path, provenance: dict[str, Any]) -> None:
-        save_checkpoint_file(path, Checkpoint(self._header(Kind.IMAGE, provenance), {UNET: self.unet.state_dict()}))
+        save_checkpoint_file(path, Checkpoint(self.header(Kind.IMAGE, provenance), {UNET: self.unet.state_dict()}))
 
 
 class VideoModel(nn.Module):
@@ -183,12 +185,13 @@ class VideoStage(DiffusionStage):
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__(config)
+        self.clips = self.cached(Excerpt(self.base.clip), bf16=config.precision == "bf16")
         self.model_config = self.base
         self.unet = VideoUNet(self.base.unet)
         self.appearnet = AppearNet(self.base.unet, text_length=self.null.shape[1])
         self.model = VideoModel(self.unet, self.appearnet)
-        if not self._go_on_from(Kind.VIDEO, {UNET: self.unet, APPEARNET: self.appearnet}):
-            image = read_checkpoint(_existing(config.image, "image", Kind.IMAGE))
+        if not self.go_on_from(Kind.VIDEO, {UNET: self.unet, APPEARNET: self.appearnet}):
+            image = read_checkpoint(existing(config.image, "image", Kind.IMAGE))
             inflate_(self.unet, self.appearnet, image.sections[UNET], self.null)
 
     def groups(self, lr: float) -> list[dict[str, Any]]:
@@ -213,16 +216,16 @@ class VideoStage(DiffusionStage):
             "latents": stacked.transpose(1, 2),
             "z_c": stacked[torch.arange(len(keys)), key].unsqueeze(2),  # [B, C, 1, h, w]
             "frame_time": (frames[None] - key[:, None]) / self.base.clip.fps,
-            "texts": self._drop(draw, texts),
-            "t": self._times(draw, self.config.batch),
+            "texts": self.drop(draw, texts),
+            "t": self.times(draw, self.config.batch),
         }
 
     def losses(self, model: Callable[..., Any], batch: dict[str, Any], draw: Draw) -> dict[str, Tensor]:
         z_c = batch["z_c"]
-        return {"denoising": self._pairs(model, batch, draw, z_c, {"z_c": z_c, "frame_time": batch["frame_time"]})}
+        return {"denoising": self.pairs(model, batch, draw, z_c, {"z_c": z_c, "frame_time": batch["frame_time"]})}
 
     def report(self, folder: Path, step: int) -> dict[str, float]:
-        triples = _select_triples(self.config.reported)
+        triples = select_triples(self.config.reported)
         frames = self._generate(triples)
         save_sheet(folder / f"step-{step:08d}.png", list(frames[:SHEET_ROWS]))
         times = self._frame_times().tolist()
@@ -247,16 +250,16 @@ class VideoStage(DiffusionStage):
             self._frame_times(),
         )
         size = (self.base.clip.frames, *z_c.shape[-2:])
-        seeds = [triple.seed for triple in triples]
-        latents = sample_latents(self.unet, self.model_config.diffusion, given, seeds, size, SHEET_SAMPLING)
-        return to_uint8(self._decode(latents))
+        noise = [NoiseStream(triple.seed) for triple in triples]
+        latents = sample_latents(self.unet, self.model_config.diffusion, given, noise, size, SHEET_SAMPLING)
+        return to_uint8(self.decode(latents))
 
     def export(self, path: Path, provenance: dict[str, Any]) -> None:
         sections = {UNET: self.unet.state_dict(), APPEARNET: self.appearnet.state_dict()}
-        save_checkpoint_file(path, Checkpoint(self._header(Kind.VIDEO, provenance), sections))
+        save_checkpoint_file(path, Checkpoint(self.header(Kind.VIDEO, provenance), sections))
 
 
-def _select_triples(count: int) -> list[Triple]:
+def select_triples(count: int) -> list[Triple]:
     """Every k-th triple of the list for choosing checkpoints; the final list is never looked at in training."""
     triples = read_triples("select")
     return triples[:: max(1, len(triples) // count)][:count]

@@ -54,9 +54,36 @@ class LatentClips:
         return (latents, scene) if reverse.held_out else (latents.flip(0), reverse)
 
 
-def latent_clips(autoencoder: Path, clip: ClipConfig, count: int, seed: int, cache: Path, *, bf16: bool) -> LatentClips:
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """What is cached of each scene: a clip around time 0, or a shorter one anywhere `within` such a clip."""
+
+    clip: ClipConfig
+    within: ClipConfig | None = None
+
+    def __str__(self) -> str:
+        return f"{self.clip}" if self.within is None else f"{self.clip} within {self.within}"
+
+    def draw(self, rng: np.random.Generator, count: int) -> list[tuple[Scene, list[float]]]:
+        """Scenes, and the times of their frames."""
+        if self.within is None:
+            times = _centred(self.clip)
+            return [(sample_scene(rng, times), times) for _ in range(count)]
+        whole, length = _centred(self.within), (self.clip.frames - 1) / self.clip.fps
+        drawn = []
+        for _ in range(count):
+            start = rng.uniform(whole[0], whole[-1] - length)
+            drawn.append((sample_scene(rng, whole), [start + i / self.clip.fps for i in range(self.clip.frames)]))
+        return drawn
+
+
+def _centred(clip: ClipConfig) -> list[float]:
+    return clip_times(clip.frames, clip.fps, clip.frames // 2)
+
+
+def latent_clips(autoencoder: Path, excerpt: Excerpt, count: int, seed: int, cache: Path, *, bf16: bool) -> LatentClips:
     """Read the cached clips, making what is missing; interrupted, it goes on at the next shard."""
-    key = hashlib.sha256(f"{sha256_of(autoencoder)} {clip} {seed}".encode()).hexdigest()[:12]
+    key = hashlib.sha256(f"{sha256_of(autoencoder)} {excerpt} {seed}".encode()).hexdigest()[:12]
     folder = cache / f"latents-{key}"
     sizes = [min(SHARD, count - start) for start in range(0, count, SHARD)]
     shards = [folder / f"shard-{i:04d}-{size}.safetensors" for i, size in enumerate(sizes)]
@@ -67,7 +94,7 @@ def latent_clips(autoencoder: Path, clip: ClipConfig, count: int, seed: int, cac
             codec = load_codec(autoencoder)
             for i in tqdm(missing, desc=f"latents of {SHARD} clips"):
                 rng = np.random.default_rng([seed, 1 << 41, i])
-                _write_shard(shards[i], codec, clip, sizes[i], rng, bf16=bf16)
+                _write_shard(shards[i], codec, excerpt.draw(rng, sizes[i]), excerpt.clip.width, bf16=bf16)
     latents, scenes = [], []
     for path in shards:
         with safe_open(path, framework="pt") as file:
@@ -77,15 +104,13 @@ def latent_clips(autoencoder: Path, clip: ClipConfig, count: int, seed: int, cac
 
 
 def _write_shard(
-    path: Path, codec: LatentCodec, clip: ClipConfig, count: int, rng: np.random.Generator, *, bf16: bool
+    path: Path, codec: LatentCodec, drawn: list[tuple[Scene, list[float]]], size: int, *, bf16: bool
 ) -> None:
-    times = clip_times(clip.frames, clip.fps, clip.frames // 2)
-    scenes = [sample_scene(rng, times) for _ in range(count)]
     encoded = []
-    for scene in scenes:
-        pixels = torch.from_numpy(render(scene, times, clip.width)).movedim(-1, 1).float() / 255
+    for scene, times in drawn:
+        pixels = torch.from_numpy(render(scene, times, size)).movedim(-1, 1).float() / 255
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             encoded.append(codec.encode(pixels.to(memory_format=torch.channels_last)).half())
     with written_whole(path) as temporary:
-        metadata = {"scenes": json.dumps([scene.to_dict() for scene in scenes])}
+        metadata = {"scenes": json.dumps([scene.to_dict() for scene, _ in drawn])}
         save_file({"latents": torch.stack(encoded).contiguous()}, temporary, metadata=metadata)

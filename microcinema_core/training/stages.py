@@ -5,6 +5,7 @@ from __future__ import annotations
 from .autoencoder import AutoencoderStage
 from .config import StageName, TrainConfig
 from .diffusion import ImageStage, VideoStage
+from .interpolation import TSRStage
 from .stage import Stage
 from .text import TextStage
 
@@ -13,6 +14,7 @@ STAGES: dict[StageName, type[Stage]] = {
     StageName.TEXT_ENCODER: TextStage,
     StageName.IMAGE: ImageStage,
     StageName.VIDEO: VideoStage,
+    StageName.TSR: TSRStage,
 }
 
 

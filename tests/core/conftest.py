@@ -9,6 +9,7 @@ import torch
 from microcinema_core.autoencoder import build_autoencoder
 from microcinema_core.autoencoder import to_host_keys as vae_keys
 from microcinema_core.checkpoint.components import companion_of
+from microcinema_core.checkpoint.embedded import STAGES
 from microcinema_core.checkpoint.format import (
     APPEARNET,
     TEXT_ENCODER,
@@ -43,11 +44,18 @@ SMALL = replace(
     text=TextConfig(vocab_size=600, width=32, layers=1, heads=2, max_length=24),
 )
 
+SMALL_TSR = replace(
+    SMALL,
+    name="small_tsr",
+    unet=replace(SMALL.unet, block_out_channels=(16, 16), attention_heads=(1, 1)),
+    clip=replace(SMALL.clip, frames=5, fps=8.0),
+)
+
 
 def write_stages(folder: Path, config: ModelConfig = SMALL) -> dict[str, Path]:
-    """The four files as training leaves them: all of one name, each in a folder of its own."""
+    """The files as training leaves them: all of one name, each in a folder of its own."""
     torch.manual_seed(0)
-    paths = {stage: folder / stage / "model.safetensors" for stage in ("autoencoder", "text", "image", "video")}
+    paths = {stage: folder / stage / "model.safetensors" for stage in STAGES}
     tokenizer = train_tokenizer(["a red star moves left slowly", "a blue circle grows"], config.text.vocab_size)
     text = build_text_model(config.text, build_tokenizer(tokenizer, config.text))
     autoencoder = build_autoencoder(config.vae)
@@ -63,12 +71,13 @@ def write_stages(folder: Path, config: ModelConfig = SMALL) -> dict[str, Path]:
     still = image_stage(config)
     header = Header(Kind.IMAGE, still, provenance={"seed": 0}, companions=companions)
     save_checkpoint_file(paths["image"], Checkpoint(header, {UNET: VideoUNet(still.unet).state_dict()}))
-    networks = {
-        UNET: VideoUNet(config.unet).state_dict(),
-        APPEARNET: AppearNet(config.unet, text_length=config.text.max_length).state_dict(),
-    }
-    header = Header(Kind.VIDEO, config, provenance={"seed": 0}, companions=companions)
-    save_checkpoint_file(paths["video"], Checkpoint(header, networks))
+    for kind, model in ((Kind.VIDEO, config), (Kind.TSR, SMALL_TSR)):
+        networks = {
+            UNET: VideoUNet(model.unet).state_dict(),
+            APPEARNET: AppearNet(model.unet, text_length=config.text.max_length).state_dict(),
+        }
+        header = Header(kind, model, provenance={"seed": 0}, companions=companions)
+        save_checkpoint_file(paths[kind], Checkpoint(header, networks))
     return paths
 
 
