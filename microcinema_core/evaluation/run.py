@@ -1,6 +1,7 @@
 """Score trained Toybox files on a fixed list: `python -m microcinema_core.evaluation.run --list select`.
 
-Checkpoints and sampling settings are chosen on `select`; `final` is for the figures that are published.
+Checkpoints and sampling settings are chosen on `select`; `final` is for the figures that are published. A run that
+was stopped goes on where it was. docs/evaluation.md says how each figure is measured.
 """
 
 from __future__ import annotations
@@ -8,124 +9,127 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ..autoencoder import LatentCodec
-from ..checkpoint.components import load_codec
 from ..checkpoint.embedded import embedded
-from ..checkpoint.format import read_header, sha256_of, written_whole
-from ..pipeline import ImagePipeline, MicroCinemaPipeline
-from ..toybox.triples import LISTS, TIMES, Triple, read_prompts, read_triples
-from ..toybox.world import render
-from .toybox import baselines, evaluate, evaluate_keyframes
+from ..checkpoint.format import sha256_of, written_whole
+from ..clip.settings import SamplingConfig
+from ..toybox.triples import LISTS, Triple, read_prompts, read_triples
+from ..training.pictures import save_sheet
+from .appearance import appearance_part
+from .bench import Bench, pictures_of, reconstruction, round_trip_of
+from .cases import SIZE, Animate, Outcome, Part
+from .chains import chained, chains_part
+from .clips import clips_part, failure_sheet, positions_part
+from .journal import measure_all
+from .shares import number, spread
+from .toybox import baselines, evaluate_keyframes
+from .words import exchange_part, speed_part
 
-SIZE = 128
+OUT = Path("out/evaluation")
+# Parts that animate shots; the others are branches of `score`.
+ANIMATED: dict[str, Callable[[Bench, Sequence[Triple]], Part]] = {
+    "clips": lambda _, triples: clips_part(triples),
+    "exchange": lambda _, triples: exchange_part(triples),
+    "speed": lambda _, triples: speed_part(triples),
+    "positions": lambda _, triples: positions_part(triples),
+    "appearance": lambda bench, triples: appearance_part(triples, round_trip_of(bench.codec)),
+    "chains": lambda _, triples: chains_part(triples),
+}
+PARTS = (*ANIMATED, "autoencoder", "keyframes", "baselines")
 
 
-def reconstruction(codec: LatentCodec, triples: Sequence[Triple]) -> dict[str, float]:
-    """PSNR in dB of the autoencoder on whole frames of combinations that were held out of training."""
-    scenes = [triple.scene for triple in triples if triple.held_out]
-    times = np.resize(TIMES, len(scenes))
-    frames = np.concatenate([render(s, [float(t)], SIZE) for s, t in zip(scenes, times, strict=True)])
-    pixels = torch.from_numpy(frames).movedim(-1, 1).float() / 255
-    error = (codec.decode(codec.encode(pixels)) - pixels).square().mean(dim=(1, 2, 3))
-    decibels = -10 * torch.log10(error)
-    return {"n": len(frames), "median": decibels.median().item(), "lowest": decibels.min().item()}
+def _outcome(name: str, bench: Bench, triples: Sequence[Triple], options: argparse.Namespace) -> Outcome:
+    part = ANIMATED[name](bench, triples)
+    animate: Animate = chained(bench.animate) if name == "chains" else bench.animate
+    journal = bench.journal(name, [case.to_dict() for case in part.cases])
+    records = measure_all(part, animate, journal, batch=options.batch, size=SIZE, bar=partial(tqdm, desc=name))
+    outcome = part.summarise(part.cases, records)
+    if name == "clips" and options.out is not None and outcome.figures["failures"]:
+        sheet = failure_sheet(part.cases, outcome.figures["failures"], animate, SIZE)
+        save_sheet(options.out.with_name(f"{options.out.name}-failures.png"), [sheet[None]])
+    return outcome
 
 
-def _bar(total: int, what: str) -> tuple[tqdm[Any], Any]:
-    bar = tqdm(total=total, desc=what)
-    return bar, lambda done, _: bar.update(done - bar.n)
+def _keyframes(options: argparse.Namespace, sampling: SamplingConfig) -> Outcome:
+    model = options.image_model or embedded("image")
+    prompts = spread(read_prompts(), options.limit or sys.maxsize)
+    with tqdm(total=len(prompts), desc="keyframes") as bar:
+        scores = evaluate_keyframes(
+            pictures_of(model, sampling),
+            prompts,
+            batch=options.batch,
+            progress=lambda done, _: bar.update(done - bar.n),
+        )
+    return Outcome({"sha256": sha256_of(model), **scores.to_dict()}, scores.to_markdown())
 
 
 def score(options: argparse.Namespace) -> dict[str, Any]:
     """All figures, as one JSON-ready dictionary with their tables as text."""
-    model, image_model = options.model or embedded("video"), options.image_model or embedded("image")
-    triples, prompts = read_triples(options.list), read_prompts()
-    if options.limit:
-        every = max(1, len(triples) // options.limit)
-        triples, prompts = triples[::every], prompts[: options.limit]
-    sampling = {"steps": options.steps, "cfg": options.cfg, "sampler": options.sampler}
-    result: dict[str, Any] = {"list": options.list, "torch": torch.__version__}
+    sampling = SamplingConfig.of(options.steps, options.cfg, options.sampler)
+    bench = Bench(options.model or embedded("video"), sampling, options.partial)
+    triples = spread(read_triples(options.list), options.limit or sys.maxsize)
+    result: dict[str, Any] = {
+        "list": options.list,
+        "n": len(triples),
+        "torch": torch.__version__,
+        "settings": bench.settings,
+        "provenance": bench.provenance,
+    }
     tables: dict[str, str] = {}
-    if "clips" in options.parts:
-        pipeline = MicroCinemaPipeline.from_pretrained(model)
-        settings: dict[str, Any] = {}
-
-        def clips(keys: list[NDArray[np.uint8]], texts: list[str], seeds: list[int]) -> list[NDArray[np.uint8]]:
-            made = pipeline(keys, texts, seed=seeds, **sampling)
-            settings.update({k: v for k, v in made.settings[0].items() if k not in ("prompt", "seed")})
-            return list(made.frames)
-
-        bar, step = _bar(len(triples), "clips")
-        scores = evaluate(clips, triples, batch=options.batch, progress=step)
-        bar.close()
-        result["clips"] = {"settings": settings, "sha256": sha256_of(model), **scores.to_dict()}
-        result["autoencoder"] = reconstruction(load_codec(model), triples)
-        result["provenance"] = read_header(model).provenance
-        tables["Clips"] = scores.to_markdown()
-    if "keyframes" in options.parts:
-        images = ImagePipeline.from_pretrained(image_model)
-        bar, step = _bar(len(prompts), "keyframes")
-        seen = evaluate_keyframes(
-            lambda texts, seeds: list(images(texts, seed=seeds, **sampling).pictures),
-            prompts,
-            batch=options.batch,
-            progress=step,
-        )
-        bar.close()
-        result["keyframes"] = {"sha256": sha256_of(image_model), **seen.to_dict()}
-        tables["Keyframes"] = seen.to_markdown()
-    if "baselines" in options.parts:
-        floor = baselines(triples)
-        result["baselines"] = floor.to_dict()
-        tables["Without a model"] = floor.to_markdown()
-    result["tables"] = tables
-    return result
+    for name in options.parts:
+        if name in ANIMATED:
+            outcome = _outcome(name, bench, triples, options)
+        elif name == "autoencoder":
+            figures = reconstruction(bench.codec, triples)
+            shown = ", ".join(f"{key} {number(figures[key], 1)} dB" for key in ("median", "lowest"))
+            outcome = Outcome(figures, f"{figures['n']} held-out frames: {shown}.")
+        elif name == "keyframes":
+            outcome = _keyframes(options, sampling)
+        else:
+            floor = baselines(triples)
+            outcome = Outcome(floor.to_dict(), floor.to_markdown().rstrip())
+        result[name], tables[name] = outcome.figures, outcome.markdown
+    return {**result, "tables": tables}
 
 
 def to_markdown(result: dict[str, Any]) -> str:
-    lines = [f"# Toybox figures, list `{result['list']}`", ""]
-    if "autoencoder" in result:
-        psnr = result["autoencoder"]
-        lines += [
-            f"Autoencoder, {psnr['n']} held-out frames: median {psnr['median']:.1f}, lowest {psnr['lowest']:.1f} dB.",
-            f"Sampling: {json.dumps(result['clips']['settings'])}",
-            "",
-        ]
-    for title, table in result["tables"].items():
-        lines += [f"## {title}", "", table, ""]
-    return "\n".join(lines).rstrip() + "\n"
+    lines = [
+        f"# Toybox figures, list `{result['list']}` ({result['n']} clips)",
+        "",
+        f"`{json.dumps(result['settings'])}`",
+    ]
+    for name, text in result["tables"].items():
+        lines += ["", f"## {name.capitalize()}", "", text]
+    return "\n".join(lines) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--list", choices=list(LISTS), default="select")
-    parser.add_argument(
-        "--parts", nargs="+", choices=["clips", "keyframes", "baselines"], default=["clips", "keyframes"]
-    )
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=["clips", "autoencoder", "keyframes"])
     parser.add_argument("--model", type=Path, help="a video file; the embedded one if left out")
     parser.add_argument("--image-model", type=Path, help="an image-stage file; the embedded one if left out")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--cfg", type=float)
     parser.add_argument("--sampler")
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--limit", type=int, help="only so many clips and pictures")
-    parser.add_argument("--out", type=Path, help="write OUT.md and OUT.json")
+    parser.add_argument("--limit", type=int, help="only so many clips and pictures, evenly spaced over the list")
+    parser.add_argument("--out", type=Path, help="write OUT.md, OUT.json and OUT-failures.png")
+    parser.add_argument("--partial", type=Path, default=OUT, help="keep what is done here; remove it to start afresh")
     options = parser.parse_args(arguments)
     result = score(options)
     text = to_markdown(result)
     sys.stdout.write(text)
     if options.out is not None:
-        for suffix, content in ((".md", text), (".json", json.dumps(result, indent=1) + "\n")):
-            with written_whole(options.out.with_suffix(suffix)) as temporary:
+        for suffix, content in ((".md", text), (".json", json.dumps(result, indent=1, allow_nan=False) + "\n")):
+            with written_whole(options.out.with_name(options.out.name + suffix)) as temporary:
                 temporary.write_text(content, encoding="utf-8")
 
 

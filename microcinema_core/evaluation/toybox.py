@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -20,6 +19,9 @@ from numpy.typing import NDArray
 from ..toybox.tracker import STILL, UNCLEAR, Reading, Sighting, read_clip, read_frame
 from ..toybox.triples import FPS, LISTS, TIMES, StillPrompt, Triple, read_triples
 from ..toybox.world import Motion, render
+from .cases import SIZE, Case, Seen
+from .shares import Share, table
+from .shares import wilson as wilson
 
 Keyframes = list[NDArray[np.uint8]]  # [H, W, 3] each
 Clips = list[NDArray[np.uint8]]  # [T, H, W, 3] each
@@ -27,44 +29,7 @@ GenerateClips = Callable[[Keyframes, list[str], list[int]], Clips]  # keyframes,
 GenerateImages = Callable[[list[str], list[int]], Keyframes]  # prompts, seeds -> pictures
 Progress = Callable[[int, int], None]  # done, all
 
-SIZE = 128
 READ_AS = (*(str(m) for m in Motion), STILL, UNCLEAR)
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A count out of n, with its Wilson 95 % interval."""
-
-    hits: int
-    n: int
-
-    @property
-    def value(self) -> float:
-        return self.hits / self.n if self.n else math.nan
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        return wilson(self.hits, self.n)
-
-    def __str__(self) -> str:
-        if not self.n:
-            return "-"
-        low, high = self.interval
-        return f"{self.value:.3f} ({low:.3f}-{high:.3f})"
-
-    def to_dict(self) -> dict[str, Any]:
-        low, high = self.interval
-        return {"hits": self.hits, "n": self.n, "value": self.value if self.n else None, "low": low, "high": high}
-
-
-def wilson(hits: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    """Confidence interval of a proportion (Wilson 1927); 0..1 when there is no data."""
-    if n == 0:
-        return 0.0, 1.0
-    p, spread = hits / n, z * z / n
-    middle = (p + spread / 2) / (1 + spread)
-    reach = z * math.sqrt(p * (1 - p) / n + spread / (4 * n)) / (1 + spread)
-    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,39 +66,29 @@ class ClipScores:
             for name, group in self.groups.items()
         ]
         counts = [[asked, *(str(row[read] or "") for read in READ_AS)] for asked, row in self.confusion.items()]
-        return _table(["group", "n", *columns], shares) + "\n\n" + _table(["asked / read as", *READ_AS], counts)
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
-    lines = [" | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in (header, *rows)]
-    lines.insert(1, " | ".join("-" * w for w in widths))
-    return "\n".join(f"| {line} |" for line in lines)
+        return table(["group", "n", *columns], shares) + "\n\n" + table(["asked / read as", *READ_AS], counts)
 
 
 def _shares_to_dict(scores: GroupScore | KeyframeScores) -> dict[str, dict[str, Any]]:
     return {field.name: getattr(scores, field.name).to_dict() for field in fields(scores)}
 
 
-def _score_group(pairs: Sequence[tuple[Reading, Triple]]) -> GroupScore:
-    def share(hits: Sequence[bool]) -> Share:
-        return Share(sum(hits), len(hits))
-
+def _score_group(pairs: Sequence[tuple[Reading | Seen, Triple | Case]]) -> GroupScore:
     motion = [reading.motion == triple.scene.motion for reading, triple in pairs]
     shape = [reading.shape == triple.scene.shape for reading, triple in pairs]
     colour = [reading.colour == triple.scene.colour for reading, triple in pairs]
     return GroupScore(
-        motion=share(motion),
-        shape=share(shape),
-        colour=share(colour),
-        right=share([all(three) for three in zip(motion, shape, colour, strict=True)]),
-        speed=share([r.speed == t.scene.speed for (r, t), moves in zip(pairs, motion, strict=True) if moves]),
-        still=share([reading.motion == STILL for reading, _ in pairs]),
-        unclear=share([reading.motion == UNCLEAR for reading, _ in pairs]),
+        motion=Share.of(motion),
+        shape=Share.of(shape),
+        colour=Share.of(colour),
+        right=Share.of([all(three) for three in zip(motion, shape, colour, strict=True)]),
+        speed=Share.of([r.speed == t.scene.speed for (r, t), moves in zip(pairs, motion, strict=True) if moves]),
+        still=Share.of([reading.motion == STILL for reading, _ in pairs]),
+        unclear=Share.of([reading.motion == UNCLEAR for reading, _ in pairs]),
     )
 
 
-def score_clips(readings: Sequence[Reading], triples: Sequence[Triple]) -> ClipScores:
+def score_clips(readings: Sequence[Reading | Seen], triples: Sequence[Triple | Case]) -> ClipScores:
     """Scores of what was read in one clip per triple."""
     pairs = list(zip(readings, triples, strict=True))
     groups = {
@@ -199,7 +154,7 @@ class KeyframeScores:
 
     def to_markdown(self) -> str:
         columns = ("right", "shape", "colour", "nothing")
-        return _table(["n", *columns], [[str(self.right.n), *(str(getattr(self, c)) for c in columns)]])
+        return table(["n", *columns], [[str(self.right.n), *(str(getattr(self, c)) for c in columns)]])
 
 
 def score_keyframes(sightings: Sequence[Sighting], prompts: Sequence[StillPrompt]) -> KeyframeScores:
