@@ -166,7 +166,7 @@ def test_a_picture_of_the_right_size_is_not_touched() -> None:
 
 def test_video_shows_the_frames_at_their_times(tmp_path: Path) -> None:
     frames, path = toybox(), tmp_path / "new folder" / "clip.mp4"
-    media.save_video(path, frames, 2.0, SETTINGS)
+    media.save_clip(path, frames, 2.0, SETTINGS)
     shown, times, facts = decoded(path)
     assert times == [i / 2 for i in range(9)]
     assert facts == ("h264", "yuv420p", 4.5)
@@ -179,7 +179,7 @@ def test_video_shows_the_frames_at_their_times(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fps", [7.5, 23.976, 60.0])
 def test_other_frame_rates(tmp_path: Path, fps: float) -> None:
-    media.save_video(tmp_path / "clip.mp4", toybox(5, 64), fps, {})
+    media.save_clip(tmp_path / "clip.mp4", toybox(5, 64), fps, {})
     _, times, _ = decoded(tmp_path / "clip.mp4")
     assert times == pytest.approx([i / fps for i in range(5)], abs=1e-4)  # MP4 counts in ticks
 
@@ -187,7 +187,7 @@ def test_other_frame_rates(tmp_path: Path, fps: float) -> None:
 def test_odd_sizes_gain_a_row_and_a_column(tmp_path: Path) -> None:
     grey = toybox(2)[:, :127, :95].mean(-1, keepdims=True)  # 4:2:0 halves colours; this is about the grey levels
     frames = grey.repeat(3, axis=-1).astype(np.uint8)
-    media.save_video(tmp_path / "clip.mp4", frames, 2.0, {})
+    media.save_clip(tmp_path / "clip.mp4", frames, 2.0, {})
     shown, _, _ = decoded(tmp_path / "clip.mp4")
     assert shown.shape == (2, 128, 96, 3)
     assert psnr(shown[:, :127, :95], frames) > 40
@@ -218,7 +218,7 @@ def test_places_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "diary.txt").write_text("x")
-    for out in ("clip.gif", "clip", "file/clip.mp4", "file/", "full/", "a%d%d.png", "100%.png"):
+    for out in ("clip.avi", "clip", "file/clip.mp4", "file/", "full/", "a%d%d.png", "100%.png"):
         with pytest.raises(InputError):
             media.Target.of(f"{tmp_path}/{out}")
     assert sorted(item.name for item in tmp_path.iterdir()) == ["file", "full"]

@@ -1,0 +1,31 @@
+"""The media boundary: pictures in; videos, numbered pictures and contact sheets out.
+
+Frames are uint8 RGB, [H, W, 3] each or [T, H, W, 3] together.
+"""
+
+from .clips import SETTINGS_SUFFIXES, read_settings, save_clip, save_picture
+from .frames import Frames, Settings, SheetCollector, contact_sheet, to_pixels, to_uint8
+from .pictures import MAX_PIXELS, fit_picture, place, read_picture, to_picture, to_rgb
+from .targets import Form, Target, check_writable
+
+__all__ = [
+    "MAX_PIXELS",
+    "SETTINGS_SUFFIXES",
+    "Form",
+    "Frames",
+    "Settings",
+    "SheetCollector",
+    "Target",
+    "check_writable",
+    "contact_sheet",
+    "fit_picture",
+    "place",
+    "read_picture",
+    "read_settings",
+    "save_clip",
+    "save_picture",
+    "to_picture",
+    "to_pixels",
+    "to_rgb",
+    "to_uint8",
+]

@@ -1,0 +1,102 @@
+"""Animated GIF, frame by frame: a palette for each frame, endless repetition, times exact to the format's 10 ms.
+
+FFmpeg picks the colours and packs the pixels. The file around them is put together here, because FFmpeg's own writer
+keeps no comment and guesses how long the last frame is shown.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.filter
+
+from .frames import Frames, Settings
+from .video import frame_rate
+
+TICKS = 100  # a second, the format's unit of time
+MIN_DELAY = 2  # ticks: players show shorter delays as 10
+LOOP_FOREVER = b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00"
+COMMENT, BLOCK_END, TRAILER = b"\x21\xfe", b"\x00", b"\x3b"
+DELAY = slice(4, 6)  # where a packed frame holds it
+
+
+def write_gif(path: Path, frames: Iterator[Frames], fps: float, settings: Settings) -> None:
+    """Frame i begins at i / fps, rounded to 1/100 s: at 32 fps delays are 3, 3, 3 and 4, and no error adds up.
+
+    Above 50 fps, the most that players show, frames are left out; the clip keeps its duration.
+    """
+    rate = frame_rate(fps)
+    packer: _Packer | None = None
+    begun, packed, count = 0, bytearray(), 0  # of the last frame, whose delay only the next one tells
+    with path.open("wb") as file:
+        for count, frame in enumerate(frames, start=1):
+            start = _ticks(count - 1, rate)
+            if packer is None:
+                packer = _Packer(*frame.shape[1::-1])
+                head, packed = packer.first(frame)
+                file.write(head + LOOP_FOREVER + _comment(json.dumps(dict(settings))))
+            elif start - begun >= MIN_DELAY:
+                file.write(_with_delay(packed, start - begun))
+                begun, packed = start, packer.pack(frame)
+        file.write(_with_delay(packed, max(MIN_DELAY, _ticks(count, rate) - begun)) + TRAILER)
+
+
+def _ticks(frames: int, rate: Fraction) -> int:
+    return round(frames * TICKS / rate)
+
+
+def _with_delay(packed: bytearray, ticks: int) -> bytearray:
+    packed[DELAY] = ticks.to_bytes(2, "little")
+    return packed
+
+
+def _comment(text: str) -> bytes:
+    data = text.encode("ascii")
+    blocks = [data[i : i + 255] for i in range(0, len(data), 255)]
+    return COMMENT + b"".join(bytes([len(block)]) + block for block in blocks) + BLOCK_END
+
+
+class _Packer:
+    """Frames [H, W, 3] -> the bytes of a GIF's frames, each with up to 255 colours of its own.
+
+    No dithering: with that many colours for one picture it adds more noise than it hides, and the noise flickers.
+    """
+
+    def __init__(self, width: int, height: int) -> None:
+        self.graph, self.count = av.filter.Graph(), 0
+        source = self.graph.add_buffer(
+            width=width, height=height, format=av.VideoFormat("rgb24"), time_base=Fraction(1, TICKS)
+        )
+        split, sink = self.graph.add("split"), self.graph.add("buffersink")
+        palette = self.graph.add("palettegen", "stats_mode=single")
+        use = self.graph.add("paletteuse", "new=1:dither=none")
+        source.link_to(split)
+        split.link_to(use, 0, 0)
+        split.link_to(palette, 1, 0)
+        palette.link_to(use, 0, 1)
+        use.link_to(sink)
+        self.graph.configure()
+        self.encoder = av.CodecContext.create("gif", "w")
+        self.encoder.width, self.encoder.height, self.encoder.pix_fmt = width, height, "pal8"
+        self.encoder.time_base = Fraction(1, TICKS)
+
+    def pack(self, frame: Frames) -> bytearray:
+        """The frame as packed by FFmpeg, which needs no later one for it."""
+        given = av.VideoFrame.from_ndarray(frame, format="rgb24")
+        given.pts, given.time_base = self.count, Fraction(1, TICKS)
+        self.count += 1
+        self.graph.push(given)
+        coloured = self.graph.pull()
+        assert isinstance(coloured, av.VideoFrame)
+        return bytearray().join(bytes(packet) for packet in self.encoder.encode(coloured))
+
+    def first(self, frame: Frames) -> tuple[bytes, bytearray]:
+        """The file's head and the first frame, which FFmpeg packs together."""
+        packed = self.pack(frame)
+        flags = packed[10]
+        end = 13 + (3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0)  # of the head and its palette
+        return bytes(packed[:end]), packed[end:]
