@@ -10,22 +10,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .clip.anchor import anchored, place_keyframe
 from .clip.cascade import linear_frames
 from .clip.settings import SamplingConfig as SamplingConfig
 from .config import DiffusionConfig
 from .diffusion.guidance import GuidedDenoiser
 from .diffusion.noise import draw_noise, start_noise
 from .diffusion.prediction import Denoiser, Network
-from .diffusion.samplers import SAMPLERS, Callback, sample
-from .diffusion.schedule import make_schedule
+from .diffusion.samplers import SAMPLERS, Callback, Denoise, sample
+from .diffusion.schedule import Schedule, make_schedule
 from .errors import InputError
 from .models.appearnet import AppearNet
 from .models.injection import Appearance
 from .models.unet import VideoUNet
 
 SCHEDULER_PREFIX = "diffusers:"
-# First word of a stream under a seed: start and, for stochastic samplers, fresh noise; of clips and of segments.
-CLIP_START, CLIP_FRESH, SEGMENT_START, SEGMENT_FRESH = range(4)
+# First word of a stream under a seed: start and, for stochastic samplers, fresh noise of what is sampled.
+CLIP_START, CLIP_FRESH, SEGMENT_START, SEGMENT_FRESH, CHAINED_START, CHAINED_FRESH = range(6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,14 @@ class NoiseStream:
     seed: int
     start: tuple[int, ...] = (CLIP_START,)
     fresh: tuple[int, ...] = (CLIP_FRESH,)
+
+    @classmethod
+    def clip(cls, seed: int, number: int) -> NoiseStream:
+        """Of one of several chained clips: 0 is the one with the keyframe, negative numbers lie before it."""
+        if number == 0:
+            return cls(seed)
+        word = 2 * number if number > 0 else -2 * number - 1
+        return cls(seed, (CHAINED_START, word), (CHAINED_FRESH, word))
 
     @classmethod
     def segment(cls, seed: int, level: int, index: int) -> NoiseStream:
@@ -90,8 +99,12 @@ def sample_latents(
     size: tuple[int, int, int],
     config: SamplingConfig,
     callback: Callback | None = None,
+    *,
+    exact_key: int | None = None,
 ) -> Tensor:
     """Model-space latents [B, C, T, h, w]; size is (T, h, w). A clip depends on its own noise, not on its batch.
+
+    exact_key: the frame whose latent is the keyframe's own, while the others are denoised around it.
 
     Raises InputError for an unknown sampler and whatever the callback raises (Cancelled, to stop).
     """
@@ -118,24 +131,36 @@ def sample_latents(
         config.cfg,
     )
 
+    denoise: Denoise = guided
+    if exact_key is not None and z_c is not None:
+        denoise = anchored(guided, z_c, exact_key)
+
     def fresh_noise(step: int) -> Tensor:
         return torch.stack([draw_noise(n.seed, shape, *n.fresh, step) for n in noise]).to(device)
 
     if config.sampler in SAMPLERS:
         sigmas = denoiser.schedule.sigmas(config.steps)
-        return sample(
-            config.sampler, guided, start * sigmas[0].to(start), sigmas, noise_fn=fresh_noise, callback=callback
+        latents = sample(
+            config.sampler, denoise, start * sigmas[0].to(start), sigmas, noise_fn=fresh_noise, callback=callback
         )
+    else:
+        latents = _sample_with_diffusers(config, denoise, start, denoiser.schedule, noise, callback)
+    return latents if exact_key is None or z_c is None else place_keyframe(latents, z_c, exact_key)
+
+
+def _sample_with_diffusers(
+    config: SamplingConfig,
+    denoise: Denoise,
+    start: Tensor,
+    schedule: Schedule,
+    noise: Sequence[NoiseStream],
+    callback: Callback | None,
+) -> Tensor:
     from .diffusion.schedulers import sample_with_scheduler
 
+    generators = [n.generator() for n in noise]
     return sample_with_scheduler(
-        config.sampler,
-        guided,
-        start,
-        denoiser.schedule,
-        config.steps,
-        generator=[n.generator() for n in noise],
-        callback=callback,
+        config.sampler, denoise, start, schedule, config.steps, generator=generators, callback=callback
     )
 
 

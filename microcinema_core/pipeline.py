@@ -1,36 +1,43 @@
-"""From a picture and a sentence to a clip, and from a sentence to a picture: the standalone jobs.
+"""From a picture and a sentence to a clip, or to a whole shot: the standalone job.
 
-Wiring only: files become modules (checkpoint), pictures become latents (autoencoder), noise becomes clips (generation).
+Wiring only: files become modules (bundle), pictures become latents (autoencoder), noise becomes clips (generation),
+clips become shots (clip).
 """
 
 from __future__ import annotations
 
-import logging
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from . import __version__
-from .autoencoder import LatentCodec
-from .backend import Backend, attention_named
-from .checkpoint.components import load_codec, load_text_encoder
-from .checkpoint.format import read_checkpoint
-from .checkpoint.load import Networks, networks_of
-from .clip.settings import SamplingConfig, check_prompt, check_seed
-from .clip.timing import check_frames, frame_times, keyframe_index
+from .bundle import Bundle, aligned, listed
+from .checkpoint.embedded import sibling
+from .clip.cascade import cascade
+from .clip.extend import chain
+from .clip.progress import Work
+from .clip.resize import working_size
+from .clip.retime import ping_pong, resample
+from .clip.settings import TSR_SAMPLING, SamplingConfig, check_seed
+from .clip.shot import Loop, ShotConfig, ShotPlan, plan_shot
+from .clip.timing import frame_times
+from .clip.workspace import Workspace, remembered, remembering
 from .config import Kind
 from .diffusion.samplers import Callback
 from .errors import CheckpointError, InputError
 from .generation import Conditioning, NoiseStream, check_sampler, sample_latents
-from .media import Frames, fit_picture, save_clip, save_picture, to_picture, to_pixels, to_uint8
-from .text import TextEncoder
+from .images import ImagePipeline as ImagePipeline
+from .images import Pictures as Pictures
+from .interpolation import TemporalSuperResolution
+from .media import Frames, place, save_clip, to_picture, to_pixels
 
-logger = logging.getLogger("microcinema")
+TSR_BATCH = 8  # segments at once: what bounds the memory of a pass
+DECODED = 8  # frames at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,127 +49,74 @@ class Clips:
     settings: list[dict[str, Any]]
 
     def save(self, out: str | Path, index: int = 0) -> None:
-        """Write one clip as MP4, as numbered PNG files or as a folder of them, by the name's ending."""
+        """Write one clip, as what the name's ending says; see `media.Target`."""
         save_clip(out, self.frames[index], self.fps, self.settings[index])
 
 
 @dataclass(frozen=True, slots=True)
-class Pictures:
-    """pictures: uint8 RGB [B, H, W, 3]. settings: for each picture, all that made it."""
+class Shot:
+    """A shot that is made while its frames are read, a few at a time. settings: all that makes it."""
 
-    pictures: Frames
-    settings: list[dict[str, Any]]
-
-    def save(self, out: str | Path, index: int = 0) -> None:
-        """Write one picture as a PNG file."""
-        save_picture(Path(out), self.pictures[index], self.settings[index])
-
-
-def _listed(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, (list, tuple)) else [value]
-
-
-def _aligned(lists: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """Lists of one item repeated to the length of the others. Raises InputError where lengths differ."""
-    count = max(map(len, lists.values()))
-    for name, items in lists.items():
-        if len(items) not in (1, count) or not items:
-            raise InputError(f"{name}: {len(items)} were given and {count} of another list; give one, or as many")
-    return {name: items if len(items) == count else items * count for name, items in lists.items()}
-
-
-class Bundle:
-    """Networks, autoencoder and text encoder of one file and its companions, on one device."""
-
-    def __init__(self, networks: Networks, codec: LatentCodec, text: TextEncoder, name: str) -> None:
-        self.networks, self.codec, self.text, self.name = networks, codec, text, name
-        self.config = networks.header.config
-
-    @classmethod
-    def load(
-        cls, path: Path, kind: Kind, device: torch.device | str | None, dtype: torch.dtype | None, attention: str
-    ) -> Self:
-        backend = Backend(attention=attention_named(attention))
-        checkpoint = read_checkpoint(path)
-        networks = networks_of(checkpoint, path, backend, kind=kind)
-        codec, text = load_codec(path, checkpoint), load_text_encoder(path, checkpoint)
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        for network in (networks.unet, networks.appearnet):
-            if network is not None:
-                network.to(device, dtype)
-        frozen: tuple[nn.Module, ...] = (codec.vae, text.model)
-        for module in frozen:
-            module.to(device)
-        return cls(networks, codec, text, path.name)
+    plan: ShotPlan
+    size: tuple[int, int]  # width, height
+    settings: dict[str, Any]
+    make: Callable[[], Iterator[Frames]]
 
     @property
-    def device(self) -> torch.device:
-        return next(self.networks.unet.parameters()).device
+    def fps(self) -> float:
+        return float(self.plan.fps)
 
-    @property
-    def dtype(self) -> torch.dtype:
-        return next(self.networks.unet.parameters()).dtype
+    def __len__(self) -> int:
+        """The number of frames, known beforehand."""
+        return self.plan.frames
 
-    def prompts(self, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Embeddings [B, L, D] of the prompts and [1, L, D] of the null prompt."""
-        for prompt in dict.fromkeys(prompts):
-            if not check_prompt(prompt).strip():
-                logger.warning("the prompt is empty: the motion is left to chance")
-            elif self.text.truncated(prompt):
-                logger.warning("the prompt is longer than the model reads: its end is ignored")
-        return self.text.encode(prompts), self.text.encode([""])
+    def __iter__(self) -> Iterator[Frames]:
+        """uint8 RGB [H, W, 3], one after the other."""
+        return self.make()
 
-    def size(self) -> tuple[int, int]:
-        """Height and width of latents at the size the model was trained for."""
-        clip = self.config.clip
-        return clip.height // self.codec.downscale, clip.width // self.codec.downscale
+    def save(self, out: str | Path) -> None:
+        """Make it and write it, as what the name's ending says; see `media.Target`."""
+        save_clip(out, iter(self), self.fps, self.settings)
 
-    def decode(self, latents: Tensor) -> Frames:
-        """[B, C, T, h, w] -> uint8 [B, T, H, W, 3]."""
-        pixels = self.codec.decode(latents.transpose(1, 2).flatten(0, 1))
-        return to_uint8(pixels.unflatten(0, (latents.shape[0], latents.shape[2])))
 
-    def settings(
-        self, config: SamplingConfig, prompts: list[str], seeds: list[int], **more: Any
-    ) -> list[dict[str, Any]]:
-        """One dictionary for each result."""
-        common = {
-            "steps": config.steps,
-            "cfg": config.cfg,
-            "sampler": config.sampler,
-            **more,
-            "width": self.config.clip.width,
-            "height": self.config.clip.height,
-            "model": self.name,
-            "precision": str(self.dtype).removeprefix("torch."),
-            "program": f"microcinema {__version__}",
-        }
-        return [{"prompt": p, "seed": s, **common} for p, s in zip(prompts, seeds, strict=True)]
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What all clips of one call share."""
+
+    plan: ShotPlan
+    sampling: SamplingConfig
+    context: Tensor  # [B, L, D]
+    null: Tensor  # [1, L, D]
+    size: tuple[int, int]  # latents: height, width
 
 
 class MicroCinemaPipeline:
-    """A keyframe and a prompt -> a clip around that keyframe."""
+    """A keyframe and a prompt -> a clip around that keyframe, and shots made of such clips."""
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, tsr: TemporalSuperResolution | None = None) -> None:
         if bundle.networks.appearnet is None:
             raise CheckpointError(f"{bundle.name}: has no AppearNet; a video model is needed here")
-        self.bundle, self.appearnet = bundle, bundle.networks.appearnet
+        self.bundle, self.appearnet, self.tsr = bundle, bundle.networks.appearnet, tsr
 
     @classmethod
     def from_pretrained(
         cls,
         path: str | Path,
         *,
+        tsr: str | Path | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         attention: str = "sdpa",
     ) -> Self:
         """Load a video model's file, and its companions beside it. Raises CheckpointError for any other file.
 
-        device: None takes a GPU where there is one. dtype: of both networks, None for float32.
+        tsr: the temporal super-resolution model's file; None takes NAME-tsr.safetensors beside NAME-video.safetensors
+        where there is one. device: None takes a GPU where there is one. dtype: of the networks, None for float32.
         attention: sdpa or xformers.
         """
-        return cls(Bundle.load(Path(path), Kind.VIDEO, device, dtype, attention))
+        bundle = Bundle.load(Path(path), Kind.VIDEO, device, dtype, attention)
+        file = sibling(Path(path), "tsr") if tsr is None else Path(tsr)
+        return cls(bundle, None if file is None else TemporalSuperResolution.load(file, bundle, attention))
 
     @torch.no_grad()
     def __call__(
@@ -177,9 +131,13 @@ class MicroCinemaPipeline:
         seed: int | Sequence[int] = 0,
         keyframe_at: str | int = "centre",
         frames: int | None = None,
+        motion: float = 1.0,
+        exact_keyframe: bool = False,
+        width: int | None = None,
+        height: int | None = None,
         callback: Callback | None = None,
     ) -> Clips:
-        """One clip, or several at once where lists are given: of equal length, single values shared by all.
+        """One clip at the model's own rate, or several at once where lists are given: of equal length, or single.
 
         image: PIL, uint8 [H, W, 3] or float tensor [3, H, W] in 0..1, of any size; cropped around its centre.
         keyframe_at: centre, first, last or an index. frames: None is the number the model was trained for.
@@ -187,171 +145,172 @@ class MicroCinemaPipeline:
         callback: (steps done, steps in all, estimate of z_0 [B, C, T, h, w]); may raise Cancelled.
         A clip depends on its own seed, not on those made with it. Raises InputError for unusable values.
         """
-        config = SamplingConfig.of(steps, cfg, sampler, gamma)
-        check_sampler(config.sampler)
-        model = self.bundle.config
-        count = check_frames(model.clip.frames if frames is None else frames)
-        key = keyframe_index(keyframe_at, count)
-        images = _listed(image)
-        every = _aligned({"image": images, "prompt": _listed(prompt), "seed": _listed(seed)})
+        shot = ShotConfig(
+            keyframe_at=str(keyframe_at),
+            frames=frames,
+            passes=0,
+            motion=motion,
+            exact_keyframe=exact_keyframe,
+            width=width,
+            height=height,
+        )
+        every = aligned({"image": listed(image), "prompt": listed(prompt), "seed": listed(seed)})
         seeds = [check_seed(value) for value in every["seed"]]
-        context, null = self.bundle.prompts(every["prompt"])
-        z_c = self._keyframe_latents(images)
-        appearance = self.appearnet(z_c.to(self.bundle.dtype))
-        times = torch.tensor(frame_times(count, model.clip.fps, key), device=self.bundle.device)
-        latents = sample_latents(
-            self.bundle.networks.unet,
-            model.diffusion,
-            Conditioning(context, null, appearance, times),
-            [NoiseStream(value) for value in seeds],
-            (count, *self.bundle.size()),
-            config,
-            callback,
+        pictures = [to_picture(one) for one in every["image"]]
+        job, (wide, high) = self._job(
+            pictures[0].size, every["prompt"], shot, SamplingConfig.of(steps, cfg, sampler, gamma)
         )
-        settings = self.bundle.settings(
-            config,
-            every["prompt"],
-            seeds,
-            gamma=model.diffusion.prior_gamma if config.gamma is None else config.gamma,
-            keyframe_at=key,
-            frames=count,
-            fps=model.clip.fps,
-        )
-        return Clips(self.bundle.decode(latents), model.clip.fps, settings)
+        z_c = self._encode([place(picture, wide, high, shot.resize) for picture in pictures])
+        noise = [NoiseStream(value) for value in seeds]
+        latents = self._clip(job, z_c, job.plan.clip_key, noise, callback)
+        settings = [
+            self._settings(job, p, s, (wide, high)) | {"frames": job.plan.frames, "fps": job.plan.clip_fps}
+            for p, s in zip(every["prompt"], seeds, strict=True)
+        ]
+        return Clips(self.bundle.decode(latents), job.plan.clip_fps, settings)
 
-    def _keyframe_latents(self, images: Sequence[Any]) -> Tensor:
-        """[N, C, 1, h, w], of each picture once."""
+    def shoot(
+        self,
+        image: Any,
+        prompt: str,
+        shot: ShotConfig | None = None,
+        *,
+        steps: int | None = None,
+        cfg: float | None = None,
+        sampler: str | None = None,
+        gamma: float | None = None,
+        seed: int = 0,
+        tsr_steps: int | None = None,
+        tsr_batch: int = TSR_BATCH,
+        workspace: Path | None = None,
+        callback: Callback | None = None,
+    ) -> Shot:
+        """A shot, made while it is read: chained clips, temporal super-resolution, loop, rate and duration.
+
+        shot: its controls; None is one clip, at 32 frames a second. workspace: a folder that keeps what is done, for
+        a later call with the same arguments to go on from; removed once the shot is complete.
+        callback: (units of work done, all, latest estimate of z_0); may raise Cancelled. The other arguments are
+        those of `__call__`. Raises InputError for unusable values before anything is computed.
+        """
+        shot = shot or ShotConfig(passes=2 if self.tsr is not None else 0)
+        if shot.passes and self.tsr is None:
+            raise InputError("frame rates above the model's own need a temporal super-resolution model; name its file")
+        sampling = SamplingConfig.of(steps, cfg, sampler, gamma)
+        fast = TSR_SAMPLING if tsr_steps is None else replace(TSR_SAMPLING, steps=tsr_steps)
+        if not 1 <= tsr_batch <= 1024:
+            raise InputError(f"the batch of segments must be between 1 and 1024, got {tsr_batch}")
+        check_seed(seed)
+        picture = to_picture(image)
+        job, (width, height) = self._job(picture.size, [prompt], shot, sampling)
+        settings = self._settings(job, prompt, seed, (width, height)) | {
+            "frames": job.plan.frames,
+            "fps": float(job.plan.fps),
+            **({"tsr_model": self.tsr.name, "tsr_steps": fast.steps} if self.tsr is not None and shot.passes else {}),
+        }
+        frame = place(picture, width, height, shot.resize)
+        kept = None
+        if workspace is not None:
+            weights = [self.bundle.identity, self.tsr.identity if self.tsr is not None else ""]
+            kept = Workspace(workspace, settings | {"keyframe": _digest(frame), "weights": weights})
+        make = partial(self._frames, job, frame, seed, fast, tsr_batch, kept, callback)
+        return Shot(job.plan, (width, height), settings, make)
+
+    def _job(
+        self, picture_size: tuple[int, int], prompts: list[str], shot: ShotConfig, sampling: SamplingConfig
+    ) -> tuple[Job, tuple[int, int]]:
+        """What the arguments amount to, and the working width and height."""
+        check_sampler(sampling.sampler)
         clip = self.bundle.config.clip
-        pictures = [fit_picture(to_picture(image), clip.width, clip.height) for image in images]
+        plan = plan_shot(shot, clip, self.tsr.factor if self.tsr is not None else 1)
+        model_size = (clip.width, clip.height)
+        width, height = working_size(picture_size, model_size, shot.resize, shot.width, shot.height)
+        context, null = self.bundle.prompts(prompts)
+        downscale = self.bundle.codec.downscale
+        return Job(plan, sampling, context, null, (height // downscale, width // downscale)), (width, height)
+
+    def _encode(self, pictures: Sequence[Frames]) -> Tensor:
+        """[N, C, 1, h, w]."""
         return self.bundle.codec.encode(to_pixels(pictures).to(self.bundle.device)).unsqueeze(2)
 
-
-class ImagePipeline(ABC):
-    """A prompt -> a picture that can serve as keyframe."""
-
-    @staticmethod
-    def from_pretrained(
-        path: str | Path,
-        *,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-        attention: str = "sdpa",
-    ) -> ImagePipeline:
-        """A file of this project's image stage, or a local folder of a diffusers text-to-image model such as SDXL."""
-        path = Path(path)
-        if path.is_dir():
-            return DiffusersImages.load(path, device, dtype)
-        return EmbeddedImages(Bundle.load(path, Kind.IMAGE, device, dtype, attention))
-
-    @abstractmethod
-    def __call__(
-        self,
-        prompt: str | Sequence[str],
-        *,
-        steps: int | None = None,
-        cfg: float | None = None,
-        sampler: str | None = None,
-        seed: int | Sequence[int] = 0,
-        width: int | None = None,
-        height: int | None = None,
-        callback: Callback | None = None,
-    ) -> Pictures:
-        """One picture, or several at once where lists are given. None is the model's own default.
-
-        Raises InputError for values that the model cannot use.
-        """
-
-
-class EmbeddedImages(ImagePipeline):
-    """The image stage from which the video model was inflated."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        self.bundle = bundle
-
     @torch.no_grad()
-    def __call__(
+    def _clip(
+        self, job: Job, z_c: Tensor, key: int, noise: list[NoiseStream], callback: Callback | None = None
+    ) -> Tensor:
+        """Latents [B, C, T, h, w] of clips around their keyframes [B, C, 1, h, w]; AppearNet runs here, once."""
+        plan, shot = job.plan, job.plan.shot
+        appearance = self.appearnet(z_c.to(self.bundle.dtype))
+        times = [shot.motion * t for t in frame_times(plan.clip_frames, plan.clip_fps, key)]
+        given = Conditioning(job.context, job.null, appearance, torch.tensor(times, device=self.bundle.device))
+        return sample_latents(
+            self.bundle.networks.unet,
+            self.bundle.config.diffusion,
+            given,
+            noise,
+            (plan.clip_frames, *job.size),
+            job.sampling,
+            callback,
+            exact_key=key if shot.exact_keyframe else None,
+        )
+
+    def _frames(
         self,
-        prompt: str | Sequence[str],
-        *,
-        steps: int | None = None,
-        cfg: float | None = None,
-        sampler: str | None = None,
-        seed: int | Sequence[int] = 0,
-        width: int | None = None,
-        height: int | None = None,
-        callback: Callback | None = None,
-    ) -> Pictures:
-        clip = self.bundle.config.clip
-        if (width or clip.width, height or clip.height) != (clip.width, clip.height):
-            raise InputError(f"this model makes pictures of {clip.width}x{clip.height}; leave out width and height")
-        config = SamplingConfig.of(steps, cfg, sampler)
-        check_sampler(config.sampler)
-        every = _aligned({"prompt": _listed(prompt), "seed": _listed(seed)})
-        seeds = [check_seed(value) for value in every["seed"]]
-        given = Conditioning(*self.bundle.prompts(every["prompt"]))
-        size = (1, *self.bundle.size())
-        diffusion = self.bundle.config.diffusion
-        noise = [NoiseStream(value) for value in seeds]
-        latents = sample_latents(self.bundle.networks.unet, diffusion, given, noise, size, config, callback)
-        return Pictures(self.bundle.decode(latents)[:, 0], self.bundle.settings(config, every["prompt"], seeds))
+        job: Job,
+        keyframe: Frames,
+        seed: int,
+        fast: SamplingConfig,
+        batch: int,
+        kept: Workspace | None,
+        callback: Callback | None,
+    ) -> Iterator[Frames]:
+        """The output, frame by frame."""
+        plan = job.plan
+        work = Work(callback, plan.clips * job.sampling.steps + plan.segments)
+        z_c = self._encode([keyframe])
+
+        def make(key_latent: Tensor, key: int, number: int) -> Tensor:
+            def sample() -> Tensor:
+                noise = [NoiseStream.clip(seed, number)]
+                return self._clip(job, key_latent[None, :, None], key, noise, work.step)[0]
+
+            made = remembered(f"clip{number:+05d}", sample, kept).to(key_latent)
+            work.finish(job.sampling.steps, made[None])
+            return made
+
+        base = chain(z_c[0, :, 0], plan.clip_key, plan.clip_frames, make, plan.before, plan.after)
+        if plan.shot.loop is Loop.JOIN:
+            base.append(base[0])
+        stream = iter(base)
+        if self.tsr is not None and plan.shot.passes:
+            context = (job.context, job.null)
+            segments = self.tsr.interpolate(context, seed, plan.clip_fps, fast, work.inner_step)
+            counted = work.counting(remembering(segments, kept))
+            stream = cascade(base, counted, plan.shot.passes, batch)
+        frames = self._decoded(stream, plan.made_frames)
+        if plan.retiming is not None:
+            frames = resample(frames, plan.retiming, plan.shot.resampling)
+        yield from ping_pong(frames) if plan.shot.loop is Loop.PING_PONG else frames
+        if kept is not None:
+            kept.remove()
+
+    def _decoded(self, latents: Iterator[Tensor], count: int) -> Iterator[Frames]:
+        """The first `count` of these latents [C, h, w] as pictures, a few at a time."""
+        waiting: list[Tensor] = []
+        for done, latent in enumerate(latents, start=1):
+            if done > count:
+                continue  # a joined loop's last frame is its first again
+            waiting.append(latent)
+            if len(waiting) == DECODED or done == count:
+                yield from self.bundle.decode(torch.stack(waiting, dim=1)[None])[0]
+                waiting = []
+
+    def _settings(self, job: Job, prompt: str, seed: int, size: tuple[int, int]) -> dict[str, Any]:
+        plan, diffusion = job.plan, self.bundle.config.diffusion
+        asked = asdict(plan.shot)
+        changed = {f.name: asked[f.name] for f in fields(ShotConfig) if asked[f.name] != f.default}
+        gamma = diffusion.prior_gamma if job.sampling.gamma is None else job.sampling.gamma
+        given = self.bundle.settings(job.sampling, [prompt], [seed], gamma=gamma)[0]
+        return {**given, **changed, "keyframe_at": plan.clip_key, "width": size[0], "height": size[1]}
 
 
-class DiffusersImages(ImagePipeline):
-    """Any text-to-image model in a local diffusers folder, with that model's own defaults and scheduler."""
-
-    def __init__(self, pipeline: Any, name: str) -> None:
-        self.pipeline, self.name = pipeline, name
-
-    @classmethod
-    def load(cls, folder: Path, device: torch.device | str | None, dtype: torch.dtype | None) -> Self:
-        """Raises CheckpointError for a folder that holds no such model; never reads pickles or the network."""
-        from diffusers import AutoPipelineForText2Image
-
-        if not (folder / "model_index.json").is_file():
-            raise CheckpointError(f"{folder}: holds no model_index.json; give the folder of a diffusers model")
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        dtype = dtype or (torch.float32 if torch.device(device).type == "cpu" else torch.float16)
-        try:
-            pipeline = AutoPipelineForText2Image.from_pretrained(
-                str(folder), local_files_only=True, use_safetensors=True, torch_dtype=dtype
-            )
-        except (OSError, ValueError, KeyError, AttributeError) as error:
-            raise CheckpointError(f"{folder}: is no whole diffusers text-to-image model ({error})") from error
-        pipeline.set_progress_bar_config(disable=True)
-        return cls(pipeline.to(device), folder.resolve().name)
-
-    @torch.no_grad()
-    def __call__(
-        self,
-        prompt: str | Sequence[str],
-        *,
-        steps: int | None = None,
-        cfg: float | None = None,
-        sampler: str | None = None,
-        seed: int | Sequence[int] = 0,
-        width: int | None = None,
-        height: int | None = None,
-        callback: Callback | None = None,
-    ) -> Pictures:
-        if sampler is not None:
-            raise InputError("a diffusers folder brings its own scheduler; leave out the sampler")
-        SamplingConfig.of(steps, cfg)
-        for side in (width, height):
-            if side is not None and not (64 <= side <= 4096 and side % 8 == 0):
-                raise InputError(f"width and height must be multiples of 8 between 64 and 4096, got {side}")
-        every = _aligned({"prompt": _listed(prompt), "seed": _listed(seed)})
-        prompts, seeds = [check_prompt(p) for p in every["prompt"]], [check_seed(s) for s in every["seed"]]
-        options = {"num_inference_steps": steps, "guidance_scale": cfg, "width": width, "height": height}
-        given = {name: value for name, value in options.items() if value is not None}
-
-        def report(pipeline: Any, step: int, timestep: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-            if callback is not None:
-                callback(step + 1, pipeline.num_timesteps, tensors["latents"])
-            return tensors
-
-        generators = [torch.Generator().manual_seed(value) for value in seeds]
-        made = self.pipeline(prompts, generator=generators, output_type="pt", callback_on_step_end=report, **given)
-        pictures = to_uint8(made.images.clamp(0, 1))
-        common = {**given, "model": self.name, "program": f"microcinema {__version__}"}
-        settings = [{"prompt": p, "seed": s, **common} for p, s in zip(prompts, seeds, strict=True)]
-        return Pictures(pictures, settings)
+def _digest(frame: Frames) -> str:
+    return hashlib.sha256(frame.tobytes()).hexdigest()

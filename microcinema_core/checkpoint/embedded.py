@@ -30,3 +30,10 @@ def embedded(stage: str) -> Path:
             f"set {VARIABLE} to the repository's weights folder, or name a model file with --model"
         )
     return path
+
+
+def sibling(path: Path, stage: str) -> Path | None:
+    """NAME-stage.safetensors beside NAME-video.safetensors, where it is there."""
+    name = path.name.removesuffix(file_name("video", ""))
+    beside = path.with_name(file_name(stage, name))
+    return beside if name != path.name and beside.is_file() else None

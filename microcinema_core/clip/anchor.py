@@ -1,0 +1,22 @@
+"""The exact keyframe: its latent stands at its frame while the others are denoised around it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..diffusion.samplers import Denoise
+
+
+def place_keyframe(latents: Tensor, z_c: Tensor, key: int) -> Tensor:
+    """Latents [B, C, T, h, w] with the keyframe's own [B, C, 1, h, w] at its frame."""
+    return torch.cat([latents[:, :, :key], z_c.to(latents), latents[:, :, key + 1 :]], dim=2)
+
+
+def anchored(denoise: Denoise, z_c: Tensor, key: int) -> Denoise:
+    """The denoiser whose estimate of z_0 is the keyframe at its frame, so that its neighbours are drawn to it."""
+
+    def with_keyframe(y: Tensor, sigma: Tensor) -> Tensor:
+        return place_keyframe(denoise(y, sigma), z_c, key)
+
+    return with_keyframe

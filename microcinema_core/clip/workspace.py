@@ -1,0 +1,108 @@
+"""Work in progress on disk: what an interrupted shot has made is not made again.
+
+A folder holds the request it belongs to and one small file per result (a clip's latents, a segment's). A result exists
+whole or not at all; a folder of another request is emptied.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ..checkpoint.format import written_whole
+from .cascade import Interpolate
+
+REQUEST = "request.json"
+
+
+class Workspace:
+    """Results by name. `folder` is made when the first result is kept."""
+
+    def __init__(self, folder: Path, request: Mapping[str, Any]) -> None:
+        self.folder, self.request = folder, json.dumps(dict(request), sort_keys=True)
+        self.found = self._matches()
+
+    def _matches(self) -> bool:
+        try:
+            return (self.folder / REQUEST).read_text(encoding="utf-8") == self.request
+        except (OSError, UnicodeDecodeError):
+            return False
+
+    def _open(self) -> None:
+        if self.found:
+            return
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+        self.folder.mkdir(parents=True)
+        with written_whole(self.folder / REQUEST) as temporary:
+            temporary.write_text(self.request, encoding="utf-8")
+        self.found = True
+
+    def kept(self, name: str) -> Tensor | None:
+        """A result of this request, or None where it is not there or not readable."""
+        path = self.folder / f"{name}.safetensors"
+        if not (self.found and path.exists()):
+            return None
+        try:
+            return load_file(path)["latents"]
+        except (SafetensorError, KeyError, OSError):
+            return None
+
+    def keep(self, name: str, latents: Tensor) -> None:
+        self._open()
+        with written_whole(self.folder / f"{name}.safetensors") as temporary:
+            save_file({"latents": latents.contiguous()}, temporary)
+
+    def remove(self) -> None:
+        """The work is done."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def remembered(name: str, make: Callable[[], Tensor], workspace: Workspace | None) -> Tensor:
+    """What the workspace has, or what `make` gives, which is then kept."""
+    if workspace is None:
+        return make()
+    found = workspace.kept(name)
+    if found is None:
+        found = make()
+        workspace.keep(name, found)
+    return found
+
+
+def remembering(interpolate: Interpolate, workspace: Workspace | None) -> Interpolate:
+    """Only the segments that the workspace lacks are computed."""
+    if workspace is None:
+        return interpolate
+
+    def with_memory(ends: Tensor, level: int, indices: range) -> Tensor:
+        names = [f"pass-{level + 1}-segment-{i:05d}" for i in indices]
+        found = [workspace.kept(name) for name in names]
+        missing = [i for i, latents in enumerate(found) if latents is None]
+        runs = _runs(missing)
+        for run in runs:
+            part = range(indices.start + run.start, indices.start + run.stop)
+            for i, latents in zip(run, interpolate(ends[run.start : run.stop], level, part), strict=True):
+                workspace.keep(names[i], latents)
+                found[i] = latents
+        return torch.stack([latents for latents in found if latents is not None])
+
+    return with_memory
+
+
+def _runs(numbers: list[int]) -> list[range]:
+    """Consecutive numbers as ranges."""
+    runs: list[range] = []
+    for number in numbers:
+        if runs and runs[-1].stop == number:
+            runs[-1] = range(runs[-1].start, number + 1)
+        else:
+            runs.append(range(number, number + 1))
+    return runs
