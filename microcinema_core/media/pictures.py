@@ -40,7 +40,7 @@ def read_picture(path: Path) -> Image.Image:
         warnings.simplefilter("ignore")  # Pillow's own, of size among others; the limit here is stricter
         with _decoding(f"{path}: "), Image.open(path, formats=_formats()) as image:
             _check_size(image, f"{path}: ")
-            return to_rgb(image)
+            return to_rgb(image, f"{path}: ")
 
 
 def _formats() -> list[str]:
@@ -120,8 +120,8 @@ def to_picture(image: Any) -> Image.Image:
     raise InputError(f"the picture must be PIL, uint8 [H, W, 3] or a float tensor [3, H, W], got {what}")
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode to upright 8-bit sRGB.
+def to_rgb(image: Image.Image, where: str = "") -> Image.Image:
+    """Any mode to upright 8-bit sRGB. `where`: the beginning of a message.
 
     EXIF orientation and colour profile are applied, transparency lies over white, 16 bits are scaled down, and of an
     animation the current frame is taken (the first of one just opened). Raises InputError for floating-point pixels.
@@ -130,7 +130,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
     if image.mode == "F":
-        raise InputError("the picture has floating-point pixels; save it with 8 or 16 bits")
+        raise InputError(f"{where}the picture has floating-point pixels; save it with 8 or 16 bits")
     if not image.has_transparency_data:
         return _to_srgb(image, "RGB")
     canvas = Image.new("RGBA", image.size, "white")
