@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -61,6 +61,7 @@ class Shot:
     size: tuple[int, int]  # width, height
     settings: dict[str, Any]
     make: Callable[[], Iterator[Frames]]
+    workspace: Workspace | None = None
 
     @property
     def fps(self) -> float:
@@ -77,6 +78,12 @@ class Shot:
     def save(self, out: str | Path) -> None:
         """Make it and write it, as what the name's ending says; see `media.Target`."""
         save_clip(out, iter(self), self.fps, self.settings)
+        self.clean()
+
+    def clean(self) -> None:
+        """Remove the work in progress, once the frames are safe."""
+        if self.workspace is not None:
+            self.workspace.remove()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +182,9 @@ class MicroCinemaPipeline:
         prompt: str,
         shot: ShotConfig | None = None,
         *,
-        steps: int | None = None,
-        cfg: float | None = None,
-        sampler: str | None = None,
-        gamma: float | None = None,
+        sampling: SamplingConfig | None = None,
+        tsr_sampling: SamplingConfig = TSR_SAMPLING,
         seed: int = 0,
-        tsr_steps: int | None = None,
         tsr_batch: int = TSR_BATCH,
         workspace: Path | None = None,
         callback: Callback | None = None,
@@ -188,32 +192,35 @@ class MicroCinemaPipeline:
         """A shot, made while it is read: chained clips, temporal super-resolution, loop, rate and duration.
 
         shot: its controls; None is one clip, at 32 frames a second. workspace: a folder that keeps what is done, for
-        a later call with the same arguments to go on from; removed once the shot is complete.
-        callback: (units of work done, all, latest estimate of z_0); may raise Cancelled. The other arguments are
-        those of `__call__`. Raises InputError for unusable values before anything is computed.
+        a later call with the same arguments to go on from; `save` and `clean` remove it.
+        callback: (units of work done, all, latest estimate of z_0); may raise Cancelled. image: as in `__call__`.
+        Raises InputError for unusable values before anything is computed.
         """
         shot = shot or ShotConfig(passes=2 if self.tsr is not None else 0)
         if shot.passes and self.tsr is None:
             raise InputError("frame rates above the model's own need a temporal super-resolution model; name its file")
-        sampling = SamplingConfig.of(steps, cfg, sampler, gamma)
-        fast = TSR_SAMPLING if tsr_steps is None else replace(TSR_SAMPLING, steps=tsr_steps)
+        check_sampler(tsr_sampling.sampler)
         if not 1 <= tsr_batch <= 1024:
             raise InputError(f"the batch of segments must be between 1 and 1024, got {tsr_batch}")
         check_seed(seed)
         picture = to_picture(image)
-        job, (width, height) = self._job(picture.size, [prompt], shot, sampling)
+        job, (width, height) = self._job(picture.size, [prompt], shot, sampling or SamplingConfig())
         settings = self._settings(job, prompt, seed, (width, height)) | {
             "frames": job.plan.frames,
             "fps": float(job.plan.fps),
-            **({"tsr_model": self.tsr.name, "tsr_steps": fast.steps} if self.tsr is not None and shot.passes else {}),
+            **(
+                {"tsr_model": self.tsr.name, "tsr_steps": tsr_sampling.steps}
+                if self.tsr is not None and shot.passes
+                else {}
+            ),
         }
         frame = place(picture, width, height, shot.resize)
         kept = None
         if workspace is not None:
             weights = [self.bundle.identity, self.tsr.identity if self.tsr is not None else ""]
             kept = Workspace(workspace, settings | {"keyframe": _digest(frame), "weights": weights})
-        make = partial(self._frames, job, frame, seed, fast, tsr_batch, kept, callback)
-        return Shot(job.plan, (width, height), settings, make)
+        make = partial(self._frames, job, frame, seed, tsr_sampling, tsr_batch, kept, callback)
+        return Shot(job.plan, (width, height), settings, make, kept)
 
     def _job(
         self, picture_size: tuple[int, int], prompts: list[str], shot: ShotConfig, sampling: SamplingConfig
@@ -289,8 +296,6 @@ class MicroCinemaPipeline:
         if plan.retiming is not None:
             frames = resample(frames, plan.retiming, plan.shot.resampling)
         yield from ping_pong(frames) if plan.shot.loop is Loop.PING_PONG else frames
-        if kept is not None:
-            kept.remove()
 
     def _decoded(self, latents: Iterator[Tensor], count: int) -> Iterator[Frames]:
         """The first `count` of these latents [C, h, w] as pictures, a few at a time."""

@@ -22,16 +22,6 @@ def linear_frames(ends: Tensor, frames: int) -> Tensor:
     return torch.lerp(start.expand(-1, -1, frames, -1, -1), end, weights)
 
 
-def frame_count(frames: int, factor: int, passes: int) -> int:
-    """Frames after so many passes: 9 -> 33 -> 129 with factor 4."""
-    return (frames - 1) * factor**passes + 1
-
-
-def segment_count(frames: int, factor: int, passes: int) -> int:
-    """Segments of all passes together."""
-    return sum(frame_count(frames, factor, level) - 1 for level in range(passes))
-
-
 def super_resolve(frames: Iterable[Tensor], interpolate: Interpolate, level: int, batch: int) -> Iterator[Tensor]:
     """One pass. Frames [C, h, w] in and out; the given ones come back unchanged."""
     ends: list[Tensor] = []

@@ -12,11 +12,10 @@ from fractions import Fraction
 
 from ..config import ClipConfig, Config
 from ..errors import InputError
-from .cascade import frame_count, segment_count
 from .resize import ResizePolicy
 from .retime import Resampling, Retiming, exact_rate
 from .retime import plan as plan_retiming
-from .timing import check_frames, keyframe_index
+from .timing import check_frames, frame_count, keyframe_index, segment_count
 
 MAX_PASSES = 2  # the rates that a TSR model knows: 2 to 8 and 8 to 32 frames a second
 MAX_CLIPS = 256
@@ -133,8 +132,8 @@ def plan_shot(shot: ShotConfig, clip: ClipConfig, factor: int) -> ShotPlan:
     frames = check_frames(clip.frames if shot.frames is None else shot.frames)
     key = keyframe_index(shot.keyframe_at, frames)
     plan = ShotPlan(shot, factor, frames, key, clip.fps, shot.before, shot.after)
-    if frames == 1 and (plan.clips > 1 or shot.passes):
-        raise InputError("a clip of one frame cannot be chained or interpolated; give more frames, or passes 0")
+    if frames == 1 and (plan.clips > 1 or shot.duration is not None or shot.loop is not Loop.NONE):
+        raise InputError("a clip of one frame cannot be chained, timed or looped; give more frames")
     if shot.duration is not None:
         plan = _long_enough(plan, shot.duration)
     if plan.clips > MAX_CLIPS:

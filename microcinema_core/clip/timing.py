@@ -34,3 +34,13 @@ def keyframe_index(position: str | int, frames: int) -> int:
 def frame_times(frames: int, fps: float, key: int) -> list[float]:
     """Each frame's signed distance from the keyframe, in seconds."""
     return [(i - key) / fps for i in range(frames)]
+
+
+def frame_count(frames: int, factor: int, passes: int) -> int:
+    """Frames after so many passes: 9 -> 33 -> 129 with factor 4."""
+    return (frames - 1) * factor**passes + 1
+
+
+def segment_count(frames: int, factor: int, passes: int) -> int:
+    """Segments of all passes together."""
+    return sum(frame_count(frames, factor, level) - 1 for level in range(passes))

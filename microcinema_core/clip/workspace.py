@@ -42,8 +42,12 @@ class Workspace:
         if self.folder.exists():
             shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True)
-        with written_whole(self.folder / REQUEST) as temporary:
-            temporary.write_text(self.request, encoding="utf-8")
+        try:
+            with written_whole(self.folder / REQUEST) as temporary:
+                temporary.write_text(self.request, encoding="utf-8")
+        except OSError:
+            self.remove()
+            raise
         self.found = True
 
     def kept(self, name: str) -> Tensor | None:

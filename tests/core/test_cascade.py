@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from microcinema_core.clip.cascade import cascade, frame_count, linear_frames, segment_count
+from microcinema_core.clip.cascade import cascade, linear_frames
 from microcinema_core.clip.settings import TSR_SAMPLING
+from microcinema_core.clip.timing import frame_count, segment_count
 from microcinema_core.config import TOYBOX_TSR, ModelConfig
 from microcinema_core.generation import NoiseStream, sample_segments
 from microcinema_core.models.appearnet import AppearNet

@@ -10,7 +10,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SHARED = ("backend", "checkpoint", "clip", "config", "diffusion", "errors", "models")
-STANDALONE = ("autoencoder", "cli", "data", "evaluation", "generation", "pipeline", "text", "toybox", "training")
+STANDALONE = (
+    "autoencoder", "bundle", "cli", "data", "evaluation", "generation", "images", "interpolation", "pipeline", "text",
+    "toybox", "training",
+)  # fmt: skip
 ADAPTORS = ("checkpoint/components.py", "diffusion/schedulers.py")  # to transformers and diffusers
 
 LIBRARIES = {"accelerate", "diffusers", "rich", "tensorboard", "tokenizers", "transformers", "typer"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from microcinema_core.clip.settings import TSR_SAMPLING, SamplingConfig
 from microcinema_core.clip.shot import Loop, ShotConfig, plan_shot
 from microcinema_core.clip.workspace import Workspace, remembered
 from microcinema_core.config import ClipConfig
@@ -21,7 +23,7 @@ from microcinema_core.toybox.world import Background, Colour, Motion, Scene, Sha
 
 CLIP = ClipConfig(width=64, height=64)
 SCENE = Scene(Shape.STAR, Colour.RED, Motion.LEFT, Speed.FAST, Background.SKY, 0.5, 0.4, 0.16, 0.3)
-FAST: dict[str, Any] = {"steps": 2, "tsr_steps": 1}
+FAST: dict[str, Any] = {"sampling": SamplingConfig(steps=2), "tsr_sampling": replace(TSR_SAMPLING, steps=1)}
 
 
 def picture(width: int = 64, height: int = 64) -> Image.Image:
@@ -91,7 +93,7 @@ def test_a_long_duration_adds_clips_where_the_keyframe_leaves_room(controls: dic
         ({"duration": 0}, "duration"),
         ({"duration": 1e9}, "duration"),
         ({"passes": 0, "loop": Loop.JOIN}, "loop"),
-        ({"frames": 1}, "one frame"),
+        ({"frames": 1, "after": 1}, "one frame"),
         ({"keyframe_at": "middle"}, "position"),
     ],
 )
@@ -122,7 +124,9 @@ def test_an_exact_keyframe_is_the_round_trip_of_what_was_given(pipeline: MicroCi
     for sampler in ("dpmpp_2m", "euler_ancestral", "diffusers:unipc"):
         for at, index in (("centre", 4), ("first", 0), ("last", 8)):
             shot = ShotConfig(passes=0, exact_keyframe=True, keyframe_at=at)
-            frames = made(pipeline.shoot(picture(), "a red star", shot, sampler=sampler, **FAST))
+            frames = made(
+                pipeline.shoot(picture(), "a red star", shot, sampling=SamplingConfig(steps=2, sampler=sampler))
+            )
             assert np.abs(frames[index].astype(int) - trip).max() <= 1
     free = made(pipeline.shoot(picture(), "a red star", ShotConfig(passes=0), **FAST))
     assert np.abs(free[4].astype(int) - trip).max() > 1
@@ -194,10 +198,12 @@ def test_a_cancelled_shot_goes_on_where_it_stopped(pipeline: MicroCinemaPipeline
         assert folder.exists()
     calls: list[int] = []
     handle = pipeline.bundle.networks.unet.register_forward_hook(lambda *_: calls.append(1))
-    resumed = made(pipeline.shoot(picture(), "a red star", controls, seed=2, workspace=folder, **FAST))
+    last = pipeline.shoot(picture(), "a red star", controls, seed=2, workspace=folder, **FAST)
+    resumed = made(last)
     handle.remove()
     assert np.array_equal(resumed, whole)
     assert not calls  # both clips were there
+    last.clean()
     assert not folder.exists()
 
 
@@ -221,4 +227,4 @@ def test_a_model_without_tsr_says_so(pipeline: MicroCinemaPipeline) -> None:
     alone = MicroCinemaPipeline(pipeline.bundle)
     with pytest.raises(InputError, match="temporal super-resolution"):
         alone.shoot(picture(), "a red star", ShotConfig(passes=1))
-    assert len(made(alone.shoot(picture(), "a red star", steps=1))) == 9
+    assert len(made(alone.shoot(picture(), "a red star", sampling=SamplingConfig(steps=1)))) == 9

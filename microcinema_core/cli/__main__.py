@@ -1,0 +1,5 @@
+"""`python -m microcinema_core.cli`."""
+
+from . import main
+
+main()

@@ -1,0 +1,119 @@
+"""The other commands: keyframe, inspect, train and publish."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..checkpoint.embedded import NAME, STAGES, embedded
+from ..clip.settings import SamplingConfig, check_prompt, check_seed
+from ..errors import InputError
+from .console import Attention, Cfg, Debug, Json, Sampler, Seed, Steps, file_size, progress, quiet_libraries, show
+
+StageFile = Annotated[Path, typer.Option(help="The stage's file.")]
+
+
+def keyframe(
+    prompt: Annotated[str, typer.Option(help="What the picture shows.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The picture to write (PNG).", show_default=False)],
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help="Model file, or the local folder of a diffusers text-to-image model such as SDXL, which comes with "
+            "its own defaults and sampler.",
+            show_default="the embedded one",
+        ),
+    ] = None,
+    steps: Steps = None,
+    cfg: Cfg = None,
+    seed: Seed = 0,
+    sampler: Sampler = None,
+    width: Annotated[int | None, typer.Option(help="For diffusers folders.", show_default="the model's")] = None,
+    height: Annotated[int | None, typer.Option(help="For diffusers folders.", show_default="the model's")] = None,
+    attention: Attention = "sdpa",
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Make a picture that can serve as keyframe."""
+    config = SamplingConfig.of(steps, cfg, sampler)
+    check_seed(seed)
+    check_prompt(prompt)
+
+    from .. import media
+    from ..backend import attention_named
+    from ..checkpoint.format import read_header
+    from ..checkpoint.load import expect_kind
+    from ..config import Kind
+    from ..generation import check_sampler
+
+    media.check_writable(out, ".png")
+    attention_named(attention)
+    check_sampler(config.sampler)
+    model = model or embedded("image")
+    if not model.is_dir():
+        expect_kind(read_header(model), model, Kind.IMAGE)
+    quiet_libraries()
+    from ..images import ImagePipeline
+
+    with progress("Loading"):
+        pipeline = ImagePipeline.from_pretrained(model, attention=attention)
+    with progress("Picture") as callback:
+        made = pipeline(
+            prompt, steps=steps, cfg=cfg, sampler=sampler, seed=seed, width=width, height=height, callback=callback
+        )
+    made.save(out)
+    height, width = made.pictures.shape[1:3]
+    show(f"{out}: {width}x{height}", {"out": str(out), **made.settings[0], "width": width, "height": height}, json)
+
+
+def inspect(
+    path: Annotated[Path, typer.Argument(help="A model file or folder, or a clip or picture made here.")],
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Say what a file is and how it was made; no tensor is loaded."""
+    from ..media import SETTINGS_SUFFIXES, read_settings
+
+    if path.is_file() and path.suffix.lower() in SETTINGS_SUFFIXES:
+        title, details = "made by microcinema", {key: str(value) for key, value in read_settings(path).items()}
+    else:
+        from ..checkpoint.identify import identify
+
+        found = identify(path)
+        title, details = found.title, found.details
+    lines = [f"{path}: {title}", *(f"  {name}: {value}" for name, value in details.items())]
+    show("\n".join(lines), {"path": str(path), "title": title, **details}, json)
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="A stage's configuration, e.g. configs/toybox-video.toml.")],
+    debug: Debug = False,
+) -> None:
+    """Train one stage, or go on where it was stopped."""
+    try:
+        from ..training.config import TrainConfig
+        from ..training.loop import train as run_training
+        from ..training.stages import build_stage
+    except ModuleNotFoundError as error:
+        raise InputError(f"training needs {error.name}, which is missing; pip install 'microcinema[train]'") from error
+    typer.echo(run_training(TrainConfig.load(config), build_stage))
+
+
+def publish(
+    autoencoder: StageFile,
+    text: StageFile,
+    image: StageFile,
+    video: StageFile,
+    tsr: StageFile,
+    to: Annotated[Path, typer.Option(help="The folder of the public files.")] = Path("weights"),
+    name: Annotated[str, typer.Option(help="What their names begin with.")] = NAME,
+    debug: Debug = False,
+) -> None:
+    """Copy the stages' files into one folder under the names by which they find each other."""
+    from ..checkpoint.publish import publish as publish_files
+
+    sources = dict(zip(STAGES, (autoencoder, text, image, video, tsr), strict=True))
+    for path in publish_files(sources, to, name):
+        typer.echo(f"{path}: {file_size(path)}")
