@@ -17,7 +17,7 @@ from ..toybox.triples import FPS, FRAMES, TIMES, Triple
 from ..toybox.world import DIRECTION, ORBIT, SCALING, Scene, Speed, clip_times
 from .appearance import unit
 from .cases import SIZE, Animate, Case, Frames, Outcome, Part, Record, Shot
-from .shares import Share, number, quantile, spread, table
+from .shares import Share, number, pick, quantile, table
 
 CHAINS, LENGTH = 50, 5
 SEAM_LIMIT = 2.0  # times the chain's median change
@@ -53,9 +53,7 @@ def chained(animate: Animate, clips: int = LENGTH) -> Animate:
 def chains_part(triples: Sequence[Triple]) -> Part:
     """50 triples whose scene stays in view for a whole chain; only circling ones do. Animate them as chains."""
     staying = [Case.of(triple) for triple in triples if triple.scene.in_view(chain_times())]
-    return Part(
-        [replace(case, keyframe_at="first") for case in spread(staying, CHAINS)], measure_chain, summarise_chains
-    )
+    return Part([replace(case, keyframe_at="first") for case in pick(staying, CHAINS)], measure_chain, summarise_chains)
 
 
 def changes(frames: Frames) -> NDArray[np.float64]:
@@ -103,7 +101,7 @@ def summarise_chains(cases: list[Case], records: list[Record]) -> Outcome:
 def dial_cases(triples: Sequence[Triple]) -> list[Case]:
     """100 slow scenes of trained combinations: there is room for more motion before the shape leaves the picture."""
     slow = [Case.of(t) for t in triples if not t.held_out and t.scene.speed is Speed.SLOW]
-    return spread(slow, DIAL_CLIPS)
+    return pick(slow, DIAL_CLIPS)
 
 
 def displacement(reading: Reading, scene: Scene, seconds: Sequence[float], side: int) -> float:

@@ -28,7 +28,7 @@ from .cases import SIZE, Animate, Outcome, Part
 from .chains import chained, chains_part
 from .clips import clips_part, failure_sheet, positions_part
 from .journal import measure_all
-from .shares import number, spread
+from .shares import number, pick
 from .toybox import baselines, evaluate_keyframes
 from .words import exchange_part, speed_part
 
@@ -59,7 +59,7 @@ def _outcome(name: str, bench: Bench, triples: Sequence[Triple], options: argpar
 
 def _keyframes(options: argparse.Namespace, sampling: SamplingConfig) -> Outcome:
     model = options.image_model or embedded("image")
-    prompts = spread(read_prompts(), options.limit or sys.maxsize)
+    prompts = pick(read_prompts(), options.limit or sys.maxsize)
     with tqdm(total=len(prompts), desc="keyframes") as bar:
         scores = evaluate_keyframes(
             pictures_of(model, sampling),
@@ -74,7 +74,7 @@ def score(options: argparse.Namespace) -> dict[str, Any]:
     """All figures, as one JSON-ready dictionary with their tables as text."""
     sampling = SamplingConfig.of(options.steps, options.cfg, options.sampler)
     bench = Bench(options.model or embedded("video"), sampling, options.partial)
-    triples = spread(read_triples(options.list), options.limit or sys.maxsize)
+    triples = pick(read_triples(options.list), options.limit or sys.maxsize)
     result: dict[str, Any] = {
         "list": options.list,
         "n": len(triples),
@@ -120,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cfg", type=float)
     parser.add_argument("--sampler")
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--limit", type=int, help="only so many clips and pictures, evenly spaced over the list")
+    parser.add_argument("--limit", type=int, help="only so many clips and pictures, a fixed choice from the list")
     parser.add_argument("--out", type=Path, help="write OUT.md, OUT.json and OUT-failures.png")
     parser.add_argument("--partial", type=Path, default=OUT, help="keep what is done here; remove it to start afresh")
     options = parser.parse_args(arguments)

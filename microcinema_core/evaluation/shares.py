@@ -11,6 +11,8 @@ import numpy as np
 
 Item = TypeVar("Item")
 
+PICK_SEED = 0
+
 
 @dataclass(frozen=True, slots=True)
 class Share:
@@ -61,11 +63,13 @@ def number(value: float | None, digits: int = 3) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def spread(items: Sequence[Item], count: int) -> list[Item]:
-    """`count` items evenly spaced over a list, or all of a shorter one."""
-    if count >= len(items):
-        return list(items)
-    return [items[i * len(items) // count] for i in range(count)]
+def pick(items: Sequence[Item], count: int) -> list[Item]:
+    """`count` items of a list in its order, always the same ones, or all of a shorter list.
+
+    A random choice: the lists go through motions in turn, and an even one would pick the same few motions.
+    """
+    order = np.random.default_rng(PICK_SEED).permutation(len(items))
+    return [items[i] for i in sorted(order[:count])]
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

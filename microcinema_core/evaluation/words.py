@@ -12,7 +12,7 @@ from ..toybox.tracker import read_clip
 from ..toybox.triples import EVALUATION_STREAM, TIMES, Triple
 from ..toybox.world import Motion, Scene, Speed
 from .cases import Case, Frames, Outcome, Part, Record, Seen
-from .shares import Share, number, quantile, spread, table
+from .shares import Share, number, pick, quantile, table
 
 EXCHANGE_STREAM = 4  # word of this part's seeds; the lists have 1 to 3
 PAIRS = 200
@@ -96,7 +96,7 @@ def _in_view_at_both_speeds(scene: Scene) -> bool:
 
 def speed_part(triples: Sequence[Triple]) -> Part:
     """200 pairs, slow then fast, of one keyframe and one seed."""
-    chosen = spread([triple for triple in triples if _in_view_at_both_speeds(triple.scene)], PAIRS)
+    chosen = pick([triple for triple in triples if _in_view_at_both_speeds(triple.scene)], PAIRS)
     return Part([_at_speed(triple, speed) for triple in chosen for speed in Speed], see_motion, summarise_speed)
 
 

@@ -34,7 +34,7 @@ from microcinema_core.evaluation.interpolation import (
     score_interpolation,
     swept_region,
 )
-from microcinema_core.evaluation.shares import spread
+from microcinema_core.evaluation.shares import pick
 from microcinema_core.toybox.tracker import read_clip
 from microcinema_core.toybox.triples import TIMES, Triple, read_triples
 from microcinema_core.toybox.world import ORBIT, Speed, clip_times, mask, render
@@ -87,7 +87,7 @@ def test_the_dial_is_measured_against_the_true_displacement(final: list[Triple])
     cases = dial_cases(final)
     assert len(cases) == 100
     assert all(case.scene.speed is Speed.SLOW and not case.held_out for case in cases)
-    some = spread(cases, 3)
+    some = pick(cases, 3)
     known = {case.prompt: case.scene for case in some}
 
     def animate_at(setting: float):
