@@ -16,7 +16,7 @@ MAX_PROMPT = 10_000  # characters
 class SamplingConfig(Config):
     """How to sample. Raises InputError for values out of range."""
 
-    steps: int = 20
+    steps: int = 12
     cfg: float = 2.0
     sampler: str = "dpmpp_2m"
     gamma: float | None = None  # None: the checkpoint's

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ..autoencoder import LatentCodec
 from ..checkpoint.components import load_codec
 from ..checkpoint.format import read_header, sha256_of
+from ..clip.cascade import super_resolve
 from ..clip.settings import SamplingConfig
+from ..clip.shot import ShotConfig
+from ..errors import InputError
 from ..media import to_uint8
-from ..pipeline import ImagePipeline, MicroCinemaPipeline
-from ..toybox.triples import TIMES, Triple
+from ..pipeline import TSR_BATCH, ImagePipeline, MicroCinemaPipeline
+from ..toybox.triples import FPS, TIMES, Triple
 from ..toybox.world import render
 from .appearance import RoundTrip
 from .cases import SIZE, Animate, Frames, Shot
+from .interpolation import Interpolate
 from .journal import ClipStore, Journal, code_fingerprint, fingerprint
 from .toybox import GenerateImages
 
@@ -33,11 +38,13 @@ class Bench:
     model: Path
     sampling: SamplingConfig
     folder: Path
+    motion: float = 1.0
 
     @cached_property
     def settings(self) -> dict[str, Any]:
         """What a clip follows from, beside the shot: the file's hash (it names its companions') and the sampling."""
-        return {"sha256": sha256_of(self.model), **self.sampling.to_dict()}
+        moved = {} if self.motion == 1 else {"motion": self.motion}
+        return {"sha256": sha256_of(self.model), **self.sampling.to_dict(), **moved}
 
     @cached_property
     def pipeline(self) -> MicroCinemaPipeline:
@@ -67,8 +74,39 @@ class Bench:
             cfg=self.sampling.cfg,
             sampler=self.sampling.sampler,
             gamma=self.sampling.gamma,
+            motion=self.motion,
         )
         return list(made.frames)
+
+    def chains(self, clips: int) -> Animate:
+        """Shots of so many chained clips after the first frame, at the model's own rate."""
+        controls = ShotConfig(keyframe_at="first", after=clips - 1, passes=0)
+
+        def chain(shots: Sequence[Shot]) -> list[Frames]:
+            made = [
+                self.pipeline.shoot(s.keyframe, s.prompt, controls, sampling=self.sampling, seed=s.seed) for s in shots
+            ]
+            return [np.stack(list(shot)) for shot in made]
+
+        key = fingerprint(self.settings, "chains", clips)
+        return ClipStore(self.folder / f"clips-{key}").remember(chain)
+
+    def interpolate(self, level: int, prompts: Sequence[str], sampling: SamplingConfig) -> Interpolate:
+        """One pass of the temporal super-resolution model: 0 is 2 to 8 frames a second, 1 is 8 to 32.
+
+        Latents [B, C, T, h, w] and one seed for each clip; the clip's prompt is the seed's remainder by their number.
+        """
+        tsr = self.pipeline.tsr
+        if tsr is None:
+            raise InputError(f"{self.model}: no temporal super-resolution model beside it; put one there")
+        contexts, null = self.pipeline.bundle.prompts(list(prompts))
+
+        def one(latents: Tensor, seed: int) -> Tensor:
+            i = seed % len(prompts)
+            segments = tsr.interpolate((contexts[i : i + 1], null), seed, FPS, sampling)
+            return torch.stack(list(super_resolve(latents.unbind(1), segments, level, TSR_BATCH)), dim=1)
+
+        return lambda latents, seeds: torch.stack([one(*pair) for pair in zip(latents, seeds, strict=True)])
 
     def journal(self, part: str, cases: Sequence[dict[str, Any]]) -> Journal:
         """The records of a part with these cases, model, settings and measuring code."""

@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,15 @@ from tqdm import tqdm
 
 from ..checkpoint.embedded import embedded
 from ..checkpoint.format import sha256_of, written_whole
-from ..clip.settings import SamplingConfig
-from ..toybox.triples import LISTS, Triple, read_prompts, read_triples
+from ..clip.settings import TSR_SAMPLING, SamplingConfig
+from ..toybox.triples import FPS, LISTS, Triple, read_prompts, read_triples
 from ..training.pictures import save_sheet
 from .appearance import appearance_part
 from .bench import Bench, pictures_of, reconstruction, round_trip_of
 from .cases import SIZE, Animate, Outcome, Part
-from .chains import chained, chains_part
+from .chains import LENGTH, chains_part, dial_cases, score_dial
 from .clips import clips_part, failure_sheet, positions_part
+from .interpolation import score_interpolation
 from .journal import measure_all
 from .shares import number, pick
 from .toybox import baselines, evaluate_keyframes
@@ -42,12 +44,14 @@ ANIMATED: dict[str, Callable[[Bench, Sequence[Triple]], Part]] = {
     "appearance": lambda bench, triples: appearance_part(triples, round_trip_of(bench.codec)),
     "chains": lambda _, triples: chains_part(triples),
 }
-PARTS = (*ANIMATED, "autoencoder", "keyframes", "baselines")
+PARTS = (*ANIMATED, "dial", "tsr", "autoencoder", "keyframes", "baselines")
+DIAL = (0.5, 0.75, 1.0, 1.25, 1.5)
+TSR_CLIPS, TSR_SEEDS = 48, (0, 1, 2)
 
 
 def _outcome(name: str, bench: Bench, triples: Sequence[Triple], options: argparse.Namespace) -> Outcome:
     part = ANIMATED[name](bench, triples)
-    animate: Animate = chained(bench.animate) if name == "chains" else bench.animate
+    animate: Animate = bench.chains(LENGTH) if name == "chains" else bench.animate
     journal = bench.journal(name, [case.to_dict() for case in part.cases])
     records = measure_all(part, animate, journal, batch=options.batch, size=SIZE, bar=partial(tqdm, desc=name))
     outcome = part.summarise(part.cases, records)
@@ -68,6 +72,28 @@ def _keyframes(options: argparse.Namespace, sampling: SamplingConfig) -> Outcome
             progress=lambda done, _: bar.update(done - bar.n),
         )
     return Outcome({"sha256": sha256_of(model), **scores.to_dict()}, scores.to_markdown())
+
+
+def _dial(bench: Bench, triples: Sequence[Triple], options: argparse.Namespace) -> Outcome:
+    scores = score_dial(
+        lambda motion: replace(bench, motion=motion).animate, dial_cases(triples), DIAL, batch=options.batch
+    )
+    return Outcome(scores.to_dict(), scores.to_markdown())
+
+
+def _tsr(bench: Bench, triples: Sequence[Triple], options: argparse.Namespace) -> Outcome:
+    """Each pass alone, from encoded true frames."""
+    some = pick(triples, TSR_CLIPS)
+    scenes, prompts = [triple.scene for triple in some], [triple.prompt for triple in some]
+    sampling = TSR_SAMPLING if options.tsr_steps is None else replace(TSR_SAMPLING, steps=options.tsr_steps)
+    figures: dict[str, Any] = {"settings": sampling.to_dict()}
+    tables = []
+    for level, fps in enumerate((FPS, 4 * FPS)):
+        interpolate = bench.interpolate(level, prompts, sampling)
+        scores = score_interpolation(interpolate, bench.codec, scenes, fps, 4, TSR_SEEDS)
+        figures[f"{fps:g} to {4 * fps:g}"] = scores.to_dict()
+        tables.append(f"{fps:g} to {4 * fps:g} frames a second\n\n{scores.to_markdown()}")
+    return Outcome(figures, "\n\n".join(tables))
 
 
 def score(options: argparse.Namespace) -> dict[str, Any]:
@@ -92,6 +118,10 @@ def score(options: argparse.Namespace) -> dict[str, Any]:
             outcome = Outcome(figures, f"{figures['n']} held-out frames: {shown}.")
         elif name == "keyframes":
             outcome = _keyframes(options, sampling)
+        elif name == "dial":
+            outcome = _dial(bench, triples, options)
+        elif name == "tsr":
+            outcome = _tsr(bench, triples, options)
         else:
             floor = baselines(triples)
             outcome = Outcome(floor.to_dict(), floor.to_markdown().rstrip())
@@ -119,6 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int)
     parser.add_argument("--cfg", type=float)
     parser.add_argument("--sampler")
+    parser.add_argument("--tsr-steps", type=int)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--limit", type=int, help="only so many clips and pictures, a fixed choice from the list")
     parser.add_argument("--out", type=Path, help="write OUT.md, OUT.json and OUT-failures.png")
