@@ -83,10 +83,8 @@ class Bench:
         controls = ShotConfig(keyframe_at="first", after=clips - 1, passes=0)
 
         def chain(shots: Sequence[Shot]) -> list[Frames]:
-            made = [
-                self.pipeline.shoot(s.keyframe, s.prompt, controls, sampling=self.sampling, seed=s.seed) for s in shots
-            ]
-            return [np.stack(list(shot)) for shot in made]
+            shoot = partial(self.pipeline.shoot, shot=controls, sampling=self.sampling)
+            return [np.stack(list(shoot(s.keyframe, s.prompt, seed=s.seed))) for s in shots]
 
         key = fingerprint(self.settings, "chains", clips)
         return ClipStore(self.folder / f"clips-{key}").remember(chain)
