@@ -16,7 +16,7 @@ DEMO_IMAGE := assets/demo-keyframe.png
 DEMO_PROMPT := A bright yellow star moves to the left quickly over a night sky.
 
 # In this order: each stage reads the files of those before it.
-TRAIN_CONFIGS := $(foreach stage,autoencoder text image video,configs/toybox-$(stage).toml)
+TRAIN_CONFIGS := $(foreach stage,autoencoder text image video tsr,configs/toybox-$(stage).toml)
 
 .PHONY: help demo test test-full lint train clean
 .DELETE_ON_ERROR:
@@ -45,7 +45,7 @@ lint: $(VENV)/.stamp-dev ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-train: $(VENV)/.stamp-train ## train the embedded model again, all four stages: hours; goes on where it was stopped
+train: $(VENV)/.stamp-train ## train the embedded model again, all stages: hours; goes on where it was stopped
 	@for config in $(TRAIN_CONFIGS); do echo "== $$config"; $(BIN)/microcinema train $$config || exit; done
 
 clean: ## remove caches and build products; keeps .venv and out

@@ -26,12 +26,13 @@ from ..toybox.captions import caption
 from ..toybox.triples import TIMES
 from ..toybox.world import render
 from .config import TrainConfig
-from .diffusion import SHEET_ROWS, DiffusionStage, VideoModel, existing, select_triples
+from .diffusion import DiffusionStage, VideoModel, existing, select_triples
 from .latents import Excerpt
 from .pictures import save_sheet, to_uint8
 from .stage import Draw
 
 PASSES = 2
+SHOWN = 4  # segments of each pass on a sheet: what was made, and below it the truth
 
 
 class TSRStage(DiffusionStage):
@@ -93,8 +94,8 @@ class TSRStage(DiffusionStage):
             line = linear_frames(ends, truth.shape[2])
             share = (made - truth).square().mean() / (line - truth).square().mean()
             figures[f"error_share_{rate:g}fps"] = share.item()
-            # For each segment: what was made, then the truth.
-            rows += [to_uint8(self.decode(clips[:SHEET_ROWS]))[i] for i in range(4) for clips in (made, truth)]
+            shown = [to_uint8(self.decode(segments[:SHOWN])) for segments in (made, truth)]
+            rows += [segment for pair in zip(*shown, strict=True) for segment in pair]
         save_sheet(folder / f"step-{step:08d}.png", rows)
         return figures
 

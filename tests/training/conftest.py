@@ -37,5 +37,6 @@ def write_config(tmp_path: Path) -> Callable[..., Path]:
 
 def _earlier_stages(stage: str) -> dict[str, str]:
     files = {"autoencoder": "autoencoder", "text_encoder": "text", "image": "image"}
-    needed = {"image": ("autoencoder", "text_encoder"), "video": tuple(files)}.get(stage, ())
+    coders = ("autoencoder", "text_encoder")
+    needed = {"image": coders, "video": tuple(files), "tsr": coders}.get(stage, ())
     return {key: str(WEIGHTS / f"toybox-{files[key]}.safetensors") for key in needed}

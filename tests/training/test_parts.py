@@ -15,7 +15,7 @@ from microcinema_core.config import ClipConfig
 from microcinema_core.errors import ConfigError
 from microcinema_core.toybox.world import Motion, Scene, clip_times, combinations, render, sample_scene
 from microcinema_core.training.config import OptimiserConfig, TrainConfig
-from microcinema_core.training.latents import OPPOSITE, LatentClips, latent_clips
+from microcinema_core.training.latents import OPPOSITE, Excerpt, LatentClips, latent_clips
 from microcinema_core.training.optim import WeightAverage, learning_rate
 from microcinema_core.training.stage import Draw
 
@@ -82,7 +82,7 @@ def test_clips_held_out_of_training_never_come_from_playing_backwards() -> None:
 
 def test_latents_are_cached(tmp_path: Path) -> None:
     autoencoder = ROOT / "weights" / "toybox-autoencoder.safetensors"
-    clip = ClipConfig(frames=3, width=64, height=64)
+    clip = Excerpt(ClipConfig(frames=3, width=64, height=64))
     first = latent_clips(autoencoder, clip, 3, seed=0, cache=tmp_path, bf16=False)
     files = sorted(tmp_path.rglob("*.safetensors"))
     stamps = [path.stat().st_mtime_ns for path in files]
@@ -95,6 +95,16 @@ def test_latents_are_cached(tmp_path: Path) -> None:
     assert 0.3 < first.latents.float().std() < 3
     other = latent_clips(autoencoder, clip, 3, seed=1, cache=tmp_path, bf16=False)
     assert other.scenes != first.scenes
+
+
+def test_excerpts_start_anywhere_within_a_clip() -> None:
+    whole = ClipConfig(frames=9, fps=2.0)
+    drawn = Excerpt(ClipConfig(frames=5, fps=8.0), within=whole).draw(np.random.default_rng(0), 200)
+    starts = [times[0] for _, times in drawn]
+    assert all(np.allclose(np.diff(times), 1 / 8) and times[-1] <= 2 for _, times in drawn)
+    assert min(starts) < -1.9
+    assert max(starts) > 1.4
+    assert all(scene.in_view(clip_times(9, 2.0, 4)) for scene, _ in drawn)
 
 
 @pytest.mark.parametrize(

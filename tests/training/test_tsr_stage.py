@@ -1,0 +1,59 @@
+"""The temporal super-resolution stage: what its batches hold, and that what it writes runs in the cascade."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from microcinema_core.checkpoint.load import load_networks
+from microcinema_core.clip.cascade import linear_frames
+from microcinema_core.clip.settings import SamplingConfig
+from microcinema_core.clip.shot import ShotConfig
+from microcinema_core.config import Kind
+from microcinema_core.errors import CheckpointError
+from microcinema_core.pipeline import MicroCinemaPipeline
+from microcinema_core.training.config import TrainConfig
+from microcinema_core.training.interpolation import TSRStage
+from microcinema_core.training.loop import train
+from microcinema_core.training.stage import Draw
+from microcinema_core.training.stages import build_stage
+
+WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
+
+
+def test_a_batch_mixes_both_passes_around_straight_lines(write_config: Callable[..., Path]) -> None:
+    stage = TSRStage(TrainConfig.load(write_config("tsr", preset="toybox_tsr", batch=16, precision="fp32")))
+    batch = stage.batch(Draw.of(0, 0))
+    latents, z_c, times = batch["latents"], batch["z_c"], batch["frame_time"]
+    assert latents.shape == z_c.shape == (16, 4, 5, 16, 16)
+    assert torch.equal(z_c, linear_frames(latents[:, :, [0, -1]], 5))
+    assert {tuple(row) for row in times.tolist()} == {tuple(i / rate for i in range(5)) for rate in (8, 32)}
+    fast, slow = ((latents - z_c)[times[:, 1] == 1 / rate].square().mean() for rate in (32, 8))
+    assert fast < slow  # frames closer in time lie closer to the line
+
+
+def test_trains_and_runs_in_the_cascade(write_config: Callable[..., Path], tmp_path: Path) -> None:
+    model = train(TrainConfig.load(write_config("tsr", preset="toybox_tsr", steps=2)), build_stage, progress=False)
+    networks = load_networks(model, kind=Kind.TSR)
+    assert networks.header.config.clip.frames == 5
+    for name in ("toybox-autoencoder", "toybox-text"):
+        (model.parent / f"{name}.safetensors").symlink_to(WEIGHTS / f"{name}.safetensors")
+    pipeline = MicroCinemaPipeline.from_pretrained(WEIGHTS / "toybox-video.safetensors", tsr=model)
+    keyframe = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0))
+    shot = pipeline.shoot(
+        keyframe, "a red star moves left", ShotConfig(passes=1, width=64, height=64), sampling=SamplingConfig(steps=1)
+    )
+    frames = np.stack(list(shot))
+    assert frames.shape == (33, 64, 64, 3)
+    assert shot.fps == 8
+
+
+def test_a_file_of_another_kind_is_refused() -> None:
+    with pytest.raises(CheckpointError, match="kind video"):
+        MicroCinemaPipeline.from_pretrained(
+            WEIGHTS / "toybox-video.safetensors", tsr=WEIGHTS / "toybox-video.safetensors"
+        )
