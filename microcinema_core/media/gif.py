@@ -1,7 +1,7 @@
 """Animated GIF, frame by frame: a palette for each frame, endless repetition, times exact to the format's 10 ms.
 
-FFmpeg picks the colours and packs the pixels. The file around them is put together here, because FFmpeg's own writer
-keeps no comment and guesses how long the last frame is shown.
+Pillow picks the colours and FFmpeg packs the pixels. The file around them is put together here, because Pillow's writer
+holds all frames, and FFmpeg's keeps no comment and guesses how long the last frame is shown.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import av.filter
+import numpy as np
+from PIL import Image
 
 from .frames import Frames, Settings
 from .video import frame_rate
 
+COLOURS = 256  # of one frame
 TICKS = 100  # a second, the format's unit of time
 MIN_DELAY = 2  # ticks: players show shorter delays as 10
 LOOP_FOREVER = b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00"
@@ -25,7 +27,7 @@ DELAY = slice(4, 6)  # where a packed frame holds it
 
 
 def write_gif(path: Path, frames: Iterator[Frames], fps: float, settings: Settings) -> None:
-    """Frame i begins at i / fps, rounded to 1/100 s: at 32 fps delays are 3, 3, 3 and 4, and no error adds up.
+    """Frame i begins at i / fps, rounded to 1/100 s: at 32 fps delays are 3 and every eighth is 4; no error adds up.
 
     Above 50 fps, the most that players show, frames are left out; the clip keeps its duration.
     """
@@ -61,38 +63,27 @@ def _comment(text: str) -> bytes:
 
 
 class _Packer:
-    """Frames [H, W, 3] -> the bytes of a GIF's frames, each with up to 255 colours of its own.
+    """Frames [H, W, 3] -> the bytes of a GIF's frames, each with 256 colours of its own.
 
     No dithering: with that many colours for one picture it adds more noise than it hides, and the noise flickers.
     """
 
     def __init__(self, width: int, height: int) -> None:
-        self.graph, self.count = av.filter.Graph(), 0
-        source = self.graph.add_buffer(
-            width=width, height=height, format=av.VideoFormat("rgb24"), time_base=Fraction(1, TICKS)
-        )
-        split, sink = self.graph.add("split"), self.graph.add("buffersink")
-        palette = self.graph.add("palettegen", "stats_mode=single")
-        use = self.graph.add("paletteuse", "new=1:dither=none")
-        source.link_to(split)
-        split.link_to(use, 0, 0)
-        split.link_to(palette, 1, 0)
-        palette.link_to(use, 0, 1)
-        use.link_to(sink)
-        self.graph.configure()
         self.encoder = av.CodecContext.create("gif", "w")
         self.encoder.width, self.encoder.height, self.encoder.pix_fmt = width, height, "pal8"
         self.encoder.time_base = Fraction(1, TICKS)
+        self.count = 0
 
     def pack(self, frame: Frames) -> bytearray:
         """The frame as packed by FFmpeg, which needs no later one for it."""
-        given = av.VideoFrame.from_ndarray(frame, format="rgb24")
+        coloured = Image.fromarray(frame).quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        palette = np.full((COLOURS, 4), 255, np.uint8)  # alpha, red, green, blue
+        used = np.asarray(coloured.getpalette(), np.uint8).reshape(-1, 3)
+        palette[: len(used), 1:] = used
+        given = av.VideoFrame.from_ndarray((np.asarray(coloured), palette), format="pal8")
         given.pts, given.time_base = self.count, Fraction(1, TICKS)
         self.count += 1
-        self.graph.push(given)
-        coloured = self.graph.pull()
-        assert isinstance(coloured, av.VideoFrame)
-        return bytearray().join(bytes(packet) for packet in self.encoder.encode(coloured))
+        return bytearray().join(bytes(packet) for packet in self.encoder.encode(given))
 
     def first(self, frame: Frames) -> tuple[bytes, bytearray]:
         """The file's head and the first frame, which FFmpeg packs together."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -37,7 +39,7 @@ class Target:
         Raises InputError for anything else and for places that cannot be written, so that nobody computes in vain.
         """
         path = Path(out)
-        if str(out).endswith(("/", os.sep)) or _is_folder(path):
+        if str(out).endswith(("/", os.sep)) or _folder_exists(path):
             _check_folder(path)
             return cls(Form.FOLDER, path)
         suffix = path.suffix.lower()
@@ -61,22 +63,33 @@ class Target:
         return self.path.parent / f"{stem or 'clip'}-{ending}"
 
 
-def _is_folder(path: Path) -> bool:
-    """Raises InputError where one may not even look."""
+@contextmanager
+def _reachable(path: Path) -> Iterator[None]:
+    """Where one may not even look, even asking whether something exists raises an error."""
     try:
-        return path.is_dir()
+        yield
     except OSError as error:
         raise InputError(f"{path}: cannot be reached ({error.strerror}); choose another place") from error
+
+
+def _folder_exists(path: Path) -> bool:
+    with _reachable(path):
+        return path.is_dir()
 
 
 def check_writable(path: Path, suffix: str | None = None) -> None:
     """Raises InputError if this file clearly cannot be written; folders that lack are made on writing."""
     if suffix is not None and path.suffix.lower() != suffix:
         raise InputError(f"{path}: must end in {suffix}")
-    if _is_folder(path):
-        raise InputError(f"{path}: is a folder; give a file name")
     if len(os.fsencode(path.name)) > MAX_NAME:
         raise InputError(f"{path.name[:40]}...: the name is too long; give at most {MAX_NAME} bytes")
+    with _reachable(path):
+        _check_place(path)
+
+
+def _check_place(path: Path) -> None:
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give a file name")
     if path.exists() and not os.access(path, os.W_OK):
         raise InputError(f"{path}: is read-only; choose another name")
     parent = next(folder for folder in path.absolute().parents if folder.exists())
@@ -87,7 +100,9 @@ def check_writable(path: Path, suffix: str | None = None) -> None:
 
 
 def _check_folder(path: Path) -> None:
-    if not path.exists():
+    with _reachable(path):
+        exists = path.exists()
+    if not exists:
         check_writable(path)
     elif not path.is_dir():
         raise InputError(f"{path}: is a file, not a folder; choose another name")
