@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from ..autoencoder import LatentCodec, build_autoencoder
+from ..autoencoder import LEVELS, LatentCodec, build_autoencoder
 from ..autoencoder import from_host_keys as vae_keys
 from ..errors import CheckpointError
 from ..text import TextEncoder, build_text_model, build_tokenizer
@@ -22,6 +22,9 @@ from .format import (
     read_checkpoint,
     sha256_of,
 )
+from .limits import shown
+
+DOWNSCALE = 2 ** (LEVELS - 1)
 
 
 def find_section(section: str, path: Path, checkpoint: Checkpoint) -> tuple[Path, Checkpoint]:
@@ -44,29 +47,48 @@ def find_section(section: str, path: Path, checkpoint: Checkpoint) -> tuple[Path
     return beside, found
 
 
+def _expect_equal(path: Path, where: Path, what: str, wanted: int, given: int) -> None:
+    """A file and its companion each agree with themselves, which does not make them agree with each other."""
+    if wanted != given:
+        raise CheckpointError(f"{path}: its {what} are {wanted}, those of {where.name} {given}; get both files anew")
+
+
 def load_codec(path: Path, checkpoint: Checkpoint | None = None) -> LatentCodec:
     """Pixels to model-space latents and back."""
-    where, found = find_section(VAE, path, checkpoint or read_checkpoint(path))
+    checkpoint = checkpoint or read_checkpoint(path)
+    own = checkpoint.header.config
+    where, found = find_section(VAE, path, checkpoint)
     config = found.header.config
     if config.vae is None:
         raise CheckpointError(f"{where}: holds an autoencoder but its configuration describes none")
+    if config.latent.downscale != DOWNSCALE:
+        raise CheckpointError(
+            f"{where}: latent.downscale is {config.latent.downscale}, this autoencoder's is {DOWNSCALE}; get it anew"
+        )
+    _expect_equal(path, where, "latent channels", own.unet.in_channels, config.vae.latent_channels)
     expect_blocks(config.vae.blocks, found.sections[VAE], f"{where}: {VAE}")
     with torch.device("meta"):
         vae = build_autoencoder(config.vae)
     try:
         state = vae_keys(found.sections[VAE])
     except (KeyError, ValueError) as error:
-        raise CheckpointError(f"{where}: {VAE}: unexpected tensor {error}") from error
+        raise CheckpointError(f"{where}: {VAE}: unexpected tensor ({shown(str(error))})") from error
     load_strictly(vae, state, f"{where}: {VAE}")
     return LatentCodec(vae.eval(), config.latent)
 
 
 def load_text_encoder(path: Path, checkpoint: Checkpoint | None = None) -> TextEncoder:
-    where, found = find_section(TEXT_ENCODER, path, checkpoint or read_checkpoint(path))
+    checkpoint = checkpoint or read_checkpoint(path)
+    own = checkpoint.header.config
+    where, found = find_section(TEXT_ENCODER, path, checkpoint)
     config = found.header.config.text
     if config is None or found.header.tokenizer is None:
         raise CheckpointError(f"{where}: holds a text encoder without its configuration or tokenizer")
-    tokenizer = build_tokenizer(found.header.tokenizer, config)
+    _expect_equal(path, where, "text width", own.unet.cross_attention_dim, config.width)
+    try:
+        tokenizer = build_tokenizer(found.header.tokenizer, config)
+    except CheckpointError as error:
+        raise CheckpointError(f"{where}: {error}") from error
     what = f"{where}: {TEXT_ENCODER}"
     expect_blocks(config.layers, found.sections[TEXT_ENCODER], what)
     with torch.device("meta"):

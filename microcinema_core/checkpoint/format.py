@@ -12,7 +12,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from ..config import Kind, ModelConfig
 from ..errors import CheckpointError, ConfigError
+from .limits import MAX_BLOCKS, MAX_JSON, MAX_TOKENIZER, check_file, parse_json, shown
 
 FORMAT_VERSION = 1
 PREFIX = "microcinema."
@@ -37,7 +38,7 @@ REQUIRED = {
     Kind.TSR: (UNET, APPEARNET),
 }
 DIFFUSION = (Kind.IMAGE, Kind.VIDEO, Kind.TSR)
-BUNDLED = {kind: (VAE, TEXT_ENCODER) for kind in DIFFUSION}
+BUNDLED = dict.fromkeys(DIFFUSION, (VAE, TEXT_ENCODER))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,9 @@ class Companion:
 
     def __post_init__(self) -> None:
         # On every system: a stored name must never lead out of the folder.
-        if self.file in ("", ".", "..") or re.search(r"[/\\:\0]", self.file):
-            raise ValueError(f"companion {self.file!r} is not a plain file name")
+        plain = self.file.isprintable() and len(self.file.encode()) <= 255 and not re.search(r"[/\\:]", self.file)
+        if not plain or self.file in ("", ".", ".."):
+            raise ValueError(f"companion {shown(self.file, 80)!r} is not a plain file name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +132,7 @@ def save_checkpoint_file(path: Path, checkpoint: Checkpoint, dtype: torch.dtype 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """The file, opened by safetensors; anything else is refused by name."""
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise CheckpointError(f"{path}: {what}; give a MicroCinema .safetensors file")
+    check_file(path, "a MicroCinema .safetensors file")
     try:
         with safe_open(path, framework="pt") as file:
             yield file
@@ -152,14 +152,11 @@ def _what_it_is(path: Path) -> str:
     return "is not a safetensors file"
 
 
-def _json(metadata: Mapping[str, str], key: str, path: Path, default: Any = None) -> Any:
+def _json(metadata: Mapping[str, str], key: str, default: Any = None) -> Any:
+    """Raises ValueError for what is not JSON."""
     text = metadata.get(PREFIX + key)
-    if text is None:
-        return default
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: metadata {PREFIX + key} is not JSON ({error}); get the file anew") from error
+    limit = MAX_TOKENIZER if key == "tokenizer" else MAX_JSON
+    return default if text is None else parse_json(text, PREFIX + key, limit)
 
 
 def _header(metadata: Mapping[str, str] | None, path: Path) -> Header:
@@ -177,24 +174,23 @@ def _header(metadata: Mapping[str, str] | None, path: Path) -> Header:
         )
     kind = metadata.get(PREFIX + "kind", "")
     if kind not in list(Kind):
-        raise CheckpointError(f"{path}: kind {kind!r} is none of {', '.join(Kind)}")
-    companions = _json(metadata, "companions", path, {})
+        raise CheckpointError(f"{path}: kind {shown(kind)!r} is none of {', '.join(Kind)}")
     try:
-        config = ModelConfig.from_dict(_json(metadata, "config", path), "config")
+        config = ModelConfig.from_dict(_json(metadata, "config"), "config")
         _expect_agreement(Kind(kind), config)
         return Header(
             Kind(kind),
             config,
             metadata.get(PREFIX + "licence", "unknown"),
-            _object(_json(metadata, "provenance", path, {}), "provenance"),
-            _tokenizer(_json(metadata, "tokenizer", path)),
+            _object(_json(metadata, "provenance", {}), "provenance"),
+            _tokenizer(_json(metadata, "tokenizer")),
             {
                 name: Companion(str(c["file"]), str(c["sha256"]))
-                for name, c in _object(companions, "companions").items()
+                for name, c in _object(_json(metadata, "companions", {}), "companions").items()
             },
         )
     except (ConfigError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: bad metadata: {error}; get the file anew") from error
+        raise CheckpointError(f"{path}: bad metadata: {shown(str(error))}; get the file anew") from error
 
 
 def _expect_agreement(kind: Kind, config: ModelConfig) -> None:
@@ -249,7 +245,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         for key in file.keys():
             section, _, name = key.partition(".")
             if section not in allowed or not name:
-                raise CheckpointError(f"{path}: unexpected tensor {key!r} in a file of kind {header.kind}")
+                raise CheckpointError(f"{path}: unexpected tensor {shown(key)!r} in a file of kind {header.kind}")
             sections.setdefault(section, {})[name] = file.get_tensor(key)
     for section in REQUIRED[header.kind]:
         if section not in sections:
@@ -262,6 +258,8 @@ def expect_blocks(blocks: int, state: Mapping[str, Tensor], what: str) -> None:
 
     A configuration is a few bytes that could ask for millions of layers. Raises CheckpointError.
     """
+    if blocks > MAX_BLOCKS:
+        raise CheckpointError(f"{what}: {blocks} blocks in its configuration, more than any network has ({MAX_BLOCKS})")
     if blocks > len(state):
         raise CheckpointError(f"{what}: {len(state)} tensors, too few for the {blocks} blocks of its configuration")
 
@@ -271,15 +269,26 @@ def expect_fit(module: nn.Module, state: Mapping[str, Tensor], what: str) -> Non
 
     Raises CheckpointError naming the first that does not.
     """
-    wanted = module.state_dict()
-    missing, extra = sorted(set(wanted) - set(state)), sorted(set(state) - set(wanted))
+    expect_tensors(module.state_dict(), state, what, "the file")
+
+
+def expect_tensors(
+    wanted: Mapping[str, Tensor],
+    state: Mapping[str, Tensor],
+    what: str,
+    subject: str,
+    optional: Collection[str] = (),
+) -> None:
+    """The same of tensors that are not (yet) a module's; those named `optional` may be missing."""
+    missing, extra = sorted(set(wanted) - set(state) - set(optional)), sorted(set(state) - set(wanted))
     if missing or extra:
         raise CheckpointError(
             f"{what}: {len(missing)} tensors missing{f' (first: {missing[0]})' if missing else ''}, "
-            f"{len(extra)} unexpected{f' (first: {extra[0]})' if extra else ''}; the file is of another architecture"
+            f"{len(extra)} unexpected{f' (first: {shown(extra[0])})' if extra else ''}; "
+            f"{subject} is of another architecture"
         )
-    for key, value in wanted.items():
-        given = state[key]
+    for key, given in state.items():
+        value = wanted[key]
         if given.shape != value.shape:
             raise CheckpointError(f"{what}: {key} has shape {list(given.shape)}, {list(value.shape)} was expected")
         if given.is_floating_point() != value.is_floating_point() or given.is_complex():

@@ -14,10 +14,12 @@ from safetensors import SafetensorError, safe_open
 
 from ..config import Kind, ModelConfig
 from ..errors import CheckpointError
-from .format import DIFFUSION, PREFIX, Header, read_header
+from .format import APPEARNET, DIFFUSION, PREFIX, TEXT_ENCODER, UNET, VAE, Header, read_header
+from .limits import MAX_DETAIL, MAX_JSON, check_file, parse_json, shown
 
 Shapes = Mapping[str, tuple[int, ...]]
 
+SECTIONS = (APPEARNET, TEXT_ENCODER, UNET, VAE)
 OURS = {
     Kind.AUTOENCODER: "MicroCinema autoencoder",
     Kind.TEXT_ENCODER: "MicroCinema text encoder",
@@ -29,18 +31,21 @@ OURS = {
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One line that names the thing, and named details in the order in which to show them."""
+    """One line that names the thing, and named details in the order in which to show them; all of it printable."""
 
     title: str
     details: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        printable = {shown(name): shown(value, MAX_DETAIL) for name, value in self.details.items()}
+        object.__setattr__(self, "details", printable)
 
 
 def identify(path: Path) -> Identity:
     """Raises CheckpointError for what is missing, damaged or of no kind known here."""
     if path.is_dir():
         return _folder(path)
-    if not path.is_file():
-        raise CheckpointError(f"{path}: does not exist; give a model file or folder")
+    check_file(path, "a model file or folder")
     try:
         with safe_open(path, framework="np") as file:
             metadata: dict[str, str] = file.metadata() or {}
@@ -63,9 +68,14 @@ def _parameters(shapes: Shapes, prefix: str = "") -> int:
     return sum(math.prod(shape) for key, shape in shapes.items() if key.startswith(prefix))
 
 
+def _unexpected(shapes: Shapes) -> dict[str, str]:
+    others = [key for key in shapes if key.partition(".")[0] not in SECTIONS]
+    return {"unexpected": f"{len(others)} tensors (first: {shown(min(others))})"} if others else {}
+
+
 def _ours(header: Header, shapes: Shapes, precision: str) -> Identity:
-    sections = sorted({key.partition(".")[0] for key in shapes})
-    details = {section: f"{_parameters(shapes, section + '.'):,} parameters" for section in sections}
+    counts = {section: _parameters(shapes, section + ".") for section in SECTIONS}
+    details = {section: f"{count:,} parameters" for section, count in counts.items() if count} | _unexpected(shapes)
     details |= {"precision": precision, "preset": header.config.name}
     if header.kind in DIFFUSION:
         details |= _diffusion(header.config, video=header.kind.needs_appearance)
@@ -155,7 +165,7 @@ def foreign_title(shapes: Shapes) -> str:
     for fits, title in patterns:
         if fits():
             return f"{title}, in safetensors"
-    first = f" (first: {min(shapes)})" if shapes else ""
+    first = f" (first: {shown(min(shapes))})" if shapes else ""
     return f"safetensors file of a model not known here{first}"
 
 
@@ -187,9 +197,10 @@ def _folder(path: Path) -> Identity:
         index = path / name
         if index.is_file():
             try:
-                stored = json.loads(index.read_text(encoding="utf-8"))
-            except (json.JSONDecodeError, UnicodeDecodeError) as error:
-                raise CheckpointError(f"{index}: is not JSON ({error}); get the folder anew") from error
+                with index.open(encoding="utf-8") as file:
+                    stored = parse_json(file.read(MAX_JSON + 1), name)
+            except ValueError as error:
+                raise CheckpointError(f"{index}: {shown(str(error))}; get the folder anew") from error
             if not isinstance(stored, dict):
                 raise CheckpointError(f"{index}: holds no object; get the folder anew")
             parts = [key for key, value in stored.items() if isinstance(value, list) and not key.startswith("_")]
