@@ -7,9 +7,11 @@ holds all frames, and FFmpeg's keeps no comment and guesses how long the last fr
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -19,6 +21,7 @@ from .frames import Frames, Settings
 from .video import frame_rate
 
 COLOURS = 256  # of one frame
+SAMPLE = 16_384  # pixels of a frame, about, that decide on its colours
 TICKS = 100  # a second, the format's unit of time
 MIN_DELAY = 2  # ticks: players show shorter delays as 10
 LOOP_FOREVER = b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00"
@@ -62,6 +65,19 @@ def _comment(text: str) -> bytes:
     return COMMENT + b"".join(bytes([len(block)]) + block for block in blocks) + BLOCK_END
 
 
+def _coloured(frame: Frames) -> av.VideoFrame:
+    """With the best colours for a sample of its pixels: for all of them, each frame of a photo takes seconds."""
+    step = math.ceil(math.sqrt(frame.shape[0] * frame.shape[1] / SAMPLE))
+    sample = Image.fromarray(np.ascontiguousarray(frame[::step, ::step]))
+    chosen = sample.quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    used = np.asarray(chosen.getpalette(), np.uint8).reshape(-1, 3)
+    palette = np.full((COLOURS, 4), 255, np.uint8)  # alpha, red, green, blue
+    palette[: len(used), 1:] = used
+    indices = Image.fromarray(frame).quantize(palette=chosen, dither=Image.Dither.NONE)
+    both: Any = (np.asarray(indices), palette)  # which PyAV takes for this format, whatever its annotations say
+    return av.VideoFrame.from_ndarray(both, format="pal8")
+
+
 class _Packer:
     """Frames [H, W, 3] -> the bytes of a GIF's frames, each with 256 colours of its own.
 
@@ -76,11 +92,7 @@ class _Packer:
 
     def pack(self, frame: Frames) -> bytearray:
         """The frame as packed by FFmpeg, which needs no later one for it."""
-        coloured = Image.fromarray(frame).quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-        palette = np.full((COLOURS, 4), 255, np.uint8)  # alpha, red, green, blue
-        used = np.asarray(coloured.getpalette(), np.uint8).reshape(-1, 3)
-        palette[: len(used), 1:] = used
-        given = av.VideoFrame.from_ndarray((np.asarray(coloured), palette), format="pal8")
+        given = _coloured(frame)
         given.pts, given.time_base = self.count, Fraction(1, TICKS)
         self.count += 1
         return bytearray().join(bytes(packet) for packet in self.encoder.encode(given))
