@@ -42,6 +42,8 @@ class DataConfig(Config):
     seed: int = 0  # of those clips, so that runs with other seeds share them
     crop: int = 64  # autoencoder: crops of whole frames
     other_keyframes: float = 0.3  # share of clips whose keyframe is not the centre frame
+    other_rates: tuple[float, ...] = ()  # video: frame rates beside the model's own, so that frame time has a meaning
+    other_rate_share: float = 0.3  # of clips at one of them
     no_text: float = 0.1  # share of null prompts, for classifier-free guidance
 
 

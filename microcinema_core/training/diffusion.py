@@ -185,7 +185,9 @@ class VideoStage(DiffusionStage):
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__(config)
-        self.clips = self.cached(Excerpt(self.base.clip), bf16=config.precision == "bf16")
+        bf16, rates = config.precision == "bf16", config.data.other_rates
+        self.clips = self.cached(Excerpt(self.base.clip), bf16=bf16)
+        self.other = [(rate, self.cached(Excerpt(replace(self.base.clip, fps=rate)), bf16=bf16)) for rate in rates]
         self.model_config = self.base
         self.unet = VideoUNet(self.base.unet)
         self.appearnet = AppearNet(self.base.unet, text_length=self.null.shape[1])
@@ -202,11 +204,13 @@ class VideoStage(DiffusionStage):
         return [{"params": fresh, "scale": 1.0, "lr": lr}, {"params": spatial, "scale": scale, "lr": lr}]
 
     def batch(self, draw: Draw) -> dict[str, Any]:
-        clips, texts, keys = [], [], []
+        clips, texts, keys, rates = [], [], [], []
         for _ in range(self.config.batch):
-            index, backwards = int(draw.rng.integers(len(self.clips))), bool(draw.rng.random() < 0.5)
-            latents, scene = self.clips.clip(index, backwards=backwards)
+            rate, stored = self._rate(draw)
+            index, backwards = int(draw.rng.integers(len(stored))), bool(draw.rng.random() < 0.5)
+            latents, scene = stored.clip(index, backwards=backwards)
             clips.append(latents)
+            rates.append(rate)
             texts.append(caption(scene, draw.rng))
             other = draw.rng.random() < self.config.data.other_keyframes
             keys.append(int(draw.rng.integers(len(latents))) if other else len(latents) // 2)
@@ -215,10 +219,16 @@ class VideoStage(DiffusionStage):
         return {
             "latents": stacked.transpose(1, 2),
             "z_c": stacked[torch.arange(len(keys)), key].unsqueeze(2),  # [B, C, 1, h, w]
-            "frame_time": (frames[None] - key[:, None]) / self.base.clip.fps,
+            "frame_time": (frames[None] - key[:, None]) / torch.tensor(rates)[:, None],
             "texts": self.drop(draw, texts),
             "t": self.times(draw, self.config.batch),
         }
+
+    def _rate(self, draw: Draw) -> tuple[float, LatentClips]:
+        """A clip's frame rate, and the clips at it."""
+        if not self.other or draw.rng.random() >= self.config.data.other_rate_share:
+            return self.base.clip.fps, self.clips
+        return self.other[draw.rng.integers(len(self.other))]
 
     def losses(self, model: Callable[..., Any], batch: dict[str, Any], draw: Draw) -> dict[str, Tensor]:
         z_c = batch["z_c"]
