@@ -18,7 +18,7 @@ DEMO_PROMPT := A bright yellow star moves to the left quickly over a night sky.
 # In this order: each stage reads the files of those before it.
 TRAIN_CONFIGS := $(foreach stage,autoencoder text image video tsr,configs/toybox-$(stage).toml)
 
-.PHONY: help demo test test-full lint train clean
+.PHONY: help demo gallery test test-full lint train clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -31,6 +31,9 @@ demo: $(VENV)/.stamp-standalone ## animate the demo keyframe with the embedded m
 		--out $(OUT)/demo.mp4 --contact-sheet $(OUT)/demo-sheet.png && \
 	echo "Video: $(OUT)/demo.mp4" && echo "All frames as one picture: $(OUT)/demo-sheet.png" && \
 	echo "It took $$(( $$(date +%s) - start )) s after set-up."
+
+gallery: $(VENV)/.stamp-standalone ## make docs/gallery again, what is there already excepted: up to an hour on two cores
+	$(BIN)/python -m microcinema_core.evaluation.gallery --out docs/gallery
 
 test: $(VENV)/.stamp-dev ## the tests of every change: minutes on two cores
 	$(BIN)/pytest -m "not slow"
