@@ -218,7 +218,13 @@ class MicroCinemaPipeline:
         kept = None
         if workspace is not None:
             weights = [self.bundle.identity, self.tsr.identity if self.tsr is not None else ""]
-            kept = Workspace(workspace, settings | {"keyframe": _digest(frame), "weights": weights})
+            request = {
+                "shot": asdict(shot),
+                "tsr": asdict(tsr_sampling),
+                "keyframe": _digest(frame),
+                "weights": weights,
+            }
+            kept = Workspace(workspace, settings | request)
         make = partial(self._frames, job, frame, seed, tsr_sampling, tsr_batch, kept, callback)
         return Shot(job.plan, (width, height), settings, make, kept)
 
@@ -285,6 +291,7 @@ class MicroCinemaPipeline:
 
         base = chain(z_c[0, :, 0], plan.clip_key, plan.clip_frames, make, plan.before, plan.after)
         if plan.shot.loop is Loop.JOIN:
+            base = base[plan.cut[0] : len(base) - plan.cut[1]]
             base.append(base[0])
         stream = iter(base)
         if self.tsr is not None and plan.shot.passes:

@@ -24,6 +24,8 @@ from .console import DONE, FAILED, INTERRUPTED, WRONG_INPUT, Warnings, complain
 # click's class, which newer versions of typer carry inside themselves.
 UsageError: Any = typer.BadParameter.__base__
 
+NO_MEMORY = "the memory is full; make a smaller clip (--width, --height, --frames) or a smaller grid"
+
 app = typer.Typer(
     help="A picture and a sentence become a short video (arXiv 2311.18829).",
     add_completion=False,
@@ -52,7 +54,7 @@ def about(
 
 def run(args: Sequence[str]) -> int:
     """Run a command line without the program's name; returns the exit code. Errors become one line on stderr."""
-    state = {"debug": False, "json": False}
+    state = {"debug": False, "json": "--json" in args}  # also where the other words make no sense
     logger, handler = logging.getLogger("microcinema"), Warnings()
     logger.addHandler(handler)
     try:
@@ -71,7 +73,14 @@ def run(args: Sequence[str]) -> int:
         if state["debug"]:
             traceback.print_exc()
         code = WRONG_INPUT if isinstance(error, MicroCinemaError) else FAILED
-        return _refuse(str(error) or "out of memory", INTERRUPTED if isinstance(error, Cancelled) else code, state)
+        message = NO_MEMORY if isinstance(error, MemoryError) else str(error)
+        return _refuse(message, INTERRUPTED if isinstance(error, Cancelled) else code, state)
+    except RuntimeError as error:
+        if not any(words in str(error) for words in ("can't allocate memory", "out of memory")):  # torch's, and CUDA's
+            raise
+        if state["debug"]:
+            traceback.print_exc()
+        return _refuse(NO_MEMORY, FAILED, state)
     finally:
         logger.removeHandler(handler)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..checkpoint.embedded import embedded, sibling
-from ..clip.resize import ResizePolicy
+from ..clip.resize import ResizePolicy, working_size
 from ..clip.retime import Resampling
 from ..clip.settings import TSR_SAMPLING, SamplingConfig, check_prompt, check_seed
 from ..clip.shot import MAX_PASSES, Loop, ShotConfig, plan_shot
@@ -148,7 +148,7 @@ def animate(
     if contact_sheet is not None:
         media.check_writable(contact_sheet, ".png")
     picture = None if image is None else media.read_picture(image)
-    check_shot(models, shot, sampling)
+    check_shot(models, shot, sampling, None if picture is None else picture.size)
     if keyframe_prompt is not None:
         kept = keyframe_out or target.beside("keyframe.png")
         picture = _make_keyframe(keyframe_prompt, keyframe_model or embedded("image"), kept, seed)
@@ -169,7 +169,7 @@ def animate(
                 sampling=sampling,
                 tsr_sampling=fast,
                 seed=seed + i,
-                workspace=work / str(seed + i) if grid > 1 else work,
+                workspace=work / str(seed + i),
                 callback=bar.of(i),
             )
             for i in range(grid)
@@ -177,16 +177,20 @@ def animate(
         settings = _write(shots, out, contact_sheet)
     for made in shots:
         made.clean()
-    with suppress(OSError):  # of a grid, unless there is work on other seeds
-        work.rmdir()
-    _report(target.path, contact_sheet, shots[0], settings, time.monotonic() - started, json)
+    _remove_empty(work)
+    _report(target.path, contact_sheet, shots, settings, time.monotonic() - started, json)
 
 
-def _report(out: Path, sheet: Path | None, shot: Shot, settings: dict[str, Any], seconds: float, as_json: bool) -> None:
-    width, height = shot.size
+def _report(
+    out: Path, sheet: Path | None, shots: list[Shot], settings: dict[str, Any], seconds: float, as_json: bool
+) -> None:
+    from ..clip.grid import tiled_size
+
+    shot = shots[0]
+    width, height = tiled_size(*shot.size, len(shots))
     text = f"{out}: {len(shot)} frames of {width}x{height} at {shot.fps:g} fps, made in {seconds:.1f} s"
-    result = {"out": str(out), "contact_sheet": sheet and str(sheet), "seconds": round(seconds, 3)}
-    show(text, result | settings, as_json)
+    written = {"out": str(out), "contact_sheet": sheet and str(sheet), "seconds": round(seconds, 3)}
+    show(text, {**written, **settings, "width": width, "height": height}, as_json)
 
 
 def _models(video: Path | None, tsr: Path | None, attention: str) -> Models:
@@ -196,8 +200,10 @@ def _models(video: Path | None, tsr: Path | None, attention: str) -> Models:
     return Models(video, tsr or sibling(video, "tsr"), attention)
 
 
-def check_shot(models: Models, shot: ShotConfig, sampling: SamplingConfig) -> None:
-    """All that can be wrong with these, from the models' headers alone."""
+def check_shot(
+    models: Models, shot: ShotConfig, sampling: SamplingConfig, picture_size: tuple[int, int] | None
+) -> None:
+    """All that can be wrong with these, from the models' headers alone. picture_size: None where none is made yet."""
     from ..backend import attention_named
     from ..checkpoint.format import read_header
     from ..checkpoint.load import expect_kind
@@ -216,6 +222,8 @@ def check_shot(models: Models, shot: ShotConfig, sampling: SamplingConfig) -> No
     elif shot.passes:
         raise InputError(f"{models.video}: no temporal super-resolution model beside it; name one with --tsr-model")
     plan_shot(shot, header.config.clip, factor)
+    model_size = (header.config.clip.width, header.config.clip.height)
+    working_size(picture_size or model_size, model_size, shot.resize, shot.width, shot.height)
 
 
 def _make_keyframe(prompt: str, model: Path, out: Path, seed: int) -> Image.Image:
@@ -275,5 +283,13 @@ def _hint(work: Path) -> Iterator[None]:
         yield
         whole = True
     finally:
-        if not whole and work.exists():
-            complain("note", f"what is done is kept in {work}; the same command goes on from there")
+        if not whole:
+            _remove_empty(work)
+            if work.exists():
+                complain("note", f"what is done is kept in {work}; the same command goes on from there")
+
+
+def _remove_empty(work: Path) -> None:
+    """Unless there is work on other seeds."""
+    with suppress(OSError):
+        work.rmdir()

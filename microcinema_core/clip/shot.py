@@ -77,6 +77,7 @@ class ShotPlan:
     before: int  # clips, with those that the duration asked for
     after: int
     retiming: Retiming | None = None
+    cut: tuple[int, int] = (0, 0)  # base frames left out at both ends, for a joined loop of the duration asked for
 
     @property
     def clips(self) -> int:
@@ -85,12 +86,12 @@ class ShotPlan:
     @property
     def base_frames(self) -> int:
         """Frames at the base rate; a chained clip shares its first frame, and a joined loop ends with its first."""
-        return self.clips * (self.clip_frames - 1) + 1 + (self.shot.loop is Loop.JOIN)
+        return self.clips * (self.clip_frames - 1) + 1 - sum(self.cut) + (self.shot.loop is Loop.JOIN)
 
     @property
     def base_key(self) -> int:
         """The keyframe among them."""
-        return self.before * (self.clip_frames - 1) + self.clip_key
+        return self.before * (self.clip_frames - 1) + self.clip_key - self.cut[0]
 
     @property
     def segments(self) -> int:
@@ -135,13 +136,13 @@ def plan_shot(shot: ShotConfig, clip: ClipConfig, factor: int) -> ShotPlan:
     if frames == 1 and (plan.clips > 1 or shot.duration is not None or shot.loop is not Loop.NONE):
         raise InputError("a clip of one frame cannot be chained, timed or looped; give more frames")
     if shot.duration is not None:
-        plan = _long_enough(plan, shot.duration)
+        plan = (_as_long if shot.loop is Loop.JOIN else _long_enough)(plan, shot.duration)
     if plan.clips > MAX_CLIPS:
         raise InputError(f"{plan.clips} chained clips are more than {MAX_CLIPS}; ask for a shorter shot")
-    if shot.fps is None and shot.duration is None:
+    shown = None if shot.loop is Loop.JOIN else shot.duration
+    if shot.fps is None and shown is None:
         return plan
     fps = plan.made_fps if shot.fps is None else shot.fps
-    shown = shot.duration
     if shown is not None and shot.loop is Loop.PING_PONG:
         shown = _there(shown, fps)
     retiming = plan_retiming(plan.made_frames, plan.made_fps, fps, shown, plan.made_key)
@@ -163,3 +164,19 @@ def _long_enough(plan: ShotPlan, duration: float) -> ShotPlan:
         backwards = plan.clip_key > 0 and (plan.clip_key == plan.clip_frames - 1 or left < right)
         plan = replace(plan, before=plan.before + 1) if backwards else replace(plan, after=plan.after + 1)
     return plan
+
+
+def _as_long(plan: ShotPlan, duration: float) -> ShotPlan:
+    """A joined loop closes where it ends, so it is made as long as it is shown: cut down around the keyframe."""
+    rate = exact_rate(plan.clip_fps)
+    wanted = Fraction(duration) * rate
+    count = max(2, round(wanted))
+    if abs(wanted - count) > Fraction(1, 1000):
+        raise InputError(
+            f"a joined loop lasts at least two and only whole frames of the model's own rate; "
+            f"give a duration of {float(count / rate):g} s, or loop by ping-pong"
+        )
+    plan = _long_enough(plan, float(count / rate))
+    extra = plan.base_frames - 1 - count
+    front = min(max(plan.base_key - count // 2, 0), extra)
+    return replace(plan, cut=(front, extra - front))

@@ -1,7 +1,7 @@
 """Work in progress on disk: what an interrupted shot has made is not made again.
 
 A folder holds the request it belongs to and one small file per result (a clip's latents, a segment's). A result exists
-whole or not at all; a folder of another request is emptied.
+whole or not at all; a folder of another request is emptied, one that holds anything else is refused.
 """
 
 from __future__ import annotations
@@ -18,15 +18,20 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..checkpoint.format import written_whole
+from ..errors import InputError
 from .cascade import Interpolate
 
 REQUEST = "request.json"
 
 
 class Workspace:
-    """Results by name. `folder` is made when the first result is kept."""
+    """Results by name. `folder` is made when the first result is kept.
+
+    Raises InputError where the folder holds what is no work of ours, which must not be lost.
+    """
 
     def __init__(self, folder: Path, request: Mapping[str, Any]) -> None:
+        _check_ours(folder)
         self.folder, self.request = folder, json.dumps(dict(request), sort_keys=True)
         self.found = self._matches()
 
@@ -82,31 +87,31 @@ def remembered(name: str, make: Callable[[], Tensor], workspace: Workspace | Non
 
 
 def remembering(interpolate: Interpolate, workspace: Workspace | None) -> Interpolate:
-    """Only the segments that the workspace lacks are computed."""
+    """Only what the workspace lacks is computed, in batches as they always are: others would round otherwise."""
     if workspace is None:
         return interpolate
 
     def with_memory(ends: Tensor, level: int, indices: range) -> Tensor:
         names = [f"pass-{level + 1}-segment-{i:05d}" for i in indices]
-        found = [workspace.kept(name) for name in names]
-        missing = [i for i, latents in enumerate(found) if latents is None]
-        runs = _runs(missing)
-        for run in runs:
-            part = range(indices.start + run.start, indices.start + run.stop)
-            for i, latents in zip(run, interpolate(ends[run.start : run.stop], level, part), strict=True):
-                workspace.keep(names[i], latents)
-                found[i] = latents
-        return torch.stack([latents for latents in found if latents is not None])
+        found = [latents for name in names if (latents := workspace.kept(name)) is not None]
+        if len(found) == len(names):
+            return torch.stack(found).to(ends)
+        made = interpolate(ends, level, indices)
+        for name, latents in zip(names, made, strict=True):
+            if workspace.kept(name) is None:
+                workspace.keep(name, latents)
+        return made
 
     return with_memory
 
 
-def _runs(numbers: list[int]) -> list[range]:
-    """Consecutive numbers as ranges."""
-    runs: list[range] = []
-    for number in numbers:
-        if runs and runs[-1].stop == number:
-            runs[-1] = range(runs[-1].start, number + 1)
-        else:
-            runs.append(range(number, number + 1))
-    return runs
+def _check_ours(folder: Path) -> None:
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise InputError(f"{there}: is a file where unfinished work would be kept; move it, or choose another name")
+    if there == folder and not (folder / REQUEST).exists():
+        strange = [item.name for item in folder.iterdir() if not item.name.startswith(".")]
+        if strange:
+            raise InputError(
+                f"{folder}: holds other files than unfinished work ({strange[0]}); move it, or choose another name"
+            )
