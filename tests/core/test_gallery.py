@@ -98,7 +98,7 @@ def test_the_command_writes_a_page_whose_pictures_read_back(small):
 def test_what_is_there_is_not_made_again(small, tmp_path: Path):
     page = small("--steps=1", "--sections", "exact", "gammas")
     before = {path: path.stat().st_mtime_ns for path in page.rglob("*.png")}
-    assert len(before) == 3 + 3
+    assert len(before) == 4 + 4
     assert json.loads((page / "manifest.json").read_text())["pictures"].keys() == {
         str(path.relative_to(page)) for path in before
     }

@@ -156,13 +156,13 @@ def shapes(material: Material) -> Section:
 
 def exact(material: Material) -> Section:
     sheets = []
-    for scene in (TRIANGLE, CROSS, SQUARE):
+    for scene in (TRIANGLE, CROSS, SQUARE, STAR):
         name, prompt = f"exact-{scene.shape}", sentence(scene)
         keyframe, labels = keyframe_of(scene, name), ((False, "off"), (True, "on"))
         asks = [Ask(label, keyframe, prompt, 1, material.shot(passes=0, exact_keyframe=on)) for on, label in labels]
         sheets.append(Sheet(name, tuple(asks), _prompt(prompt, 1), still=True))
     text = (
-        "Still pictures: the centre frame beside the keyframe. With `--exact-keyframe` it is the keyframe as the "
+        "Still pictures of the clip's centre frame. With `--exact-keyframe` it is the keyframe as the "
         "autoencoder gives it back; without, the model draws it."
     )
     return Section("Exact keyframe", text, tuple(sheets), across=2)
