@@ -234,7 +234,7 @@ def test_interrupting_while_frames_are_made(folder: Path) -> None:
     process = started(animate(**LONG))
     until(lambda: (folder / "clip-unfinished").exists(), process)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == cli.INTERRUPTED
     assert out == ""
     assert err.splitlines()[-1] == "microcinema: error: stopped"
@@ -271,9 +271,9 @@ def test_killed_at_any_time_nothing_under_the_asked_name_is_not_whole(folder: Pa
     """One whole run says how long it takes; others are killed at parts of that, most of them near the end."""
     began = time.monotonic()
     process = started(animate(out=out, frames="9"))
-    assert process.wait(timeout=120) == 0
+    assert process.wait(timeout=300) == 0
     whole = time.monotonic() - began
-    for share in (0.02, 0.3, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0):
+    for share in (0.3, 0.7, 0.85, 0.95):
         for name in named(folder):
             path = folder / name
             if path.is_file():
