@@ -43,7 +43,10 @@ class DataConfig(Config):
     crop: int = 64  # autoencoder: crops of whole frames
     other_keyframes: float = 0.3  # share of clips whose keyframe is not the centre frame
     other_rates: tuple[float, ...] = ()  # video: frame rates beside the model's own, so that frame time has a meaning
+    other_rate_clips: int = 1000  # at each of them
     other_rate_share: float = 0.3  # of clips at one of them
+    hard_motions: tuple[str, ...] = ()  # video: motions that are drawn more often
+    hard_share: float = 0.5  # of clips drawn among these alone
     no_text: float = 0.1  # share of null prompts, for classifier-free guidance
 
 

@@ -37,7 +37,7 @@ from ..models.unet import VideoUNet, temporal_parameters
 from ..toybox.captions import caption, still_caption
 from ..toybox.tracker import read_clip, read_frame
 from ..toybox.triples import Triple, read_triples
-from ..toybox.world import render
+from ..toybox.world import Motion, render
 from .config import TrainConfig
 from .latents import Excerpt, LatentClips, latent_clips
 from .pictures import save_sheet, to_uint8
@@ -68,10 +68,10 @@ class DiffusionStage(Stage):
         self.schedule = make_schedule(base.diffusion.schedule)
         self.null = self.text.encode([""])
 
-    def cached(self, excerpt: Excerpt, *, bf16: bool) -> LatentClips:
+    def cached(self, excerpt: Excerpt, *, bf16: bool, count: int | None = None) -> LatentClips:
         """Latents of the training scenes, computed once for all runs that share the folder of runs."""
         data, cache = self.config.data, Path(self.config.out).parent / "cache"
-        return latent_clips(self.autoencoder, excerpt, data.clips, data.seed, cache, bf16=bf16)
+        return latent_clips(self.autoencoder, excerpt, count or data.clips, data.seed, cache, bf16=bf16)
 
     def times(self, draw: Draw, count: int) -> Tensor:
         u = torch.rand(count, generator=draw.generator)
@@ -185,9 +185,14 @@ class VideoStage(DiffusionStage):
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__(config)
-        bf16, rates = config.precision == "bf16", config.data.other_rates
+        bf16, data = config.precision == "bf16", config.data
+        if unknown := set(data.hard_motions) - set(Motion):
+            raise ConfigError(f"train: hard_motions: {min(unknown)!r} is none of {', '.join(Motion)}")
         self.clips = self.cached(Excerpt(self.base.clip), bf16=bf16)
-        self.other = [(rate, self.cached(Excerpt(replace(self.base.clip, fps=rate)), bf16=bf16)) for rate in rates]
+        others = {rate: Excerpt(replace(self.base.clip, fps=rate)) for rate in data.other_rates}
+        self.other = [
+            (rate, self.cached(excerpt, bf16=bf16, count=data.other_rate_clips)) for rate, excerpt in others.items()
+        ]
         self.model_config = self.base
         self.unet = VideoUNet(self.base.unet)
         self.appearnet = AppearNet(self.base.unet, text_length=self.null.shape[1])
@@ -207,7 +212,7 @@ class VideoStage(DiffusionStage):
         clips, texts, keys, rates = [], [], [], []
         for _ in range(self.config.batch):
             rate, stored = self._rate(draw)
-            index, backwards = int(draw.rng.integers(len(stored))), bool(draw.rng.random() < 0.5)
+            index, backwards = self._index(stored, draw), bool(draw.rng.random() < 0.5)
             latents, scene = stored.clip(index, backwards=backwards)
             clips.append(latents)
             rates.append(rate)
@@ -223,6 +228,13 @@ class VideoStage(DiffusionStage):
             "texts": self.drop(draw, texts),
             "t": self.times(draw, self.config.batch),
         }
+
+    def _index(self, stored: LatentClips, draw: Draw) -> int:
+        """Which clip; a share of them among the hard motions."""
+        hard, data = self.config.data.hard_motions, self.config.data
+        if not hard or draw.rng.random() >= data.hard_share:
+            return int(draw.rng.integers(len(stored)))
+        return int(draw.rng.choice([i for i, scene in enumerate(stored.scenes) if scene.motion in hard]))
 
     def _rate(self, draw: Draw) -> tuple[float, LatentClips]:
         """A clip's frame rate, and the clips at it."""
