@@ -98,7 +98,8 @@ def speeds(material: Material) -> Section:
         keyframe = keyframe_of(scene, name)
         each = [replace(scene, speed=speed) for speed in Speed]
         asks = tuple(Ask(str(s.speed), keyframe, sentence(s), 1, material.shot()) for s in each)
-        sheets.append(Sheet(name, asks, _prompt(sentence(scene), 1) + " The other: “quickly”."))
+        asked = (str(scene.motion),) * len(asks)
+        sheets.append(Sheet(name, asks, _prompt(sentence(scene), 1) + " The other: “quickly”.", asked=asked))
     return Section("Slow and fast", "The adverb alone changes.", tuple(sheets), across=2)
 
 
@@ -196,11 +197,10 @@ def failures(material: Material) -> Section:
         group = " Held out." if asked.held_out else ""
         caption = f"{group} Asked: {asked.colour} {asked.shape}, {asked.motion}. **Read: {read}.**"
         sheets.append(_chosen(material, number, "failure", caption))
-    text = (
-        f"The tracker reads {count} of {len(material.triples)} clips of the list for choosing checkpoints otherwise "
-        f"than they were asked for. {'These are' if count > len(sheets) else 'They are'} "
-        f"{f'{len(sheets)} of them, drawn by code' if count > len(sheets) else 'all here'}."
-    )
+    every = f"{len(material.triples)} clips of the list for choosing checkpoints"
+    text = f"The tracker reads {count} of {every} otherwise than they were asked for."
+    if count > len(sheets):
+        text += f" These are {len(sheets)} of them, drawn by code."
     return Section("Failures", text, tuple(sheets), across=2)
 
 
