@@ -191,7 +191,7 @@ class LatentConfig(Config):
 
     def __post_init__(self) -> None:
         _require(len(self.mean) == len(self.std) > 0, "latent: mean and std need one entry per channel")
-        _require(all(s > 0 for s in self.std), "latent: std must be positive")
+        _require(all(1e-6 <= s <= 1e6 for s in self.std), "latent: std must be positive, from 1e-6 to 1e6")
         _require(1 <= self.downscale <= 64, "latent: downscale must be between 1 and 64")
 
 
@@ -206,7 +206,7 @@ class ClipConfig(Config):
 
     def __post_init__(self) -> None:
         _require(1 <= self.frames <= 4096, "clip: frames must be between 1 and 4096")
-        _require(0 < self.fps <= 1000, "clip: fps must be above 0 and at most 1000")
+        _require(0.01 <= self.fps <= 1000, "clip: fps must be between 0.01 and 1000")
         _require(8 <= self.width <= 16384 and 8 <= self.height <= 16384, "clip: size must be 8 to 16384 pixels")
 
 

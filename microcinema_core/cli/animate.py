@@ -124,7 +124,7 @@ def animate(
         raise InputError("give either --image or --keyframe-prompt")
     if keyframe_prompt is None and (keyframe_model or keyframe_out):
         raise InputError("--keyframe-model and --keyframe-out go with --keyframe-prompt")
-    models = _models(model, tsr_model, attention)
+    models = _models(model, tsr_model, passes, attention)
     shot = ShotConfig(
         keyframe_at=keyframe_at,
         frames=frames,
@@ -193,11 +193,11 @@ def _report(
     show(text, {**written, **settings, "width": width, "height": height}, as_json)
 
 
-def _models(video: Path | None, tsr: Path | None, attention: str) -> Models:
-    """The embedded model where none is named; its TSR model, or the one beside the named one."""
-    if video is None:
-        return Models(embedded("video"), tsr or embedded("tsr"), attention)
-    return Models(video, tsr or sibling(video, "tsr"), attention)
+def _models(video: Path | None, tsr: Path | None, passes: int | None, attention: str) -> Models:
+    """The embedded model where none is named, and the TSR model beside it where passes are wanted."""
+    if tsr is None and passes != 0:
+        tsr = embedded("tsr") if video is None else sibling(video, "tsr")
+    return Models(video or embedded("video"), tsr, attention)
 
 
 def check_shot(

@@ -26,7 +26,8 @@ def keyframe_index(position: str | int, frames: int) -> int:
         index = -1
     if not 0 <= index < frames:
         raise InputError(
-            f"the keyframe's position must be {', '.join(POSITIONS)} or an index from 0 to {frames - 1}, got {position}"
+            f"the keyframe's position must be {', '.join(POSITIONS)} or an index from 0 to {frames - 1}, "
+            f"got {str(position)[:40]}"
         )
     return index
 

@@ -107,7 +107,7 @@ def test_every_field_is_read():
         ({"latent": {"std": [1, 1, 1, 0]}}, "latent: std must be positive"),
         ({"latent": {"downscale": 0}}, "latent: downscale must be between 1 and 64"),
         ({"clip": {"frames": 0}}, "clip: frames must be between 1 and 4096"),
-        ({"clip": {"fps": 0}}, "clip: fps must be above 0"),
+        ({"clip": {"fps": 0}}, "clip: fps must be between 0.01 and 1000"),
         ({"clip": {"width": 100_000}}, "clip: size must be 8 to 16384 pixels"),
         ({"vae": {"channels": 0}}, "vae: sizes must be between 1 and 4096"),
         ({"text": {"width": 10, "heads": 3}}, "text: width must be a multiple of heads"),
