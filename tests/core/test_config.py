@@ -154,4 +154,4 @@ def test_derived_configurations():
     assert (still.diffusion.prior_lambda, still.diffusion.prior_gamma) == (0, 0)
     assert replace(still, unet=TOYBOX.unet, diffusion=TOYBOX.diffusion) == TOYBOX
     assert with_injection(TOYBOX, Injection.CONCAT).unet == replace(TOYBOX.unet, injection=Injection.CONCAT)
-    assert [kind for kind in Kind if kind.needs_appearance] == [Kind.VIDEO]
+    assert [kind for kind in Kind if kind.needs_appearance] == [Kind.VIDEO, Kind.TSR]

@@ -322,9 +322,16 @@ def finished() -> set[str]:
     return {path.stem for path in WORK.glob("*.safetensors") if not path.name.startswith(".")}
 
 
+# A shell that runs the tests in the background makes its children ignore Ctrl-C; the program must not inherit that.
+PROGRAM = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from microcinema_core.cli import main; main()"
+)
+
+
 def stopped_after(args: list[str], count: int, number: signal.Signals) -> tuple[int, str]:
     """Run a process until it has kept so many results, then send it a signal; returns its code and messages."""
-    command = [sys.executable, "-m", "microcinema_core.cli", *args]
+    command = [sys.executable, "-c", PROGRAM, *args]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         _until(lambda: len(finished()) >= count or process.poll() is not None)
         process.send_signal(number)

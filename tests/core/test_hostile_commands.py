@@ -211,8 +211,15 @@ def frames_in(path: Path) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
+# A shell that runs the tests in the background makes its children ignore Ctrl-C; the program must not inherit that.
+PROGRAM = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from microcinema_core.cli import main; main()"
+)
+
+
 def started(args: list[str]) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "microcinema_core.cli", *args]
+    command = [sys.executable, "-c", PROGRAM, *args]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
