@@ -175,10 +175,14 @@ class DiffusionConfig(Config):
     prediction: Prediction = Prediction.EPS
     prior_lambda: float = 0.03  # Eq. 3; belongs to the trained weights
     prior_gamma: float = 0.02  # the default of the user's dial; 0 on a zero-terminal-SNR schedule
+    # TSR: the deviation, at each pass, of what is left of a latent without the line between the end frames. Then that
+    # remainder over its deviation is what is diffused; empty: the latents themselves.
+    residual_std: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         _require(0 <= self.prior_lambda <= 1, "diffusion: prior_lambda must be between 0 and 1")
         _require(0 <= self.prior_gamma <= 1, "diffusion: prior_gamma must be between 0 and 1")
+        _require(all(1e-6 <= s <= 1e6 for s in self.residual_std), "diffusion: residual_std must be positive")
 
 
 @dataclass(frozen=True, slots=True)

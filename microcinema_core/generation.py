@@ -170,6 +170,7 @@ def sample_segments(
     ends: Tensor,
     frames: int,
     fps: float,
+    level: int,
     context: tuple[Tensor, Tensor],
     noise: Sequence[NoiseStream],
     config: SamplingConfig,
@@ -178,13 +179,19 @@ def sample_segments(
     """Temporal super-resolution (Sec. 3.4) of pairs of frames: the frames between them, and the given ones unchanged.
 
     ends: model-space latents [N, C, 2, h, w]; frames: of a segment, both ends included; fps: of the result.
+    level: the pass, from 0. Raises InputError for a pass that the model was not trained for.
     context: of the prompt and the null prompt, each [1, L, D], shared by all segments.
     -> [N, C, frames, h, w].
     """
     unet, appearnet = networks
-    appearance = appearnet(linear_frames(ends, frames).to(next(appearnet.parameters()).dtype))
+    line = linear_frames(ends, frames)
+    appearance = appearnet(line.to(next(appearnet.parameters()).dtype))
     times = torch.arange(frames, device=ends.device, dtype=torch.float32) / fps
     prompt, null = (text.expand(len(ends), -1, -1) for text in context)
     given = Conditioning(prompt, null, appearance, times)
     made = sample_latents(unet, diffusion, given, noise, (frames, *ends.shape[-2:]), config, callback)
+    if diffusion.residual_std:
+        if level >= len(diffusion.residual_std):
+            raise InputError(f"this temporal super-resolution model knows {len(diffusion.residual_std)} passes")
+        made = line + diffusion.residual_std[level] * made
     return torch.cat([ends[:, :, :1], made[:, :, 1:-1], ends[:, :, 1:]], dim=2)

@@ -69,6 +69,8 @@ class TemporalSuperResolution:
             rate = fps * self.factor ** (level + 1)
             noise = [NoiseStream.segment(seed, level, index) for index in indices]
             pair = (self.unet, self.appearnet)
-            return sample_segments(pair, self.config.diffusion, ends, frames, rate, context, noise, sampling, callback)
+            return sample_segments(
+                pair, self.config.diffusion, ends, frames, rate, level, context, noise, sampling, callback
+            )
 
         return segments

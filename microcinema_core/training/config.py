@@ -68,6 +68,7 @@ class TrainConfig(Config):
     start_from: str = ""  # a trained file of the same kind to go on from, with a new schedule
     injection: Injection | None = None  # None: the preset's
     prior_lambda: float | None = None
+    residual: bool = False  # tsr: diffuse what the line between the end frames leaves, scaled to deviation 1
     towards_noise: float = 1.0  # t = 1 - u**k; above 1 draws more of the high noise levels
     checkpoint_every: int = 500
     sample_every: int = 500

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..checkpoint.format import APPEARNET, UNET, Checkpoint, read_checkpoint, save_checkpoint_file
+from ..checkpoint.format import APPEARNET, UNET, Checkpoint, read_checkpoint, read_header, save_checkpoint_file
 from ..checkpoint.inflate import inflate_
 from ..clip.cascade import linear_frames
 from ..clip.settings import TSR_SAMPLING
-from ..config import TOYBOX, Kind
+from ..config import TOYBOX, Kind, ModelConfig
 from ..generation import NoiseStream, sample_segments
 from ..models.appearnet import AppearNet, reset_injection_
 from ..models.unet import VideoUNet, reset_temporal_
@@ -32,6 +32,7 @@ from .pictures import save_sheet, to_uint8
 from .stage import Draw
 
 PASSES = 2
+SCALED = 250  # clips whose remainders are measured
 SHOWN = 4  # segments of each pass on a sheet: what was made, and below it the truth
 
 
@@ -40,13 +41,13 @@ class TSRStage(DiffusionStage):
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__(config)
-        self.model_config = self.base
         clip = self.base.clip
         factor = clip.frames - 1
         self.rates = [clip.fps * factor**level for level in range(PASSES)]
         whole = replace(TOYBOX.clip, width=clip.width, height=clip.height)
         # In float32: the result is held against frames whose only error is the autoencoder's own.
         self.clips = [self.cached(Excerpt(replace(clip, fps=rate), whole), bf16=False) for rate in self.rates]
+        self.model_config = self._scaled(self.base)
         self.unet = VideoUNet(self.base.unet)
         self.appearnet = AppearNet(self.base.unet, text_length=self.null.shape[1])
         self.model = VideoModel(self.unet, self.appearnet)
@@ -60,8 +61,19 @@ class TSRStage(DiffusionStage):
         reset_injection_(self.appearnet)
         self.appearnet.null_context.copy_(self.null)
 
+    def _scaled(self, model: ModelConfig) -> ModelConfig:
+        """With the deviations of what the line leaves: of the file gone on from, or of these clips."""
+        if self.config.start_from:
+            earlier = read_header(existing(self.config.start_from, "start_from", Kind.TSR)).config
+            return replace(model, diffusion=earlier.diffusion)
+        if not self.config.residual:
+            return model
+        std = tuple(_remainder(clips.latents[:SCALED].transpose(1, 2).float()).std().item() for clips in self.clips)
+        return replace(model, diffusion=replace(model.diffusion, residual_std=std))
+
     def batch(self, draw: Draw) -> dict[str, Any]:
-        segments, texts, rates = [], [], []
+        segments, texts, levels = [], [], []
+        deviations = self.model_config.diffusion.residual_std
         for _ in range(self.config.batch):
             level = int(draw.rng.integers(PASSES))
             clips = self.clips[level]
@@ -69,12 +81,16 @@ class TSRStage(DiffusionStage):
             latents, scene = clips.clip(index, backwards=backwards)
             segments.append(latents)
             texts.append(caption(scene, draw.rng))
-            rates.append(self.rates[level])
+            levels.append(level)
         stacked = torch.stack(segments).transpose(1, 2)  # [B, C, T, h, w]
+        line = linear_frames(stacked[:, :, [0, -1]], stacked.shape[2])
+        if deviations:
+            stacked = (stacked - line) / torch.tensor([deviations[level] for level in levels]).view(-1, 1, 1, 1, 1)
+        rates = torch.tensor([self.rates[level] for level in levels])
         return {
             "latents": stacked,
-            "z_c": linear_frames(stacked[:, :, [0, -1]], stacked.shape[2]),
-            "frame_time": torch.arange(stacked.shape[2]) / torch.tensor(rates)[:, None],
+            "z_c": line,
+            "frame_time": torch.arange(stacked.shape[2]) / rates[:, None],
             "texts": self.drop(draw, texts),
             "t": self.times(draw, self.config.batch),
         }
@@ -114,10 +130,15 @@ class TSRStage(DiffusionStage):
     def _interpolate(self, ends: Tensor, level: int) -> Tensor:
         noise = [NoiseStream.segment(triple.seed, level, 0) for triple in self._triples]
         frames, rate, context = self.base.clip.frames, self.rates[level], (self.null, self.null)
-        networks, diffusion = (self.unet, self.appearnet), self.base.diffusion
+        networks, diffusion = (self.unet, self.appearnet), self.model_config.diffusion
         with torch.autocast(ends.device.type, enabled=False):
-            return sample_segments(networks, diffusion, ends, frames, rate, context, noise, TSR_SAMPLING)
+            return sample_segments(networks, diffusion, ends, frames, rate, level, context, noise, TSR_SAMPLING)
 
     def export(self, path: Path, provenance: dict[str, Any]) -> None:
         sections = {UNET: self.unet.state_dict(), APPEARNET: self.appearnet.state_dict()}
         save_checkpoint_file(path, Checkpoint(self.header(Kind.TSR, provenance), sections))
+
+
+def _remainder(segments: Tensor) -> Tensor:
+    """What the line between the ends leaves of the frames between them. [N, C, T, h, w] -> [N, C, T-2, h, w]."""
+    return (segments - linear_frames(segments[:, :, [0, -1]], segments.shape[2]))[:, :, 1:-1]

@@ -12,6 +12,7 @@ from microcinema_core.clip.cascade import cascade, linear_frames
 from microcinema_core.clip.settings import TSR_SAMPLING
 from microcinema_core.clip.timing import frame_count, segment_count
 from microcinema_core.config import TOYBOX_TSR, ModelConfig
+from microcinema_core.errors import InputError
 from microcinema_core.generation import NoiseStream, sample_segments
 from microcinema_core.models.appearnet import AppearNet
 from microcinema_core.models.unet import VideoUNet
@@ -44,7 +45,7 @@ def run(networks: tuple[VideoUNet, AppearNet], *, batch: int, sampler: str = TSR
         fps = config.clip.fps * 4**level
         noise = [NoiseStream.segment(3, level, i) for i in indices]
         dials = replace(TSR_SAMPLING, steps=2, sampler=sampler)
-        return sample_segments(networks, config.diffusion, ends, FRAMES, fps, (null, null), noise, dials)
+        return sample_segments(networks, config.diffusion, ends, FRAMES, fps, level, (null, null), noise, dials)
 
     return torch.stack(list(cascade(clip(9), interpolate, 2, batch)))
 
@@ -90,7 +91,7 @@ def test_each_segment_pass_and_seed_has_noise_of_its_own(networks: tuple[VideoUN
     with torch.no_grad():
         made = [
             sample_segments(
-                networks, config.diffusion, ends, FRAMES, 8.0, (null, null), [NoiseStream.segment(*s)], TSR_SAMPLING
+                networks, config.diffusion, ends, FRAMES, 8.0, 0, (null, null), [NoiseStream.segment(*s)], TSR_SAMPLING
             )
             for s in sorted(streams)
         ]
@@ -114,3 +115,23 @@ def test_passes_are_streamed(networks: tuple[VideoUNet, AppearNet]) -> None:
         next(stream)
     assert read <= 5
     assert len(list(stream)) == 109
+
+
+@torch.no_grad()
+def test_a_model_of_remainders_adds_them_to_the_line(networks: tuple[VideoUNet, AppearNet]) -> None:
+    """What it makes is off the line in proportion to the pass's deviation; a pass without one is refused."""
+    config, null = small(), torch.zeros(1, LENGTH, 16)
+    ends = torch.stack(clip(2), dim=1)[None]
+    noise = [NoiseStream.segment(1, 0, 0)]
+
+    def off_the_line(level: int, *deviations: float) -> Tensor:
+        diffusion = replace(config.diffusion, residual_std=deviations)
+        made = sample_segments(networks, diffusion, ends, FRAMES, 8.0, level, (null, null), noise, TSR_SAMPLING)
+        assert torch.equal(made[:, :, [0, -1]], ends)
+        return (made - linear_frames(ends, FRAMES))[:, :, 1:-1]
+
+    first, second = off_the_line(0, 0.5, 0.1), off_the_line(1, 0.5, 0.1)
+    assert first.std() > 0.1
+    assert torch.allclose(first, 5 * second, atol=1e-5)
+    with pytest.raises(InputError, match="2 passes"):
+        off_the_line(2, 0.5, 0.1)

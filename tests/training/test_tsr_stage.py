@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,10 +37,27 @@ def test_a_batch_mixes_both_passes_around_straight_lines(write_config: Callable[
     assert fast < slow  # frames closer in time lie closer to the line
 
 
-def test_trains_and_runs_in_the_cascade(write_config: Callable[..., Path], tmp_path: Path) -> None:
-    model = train(TrainConfig.load(write_config("tsr", preset="toybox_tsr", steps=2)), build_stage, progress=False)
+def test_remainders_have_deviation_one_in_each_pass(write_config: Callable[..., Path]) -> None:
+    path = write_config("tsr", preset="toybox_tsr", batch=64, precision="fp32")
+    config = replace(TrainConfig.load(path), residual=True)
+    stage = TSRStage(config)
+    slow, fast = stage.model_config.diffusion.residual_std
+    assert fast < slow
+    batch = stage.batch(Draw.of(0, 0))
+    assert not batch["latents"][:, :, [0, -1]].any()
+    inner, times = batch["latents"][:, :, 1:-1], batch["frame_time"]
+    for rate in stage.rates:
+        # Of a handful of clips, drawn with repetition and backwards.
+        assert inner[times[:, 1] == 1 / rate].std().item() == pytest.approx(1, abs=0.3)
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_trains_and_runs_in_the_cascade(residual: bool, write_config: Callable[..., Path]) -> None:
+    config = replace(TrainConfig.load(write_config("tsr", preset="toybox_tsr", steps=2)), residual=residual)
+    model = train(config, build_stage, progress=False)
     networks = load_networks(model, kind=Kind.TSR)
     assert networks.header.config.clip.frames == 5
+    assert len(networks.header.config.diffusion.residual_std) == 2 * residual
     for name in ("toybox-autoencoder", "toybox-text"):
         (model.parent / f"{name}.safetensors").symlink_to(WEIGHTS / f"{name}.safetensors")
     pipeline = MicroCinemaPipeline.from_pretrained(WEIGHTS / "toybox-video.safetensors", tsr=model)
