@@ -148,6 +148,7 @@ class MicroCinemaPipeline:
 
         image: PIL, uint8 [H, W, 3] or float tensor [3, H, W] in 0..1, of any size; cropped around its centre.
         keyframe_at: centre, first, last or an index. frames: None is the number the model was trained for.
+        motion, exact_keyframe, width, height: as in ShotConfig.
         steps, cfg, sampler: None is the default of SamplingConfig; gamma: None is the checkpoint's.
         callback: (steps done, steps in all, estimate of z_0 [B, C, T, h, w]); may raise Cancelled.
         A clip depends on its own seed, not on those made with it. Raises InputError for unusable values.
@@ -163,7 +164,7 @@ class MicroCinemaPipeline:
         )
         every = aligned({"image": listed(image), "prompt": listed(prompt), "seed": listed(seed)})
         seeds = [check_seed(value) for value in every["seed"]]
-        pictures = [to_picture(one) for one in every["image"]]
+        pictures = [to_picture(one) for one in listed(image)]  # one that serves all is encoded once
         job, (wide, high) = self._job(
             pictures[0].size, every["prompt"], shot, SamplingConfig.of(steps, cfg, sampler, gamma)
         )
@@ -196,7 +197,7 @@ class MicroCinemaPipeline:
         callback: (units of work done, all, latest estimate of z_0); may raise Cancelled. image: as in `__call__`.
         Raises InputError for unusable values before anything is computed.
         """
-        shot = shot or ShotConfig(passes=2 if self.tsr is not None else 0)
+        shot = shot or (ShotConfig(passes=0) if self.tsr is None else ShotConfig())
         if shot.passes and self.tsr is None:
             raise InputError("frame rates above the model's own need a temporal super-resolution model; name its file")
         check_sampler(tsr_sampling.sampler)

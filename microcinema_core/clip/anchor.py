@@ -9,8 +9,9 @@ from ..diffusion.samplers import Denoise
 
 
 def place_keyframe(latents: Tensor, z_c: Tensor, key: int) -> Tensor:
-    """Latents [B, C, T, h, w] with the keyframe's own [B, C, 1, h, w] at its frame."""
-    return torch.cat([latents[:, :, :key], z_c.to(latents), latents[:, :, key + 1 :]], dim=2)
+    """Latents [B, C, T, h, w] with the keyframe's own, [B, C, 1, h, w] or one for all, at its frame."""
+    keyframe = z_c.to(latents).expand(len(latents), -1, -1, -1, -1)
+    return torch.cat([latents[:, :, :key], keyframe, latents[:, :, key + 1 :]], dim=2)
 
 
 def anchored(denoise: Denoise, z_c: Tensor, key: int) -> Denoise:

@@ -16,7 +16,7 @@ from ..toybox.tracker import Reading, read_clip
 from ..toybox.triples import FPS, FRAMES, TIMES, Triple
 from ..toybox.world import DIRECTION, ORBIT, SCALING, Scene, Speed, clip_times
 from .appearance import unit
-from .cases import SIZE, Animate, Case, Frames, Outcome, Part, Record, Shot
+from .cases import SIZE, Animate, Case, Frames, Outcome, Part, Record
 from .shares import Share, number, pick, quantile, table
 
 CHAINS, LENGTH = 50, 5
@@ -27,27 +27,6 @@ DIAL_CLIPS = 100
 def chain_times(clips: int = LENGTH) -> list[float]:
     """Seconds from the keyframe, which is the first frame."""
     return clip_times(clips * (FRAMES - 1) + 1, FPS, 0)
-
-
-def chained(animate: Animate, clips: int = LENGTH) -> Animate:
-    """Chains by plain repetition: each next clip's keyframe is the last frame of the one before, at its first position.
-
-    The seed of clip k is the shot's plus k.
-    """
-
-    def chain(shots: Sequence[Shot]) -> list[Frames]:
-        whole = animate([replace(shot, keyframe_at="first") for shot in shots])
-        for k in range(1, clips):
-            following = animate(
-                [
-                    replace(shot, keyframe=frames[-1], keyframe_at="first", seed=shot.seed + k)
-                    for shot, frames in zip(shots, whole, strict=True)
-                ]
-            )
-            whole = [np.concatenate([a, b[1:]]) for a, b in zip(whole, following, strict=True)]
-        return whole
-
-    return chain
 
 
 def chains_part(triples: Sequence[Triple]) -> Part:

@@ -190,8 +190,3 @@ def _padded(image: Image.Image, width: int, height: int) -> Frames:
     canvas = Image.fromarray(edges).filter(ImageFilter.GaussianBlur(PAD_BLUR * max(width, height)))
     canvas.paste(inner, (left, top))
     return np.asarray(canvas)
-
-
-def fit_picture(image: Image.Image, width: int, height: int) -> Frames:
-    """Centre-crop to the aspect ratio, then resize. -> [height, width, 3]."""
-    return place(image, width, height, ResizePolicy.CROP)

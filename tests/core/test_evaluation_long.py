@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,10 +12,8 @@ from scipy import stats
 
 from microcinema_core.checkpoint.components import load_codec
 from microcinema_core.checkpoint.embedded import embedded
-from microcinema_core.evaluation.cases import Frames, Shot
 from microcinema_core.evaluation.chains import (
     chain_times,
-    chained,
     chains_part,
     dial_cases,
     displacement,
@@ -52,19 +49,6 @@ def test_fifty_scenes_stay_in_view_for_a_chain(final: list[Triple]):
     assert len(cases) == 50
     assert len(chain_times()) == 41
     assert all(case.scene.in_view(chain_times()) and case.scene.motion in ORBIT for case in cases)
-
-
-def test_a_chain_hands_its_last_frame_on():
-    seen: list[tuple[str, int, int]] = []
-
-    def count_up(shots: Sequence[Shot]) -> list[Frames]:
-        seen.extend((shot.keyframe_at, shot.seed, int(shot.keyframe[0, 0, 0])) for shot in shots)
-        steps = np.arange(9, dtype=np.uint8).reshape(9, 1, 1, 1)
-        return [shot.keyframe + steps for shot in shots]
-
-    (chain,) = chained(count_up, 3)([Shot(np.zeros((4, 4, 3), np.uint8), "", 5)])
-    assert chain[:, 0, 0, 0].tolist() == list(range(25))
-    assert seen == [("first", 5, 0), ("first", 6, 8), ("first", 7, 16)]
 
 
 def test_a_true_chain_has_no_seam_and_a_jump_is_one(final: list[Triple]):

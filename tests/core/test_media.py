@@ -114,7 +114,7 @@ def test_other_things_are_refused(given: object) -> None:
 def test_fit_crops_the_centre_and_resizes() -> None:
     wide = np.zeros((50, 150, 3), np.uint8)
     wide[:, 50:100] = (10, 200, 30)
-    fitted = media.fit_picture(Image.fromarray(wide), 64, 64)
+    fitted = media.place(Image.fromarray(wide), 64, 64, ResizePolicy.CROP)
     assert fitted.shape == (64, 64, 3)
     # Within 5 pixels of the sides, Lanczos reaches what is just outside of the crop.
     assert (fitted[:, 5:-5] == (10, 200, 30)).all()
@@ -122,7 +122,7 @@ def test_fit_crops_the_centre_and_resizes() -> None:
 
 def test_a_picture_of_the_right_size_is_not_touched() -> None:
     picture = toybox(1)[0]
-    assert np.array_equal(media.fit_picture(Image.fromarray(picture), 128, 128), picture)
+    assert np.array_equal(media.place(Image.fromarray(picture), 128, 128, ResizePolicy.CROP), picture)
 
 
 def test_padding_shows_all_of_the_picture_on_its_own_background() -> None:

@@ -228,3 +228,16 @@ def test_a_model_without_tsr_says_so(pipeline: MicroCinemaPipeline) -> None:
     with pytest.raises(InputError, match="temporal super-resolution"):
         alone.shoot(picture(), "a red star", ShotConfig(passes=1))
     assert len(made(alone.shoot(picture(), "a red star", sampling=SamplingConfig(steps=1)))) == 9
+
+
+def test_one_picture_for_several_prompts_is_read_once(pipeline: MicroCinemaPipeline) -> None:
+    """By AppearNet as by the autoencoder; also where the keyframe is shown exactly."""
+    seen: list[int] = []
+    handle = pipeline.appearnet.register_forward_hook(lambda _, args, __: seen.append(len(args[0])))
+    prompts = ["a red star", "a blue circle"]
+    together = pipeline(picture(), prompts, steps=2, exact_keyframe=True).frames
+    handle.remove()
+    assert seen == [1]
+    for prompt, frames in zip(prompts, together, strict=True):
+        alone = pipeline(picture(), prompt, steps=2, exact_keyframe=True).frames[0]
+        assert np.abs(frames.astype(int) - alone).max() <= 1
