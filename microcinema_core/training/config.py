@@ -48,6 +48,7 @@ class DataConfig(Config):
     hard_motions: tuple[str, ...] = ()  # video: motions that are drawn more often
     hard_share: float = 0.5  # of clips drawn among these alone
     no_text: float = 0.1  # share of null prompts, for classifier-free guidance
+    first_pass_share: float = 0.5  # tsr: of segments of the first pass, which is the harder one
 
 
 @dataclass(frozen=True, slots=True)

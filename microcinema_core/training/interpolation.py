@@ -75,7 +75,8 @@ class TSRStage(DiffusionStage):
         segments, texts, levels = [], [], []
         deviations = self.model_config.diffusion.residual_std
         for _ in range(self.config.batch):
-            level = int(draw.rng.integers(PASSES))
+            first = draw.rng.random() < self.config.data.first_pass_share
+            level = 0 if first else int(draw.rng.integers(1, PASSES))
             clips = self.clips[level]
             index, backwards = int(draw.rng.integers(len(clips))), bool(draw.rng.random() < 0.5)
             latents, scene = clips.clip(index, backwards=backwards)
