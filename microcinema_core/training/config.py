@@ -50,6 +50,13 @@ class DataConfig(Config):
     no_text: float = 0.1  # share of null prompts, for classifier-free guidance
     first_pass_share: float = 0.5  # tsr: of segments of the first pass, which is the harder one
 
+    def __post_init__(self) -> None:
+        for name in ("other_keyframes", "other_rate_share", "hard_share", "no_text", "first_pass_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"data: {name} must be between 0 and 1")
+        if min(self.clips, self.crop, self.other_rate_clips, *self.other_rates) <= 0:
+            raise ConfigError("data: clips, crop, other_rate_clips and other_rates must be positive")
+
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig(Config):

@@ -15,7 +15,7 @@ from microcinema_core.clip.cascade import linear_frames
 from microcinema_core.clip.settings import SamplingConfig
 from microcinema_core.clip.shot import ShotConfig
 from microcinema_core.config import Kind
-from microcinema_core.errors import CheckpointError
+from microcinema_core.errors import CheckpointError, ConfigError
 from microcinema_core.pipeline import MicroCinemaPipeline
 from microcinema_core.training.config import TrainConfig
 from microcinema_core.training.interpolation import TSRStage
@@ -35,6 +35,20 @@ def test_a_batch_mixes_both_passes_around_straight_lines(write_config: Callable[
     assert {tuple(row) for row in times.tolist()} == {tuple(i / rate for i in range(5)) for rate in (8, 32)}
     fast, slow = ((latents - z_c)[times[:, 1] == 1 / rate].square().mean() for rate in (32, 8))
     assert fast < slow  # frames closer in time lie closer to the line
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_the_share_of_the_first_pass(share: float, write_config: Callable[..., Path]) -> None:
+    config = TrainConfig.load(write_config("tsr", preset="toybox_tsr", batch=16, precision="fp32"))
+    stage = TSRStage(replace(config, data=replace(config.data, first_pass_share=share)))
+    assert set(stage.batch(Draw.of(0, 0))["frame_time"][:, 1].tolist()) == {1 / 8 if share else 1 / 32}
+
+
+def test_a_share_above_one_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "train.toml"
+    path.write_text('stage = "tsr"\nout = "out"\n[data]\nfirst_pass_share = 1.5\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"train\.toml.*first_pass_share must be between 0 and 1"):
+        TrainConfig.load(path)
 
 
 def test_remainders_have_deviation_one_in_each_pass(write_config: Callable[..., Path]) -> None:
