@@ -62,12 +62,12 @@ def run_in_host(session: pytest.Session, python: Path, wanted: list[str]) -> Non
     options = session.config.option
     # -P: the repository's root, whose nodes/ would hide ComfyUI's module of that name, stays off sys.path.
     command = [str(python), "-P", "-m", "pytest", *wanted, "-m", options.markexpr, "-k", options.keyword]
-    command += ["--maxfail", str(options.maxfail), "--tb", options.tbstyle]
+    command += ["--maxfail", str(options.maxfail or 0), "--tb", options.tbstyle]
     with tempfile.TemporaryDirectory() as folder:
         reports, output = Path(folder, "reports"), Path(folder, "output")
         reports.touch()
         with output.open("wb") as out, reports.open(encoding="utf-8") as lines:
-            environment = os.environ | {RELAY: str(reports)}
+            environment = os.environ | {RELAY: str(reports), "PYTHONPATH": ""}  # nothing of this environment
             process = subprocess.Popen(
                 command, cwd=session.config.rootpath, stdout=out, stderr=subprocess.STDOUT, env=environment
             )

@@ -159,7 +159,9 @@ class ComfyClient:
         with closing(EventStream(self.address, self.client_id, self.timeout)) as events:
             prompt_id = self.queue(graph)
             follower = Follower(events, prompt_id, graph, progress, preview)
-            return files_of(self._wait(prompt_id, graph, follower.follow, deadline))
+            entry = self._wait(prompt_id, graph, follower.follow, deadline)
+            follower.follow()  # what is still on its way
+            return files_of(entry)
 
     def queue(self, graph: Graph) -> str:
         """Queue the graph and return its id. GraphError if the host refuses any node, though it would run others."""
@@ -280,7 +282,8 @@ def refusal(path: str, error: urllib.error.HTTPError, graph: Graph) -> ComfyErro
     try:
         answer = json.loads(text)
         reason, nodes = answer["error"], answer.get("node_errors") or {}
-        message = f"{reason['message']}: {reason['details']}" if reason.get("details") else reason["message"]
+        details = (reason.get("details"), (reason.get("extra_info") or {}).get("class_type"))
+        message = ": ".join(filter(None, (reason["message"], *details)))
     except (ValueError, TypeError, KeyError):
         return ComfyError(f"ComfyUI answered {path.partition('?')[0]} with status {error.code}. {text.strip()[:500]}")
     return GraphError(f"ComfyUI refused the graph. {message.strip()}{describe(nodes, graph)}", nodes)
@@ -394,9 +397,12 @@ class Follower:
     progress: Callable[[Progress], None] | None
     preview: Callable[[bytes], None] | None
     told: dict[str, Progress] = field(default_factory=dict)
+    ended: bool = False
 
     def follow(self) -> None:
         """For a second, or until the run has ended."""
+        if self.ended:
+            return
         for event in self.events.read(seconds=1):
             if isinstance(event, bytes):
                 if self.preview and struct.unpack(">I", event[:4]) == (1,):  # a picture; its format's number follows
@@ -408,6 +414,7 @@ class Follower:
             if self.progress and event["type"] == "progress_state":
                 self._tell(self.progress, data["nodes"])
             if event["type"] == "executing" and data.get("node") is None:
+                self.ended = True
                 return
 
     def _tell(self, progress: Callable[[Progress], None], nodes: dict[str, dict]) -> None:

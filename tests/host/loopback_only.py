@@ -4,6 +4,7 @@ Each attempt to look up, bind to or reach another address is written to the file
 does without Python's `socket` is not seen.
 """
 
+import errno
 import ipaddress
 import runpy
 import sys
@@ -38,8 +39,8 @@ def forbid(record: Path) -> None:
     def hook(event: str, arguments: tuple) -> None:
         if event in ADDRESS_AT and not is_loopback(address := arguments[ADDRESS_AT[event]]):
             with record.open("a", encoding="utf-8") as out:
-                out.write(f"{event} {address}\n{''.join(traceback.format_stack()[-8:])}\n")
-            raise ConnectionRefusedError(f"{event} {address}: this run may reach nothing but this machine")
+                out.write(f"{event} {address}\n{''.join(traceback.format_stack()[:-1])}\n")
+            raise ConnectionRefusedError(errno.ECONNREFUSED, f"{address}: this run may reach nothing but this machine")
 
     sys.addaudithook(hook)
 

@@ -22,7 +22,7 @@ from setup_host import HOME, ROOT, TORCH, Host, HostSetupError, set_up
 
 PACK = "microcinema"
 NOT_OF_THE_PACK = {"build", "configs", "dist", "docs", "out", "tests"}
-BOOT_SECONDS = 180
+BOOT_SECONDS = 300  # 10 on an idle machine
 
 
 class HostStartError(Exception):
@@ -64,7 +64,7 @@ def start_server(host: Host, base: Path, flags: Sequence[str] = (), record: Path
     command = [str(host.python), *guard, str(host.tree / "main.py"), "--listen", "127.0.0.1", "--port", str(port)]
     log = base / "server.log"
     with log.open("wb") as out:
-        environment = os.environ | {"PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "1"}
+        environment = without_python_path() | {"PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "1"}
         process = subprocess.Popen(
             [*command, *options, *flags], cwd=host.tree, stdout=out, stderr=subprocess.STDOUT, env=environment
         )
@@ -74,6 +74,11 @@ def start_server(host: Host, base: Path, flags: Sequence[str] = (), record: Path
         tail = "\n".join(server.log_text().splitlines()[-60:])
         raise HostStartError(f"ComfyUI did not answer within {BOOT_SECONDS} s, or ended. The end of its log:\n{tail}")
     return server
+
+
+def without_python_path() -> dict[str, str]:
+    """The environment without what would lend ComfyUI the packages of another one."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
 def wait_until_up(address: str, process: subprocess.Popen) -> bool:
@@ -151,7 +156,7 @@ def serve(host: Host, port: int, options: Sequence[str]) -> int:
             raise HostSetupError(f"Port {port} is taken. Stop what uses it, or name another: --port {port + 1}")
     device = [] if "--cpu" in options or has_accelerator(host) else ["--cpu"]
     command = [str(host.python), str(host.tree / "main.py"), "--port", str(port), "--disable-auto-launch", *device]
-    process = subprocess.Popen([*command, *link_pack(host.tree), *options], cwd=host.tree)
+    process = subprocess.Popen([*command, *link_pack(host.tree), *options], cwd=host.tree, env=without_python_path())
     threading.Thread(target=announce, args=(f"http://127.0.0.1:{port}", process), daemon=True).start()
     try:
         return process.wait()

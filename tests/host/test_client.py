@@ -83,7 +83,7 @@ def test_an_unknown_node_is_named(comfy, client):
 
 
 def test_a_graph_refused_in_part_is_not_run(comfy, client, host):
-    graph = picture_graph(width=4096, height=4096, batch_size=2)  # long enough to be stopped
+    graph = picture_graph(width=2048, height=2048, batch_size=3)  # long enough to be stopped
     graph["2"]["inputs"]["filename_prefix"] = "partly"
     graph["4"] = {"class_type": "SaveImage", "inputs": {"images": ["1", 7], "filename_prefix": "partly"}}
     with pytest.raises(client.GraphError, match=r"refused a part.*\n.*SaveImage \(node 4\)"):
@@ -105,12 +105,12 @@ def test_a_failing_node_is_named_with_its_reason(comfy, client, tmp_path):
 
 def test_a_run_past_its_deadline_is_cancelled(comfy, client):
     with pytest.raises(client.ComfyError, match=r"not done after 0 s, and was cancelled"):
-        comfy.run(picture_graph(width=4096, height=4096, batch_size=2), deadline=0)
+        comfy.run(picture_graph(width=2048, height=2048, batch_size=3), deadline=0)
     assert comfy.run(picture_graph())
 
 
 def test_a_graph_taken_from_the_queue_is_no_result(comfy, client):
-    ahead = comfy.queue(picture_graph(width=4096, height=4096, batch_size=2, color=1))
+    ahead = comfy.queue(picture_graph(width=2048, height=2048, batch_size=3, color=1))
     behind = comfy.queue(picture_graph(color=2))
     comfy.cancel(behind)
     with pytest.raises(client.Interrupted, match="taken from the queue"):
