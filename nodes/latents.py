@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..microcinema_core.config import LatentConfig
+from ..microcinema_core.errors import InputError
 
 LEVELS = (0.1, 0.5, 0.9)
 PATCH = 32  # pixels, of one flat colour
@@ -24,6 +25,12 @@ class LatentFormat(comfy.latent_formats.LatentFormat):
         self.std = torch.tensor(config.std).view(1, -1, 1, 1)
 
     def process_in(self, latent: Tensor) -> Tensor:
+        """Raises InputError for latents of another model, which the host brings here before anywhere else."""
+        if latent.ndim < 2 or latent.shape[1] != self.latent_channels:
+            raise InputError(
+                f"MicroCinema: latents of shape {list(latent.shape)} are not this model's, which have "
+                f"{self.latent_channels} channels; make them with its own VAE"
+            )
         return (latent - self.mean.to(latent)) / self.std.to(latent)
 
     def process_out(self, latent: Tensor) -> Tensor:

@@ -102,11 +102,7 @@ class HostModel(comfy.model_base.BaseModel):
         placed: Placed | None = kwargs.pop("encoded", None)
         if placed is not None:
             frames, seconds = kwargs.pop("num_video_frames"), kwargs.pop("seconds")
-            if x.shape[0] % (placed.source.clips * frames):
-                raise InputError(
-                    f"MicroCinema: {x.shape[0]} latent frames at once are not {placed.source.clips} clips of {frames}; "
-                    "context windows need a single clip: give AppearNet Encode one keyframe"
-                )
+            self._check_rows(x, transformer_options or {}, placed.source.clips, frames)
             x = placed.shifted(x, t, frames, self.header.config.diffusion.prior_lambda)
             kwargs["clips"] = Clips(frames, placed.acting(t), seconds)
         return super()._apply_model(x, t, c_concat, c_crossattn, control, transformer_options or {}, **kwargs)
@@ -136,6 +132,15 @@ class HostModel(comfy.model_base.BaseModel):
             )
         if latents is not None and not bool(torch.isfinite(latents).all()):
             raise InputError("MicroCinema: the latents hold NaN or infinity; look for the node they come from")
+
+    def _check_rows(self, x: Tensor, options: dict[str, Any], clips: int, frames: int) -> None:
+        """A window over the frames of several clips would mix them."""
+        rows = x.shape[0] // len(options.get("cond_or_uncond", (0,)))
+        if rows != clips * frames:
+            raise InputError(
+                f"MicroCinema: {rows} latent frames at once are not {clips} clips of {frames}; context windows need a "
+                "single clip: give AppearNet Encode one keyframe"
+            )
 
     def _prompts(self, given: dict[str, Any]) -> Tensor:
         text, width = given.get("cross_attn"), self.header.config.unet.cross_attention_dim

@@ -15,8 +15,10 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..microcinema_core.clip.settings import SamplingConfig
+from ..microcinema_core.config import Kind
 from ..microcinema_core.errors import InputError
 from .conditions import KEY, Encoded
+from .model import HostModel
 from .prior import MAX_SEED, gamma_input, gamma_of, keyframe_inputs, model_space, prior_latent
 from .vae import encode_keyframes
 
@@ -98,7 +100,7 @@ class MicroCinemaSampler(io.ComfyNode):
         scheduler: str,
         exact_keyframe: bool,
     ) -> io.NodeOutput:
-        encoded = _encoded(positive)
+        encoded = _encoded(model, positive)
         if keyframe.shape[0] != encoded.clips:
             raise InputError(
                 f"MicroCinema Sampler: {keyframe.shape[0]} keyframes are given and AppearNet Encode was given "
@@ -126,7 +128,9 @@ class MicroCinemaSampler(io.ComfyNode):
         return io.NodeOutput({"samples": samples, "batch_index": latent["batch_index"]})
 
 
-def _encoded(positive: Any) -> Encoded:
+def _encoded(model: Any, positive: Any) -> Encoded:
+    if not isinstance(model.model, HostModel) or model.model.header.kind is not Kind.VIDEO:
+        raise InputError("MicroCinema Sampler: this MODEL is no MicroCinema video model; take it from Load MicroCinema")
     encoded = positive[0][1].get(KEY) if positive else None
     if encoded is None:
         raise InputError(
