@@ -38,9 +38,10 @@ gallery: $(VENV)/.stamp-standalone ## make docs/gallery again, what is there alr
 comfyui: $(VENV)/.created ## start ComfyUI with this pack; COMFYUI_PATH=... uses your own; OPTIONS="--port 8190 ..."
 	@$(BIN)/python tests/host/run_host.py --torch "$(TORCH)" $(OPTIONS)
 
-# The ComfyUI that the tests run in; nothing to do where it is there already, or COMFYUI_PATH names another.
+# The ComfyUI and the browser that the tests run in; nothing to do where they are there already.
 host: $(VENV)/.created
 	@$(BIN)/python tests/host/setup_host.py --torch "$(TORCH)"
+	@$(BIN)/python tests/host/setup_browser.py
 
 test: $(VENV)/.stamp-dev host ## the tests of every change, those in ComfyUI too: minutes on two cores
 	$(BIN)/pytest -m "not slow"

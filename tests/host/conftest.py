@@ -64,6 +64,29 @@ def comfy(host: Server, client: ModuleType) -> object:
     return client.ComfyClient(host.address)
 
 
+@pytest.fixture(scope="module")
+def browser_window() -> Iterator[object]:
+    """A Chromium. Of a module only: while Playwright runs, no other test here could use asyncio.run."""
+    from browser import FLAGS
+    from playwright.sync_api import sync_playwright
+    from setup_browser import set_up as set_up_browser
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=set_up_browser(), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def comfy_page(browser_window: object, host: Server) -> Iterator[object]:
+    """ComfyUI's page with an empty canvas, in a profile of its own that reaches nothing but this machine."""
+    from browser import ComfyPage
+
+    context = browser_window.new_context(viewport={"width": 1600, "height": 1000})
+    yield ComfyPage(context, host.address)
+    context.close()
+
+
 @dataclass(frozen=True, slots=True)
 class InProcess:
     """ComfyUI's modules, importable here. `base`: its folder with `models`, `output` and so on."""

@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -42,12 +43,7 @@ class Server:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def stop(self) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        stop(self.process)
 
 
 def start_server(host: Host, base: Path, flags: Sequence[str] = (), record: Path | None = None) -> Server:
@@ -74,6 +70,15 @@ def start_server(host: Host, base: Path, flags: Sequence[str] = (), record: Path
         tail = "\n".join(server.log_text().splitlines()[-60:])
         raise HostStartError(f"ComfyUI did not answer within {BOOT_SECONDS} s, or ended. The end of its log:\n{tail}")
     return server
+
+
+def stop(process: subprocess.Popen) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def without_python_path() -> dict[str, str]:
@@ -158,11 +163,13 @@ def serve(host: Host, port: int, options: Sequence[str]) -> int:
     command = [str(host.python), str(host.tree / "main.py"), "--port", str(port), "--disable-auto-launch", *device]
     process = subprocess.Popen([*command, *link_pack(host.tree), *options], cwd=host.tree, env=without_python_path())
     threading.Thread(target=announce, args=(f"http://127.0.0.1:{port}", process), daemon=True).start()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         return process.wait()
     except KeyboardInterrupt:
-        process.wait()  # it got the same signal
         return 0
+    finally:
+        stop(process)
 
 
 def main() -> int:

@@ -33,7 +33,7 @@ WITHOUT_DEPENDENCIES = ("torchvision==0.16.2", "torchaudio==2.11.0", "spandrel==
 HOST_PYTHON = (3, 11)
 # Not needed to run: the manager, and 0.5 GB of templates that are not ours.
 LEFT_OUT = ("torch", "torchvision", "torchaudio", "spandrel", "comfyui_manager", "comfyui-workflow-templates")
-TEST_TOOLS = ("pytest", "pytest-timeout")
+TEST_TOOLS = ("playwright", "pytest", "pytest-timeout")
 
 
 class HostSetupError(Exception):
