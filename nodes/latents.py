@@ -49,11 +49,16 @@ def latent_format(config: LatentConfig, vae: Any = None) -> comfy.latent_formats
 
 @torch.no_grad()
 def preview_factors(vae: Any, into: comfy.latent_formats.LatentFormat) -> tuple[list[list[float]], list[float]]:
-    """Least squares from model-space latents of flat colours to those colours in -1..1: (factors [C][3], bias [3])."""
+    """Least squares from model-space latents of flat colours to those colours in -1..1: (factors [C][3], bias [3]).
+
+    Every position counts, not a picture's mean: how latents vary within one colour tells which of them to trust less.
+    """
     levels = torch.tensor(LEVELS)
     colours = torch.cartesian_prod(levels, levels, levels)  # [N, 3]
     pictures = colours[:, None, None].expand(-1, PATCH, PATCH, -1)
-    latents = into.process_in(vae.encode(pictures).float()).mean(dim=(-2, -1)).cpu()  # [N, C]
-    known = torch.cat([latents, torch.ones(len(latents), 1)], dim=1)
-    solved = torch.linalg.lstsq(known, 2 * colours - 1).solution
+    latents = into.process_in(vae.encode(pictures).float()).cpu()  # [N, C, h, w]
+    seen = latents.movedim(1, -1).flatten(1, 2)  # [N, h*w, C]
+    known = torch.cat([seen, torch.ones(*seen.shape[:2], 1)], dim=-1).flatten(0, 1)
+    wanted = (2 * colours - 1).repeat_interleave(seen.shape[1], dim=0)
+    solved = torch.linalg.lstsq(known, wanted).solution
     return solved[:-1].tolist(), solved[-1].tolist()
