@@ -16,7 +16,7 @@ from ..microcinema_core.models.injection import Appearance
 from .appearance import HostAppearNet
 from .conditions import KEY, Encoded
 from .latents import latent_format
-from .types import AppearNetSocket
+from .types import AppearNetSocket, chosen
 from .vae import encode_keyframes
 
 CLIP, SHOT = ClipConfig(), ShotConfig()
@@ -116,11 +116,11 @@ class AppearNetEncode(io.ComfyNode):
         negative: Any,
         frames: int,
         fps: float,
-        keyframe_at: dict[str, Any],
         motion: float,
         strength: float,
         start_percent: float,
         end_percent: float,
+        keyframe_at: dict[str, Any] | None = None,
     ) -> io.NodeOutput:
         if appearnet.header.kind is not Kind.VIDEO:
             raise InputError(
@@ -130,7 +130,8 @@ class AppearNetEncode(io.ComfyNode):
             raise InputError(
                 f"AppearNet Encode: start_percent {start_percent} is beyond end_percent {end_percent}; swap them"
             )
-        key = keyframe_index(keyframe_at.get(INDEX, keyframe_at["keyframe_at"]), check_frames(frames))
+        at = chosen("keyframe_at", keyframe_at, (*POSITIONS, INDEX))
+        key = keyframe_index(at.get(INDEX, at["keyframe_at"]), check_frames(frames))
         config = appearnet.header.config
         latents = encode_keyframes(vae, keyframe, config.unet.in_channels)
         z_c = latent_format(config.latent).process_in(latents.float()).unsqueeze(2)

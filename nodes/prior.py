@@ -18,6 +18,7 @@ from ..microcinema_core.clip.timing import MAX_FRAMES
 from ..microcinema_core.config import ClipConfig, DiffusionConfig
 from ..microcinema_core.errors import InputError
 from .model import HostModel
+from .types import chosen
 from .vae import check_image, encode_keyframes
 
 AUTO, VALUE = "auto", "value"
@@ -60,8 +61,9 @@ def start(model: Any) -> tuple[float, float]:
     return float(of_noise), float(of_latent)
 
 
-def gamma_of(model: Any, gamma: dict[str, Any]) -> float:
+def gamma_of(model: Any, given: dict[str, Any] | None) -> float:
     """The number that was chosen, or what `auto` means for this model."""
+    gamma = chosen("gamma", given, (AUTO, VALUE))
     if gamma["gamma"] == VALUE:
         return float(gamma[VALUE])
     a, b = start(model)
@@ -122,7 +124,7 @@ class NoisePriorLatent(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model: Any, vae: Any, keyframe: Tensor, frames: int, gamma: dict[str, Any]) -> io.NodeOutput:
+    def execute(cls, model: Any, vae: Any, keyframe: Tensor, frames: int, gamma: Any = None) -> io.NodeOutput:
         return io.NodeOutput(prior_latent(model, vae, keyframe, frames, gamma_of(model, gamma)))
 
 
@@ -179,7 +181,7 @@ class NoisePriorNoise(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model: Any, vae: Any, keyframe: Tensor, seed: int, gamma: dict[str, Any]) -> io.NodeOutput:
+    def execute(cls, model: Any, vae: Any, keyframe: Tensor, seed: int, gamma: Any = None) -> io.NodeOutput:
         check_image(keyframe)
         # One by one: a video VAE would take a batch for the frames of one clip.
         latents = torch.cat([vae.encode(picture[None, ..., :3]) for picture in keyframe])

@@ -92,13 +92,13 @@ class MicroCinemaSampler(io.ComfyNode):
         negative: Any,
         vae: Any,
         keyframe: Tensor,
-        gamma: dict[str, Any],
         seed: int,
         steps: int,
         cfg: float,
         sampler_name: str,
         scheduler: str,
         exact_keyframe: bool,
+        gamma: dict[str, Any] | None = None,
     ) -> io.NodeOutput:
         encoded = _encoded(model, positive)
         if keyframe.shape[0] != encoded.clips:
