@@ -49,6 +49,7 @@ class DataConfig(Config):
     hard_share: float = 0.5  # of clips drawn among these alone
     no_text: float = 0.1  # share of null prompts, for classifier-free guidance
     first_pass_share: float = 0.5  # tsr: of segments of the first pass, which is the harder one
+    later_pass_clips: int = 0  # tsr: clips for the passes after the first, where fewer do; 0: as many
 
     def __post_init__(self) -> None:
         for name in ("other_keyframes", "other_rate_share", "hard_share", "no_text", "first_pass_share"):

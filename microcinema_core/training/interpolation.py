@@ -46,7 +46,9 @@ class TSRStage(DiffusionStage):
         self.rates = [clip.fps * factor**level for level in range(PASSES)]
         whole = replace(TOYBOX.clip, width=clip.width, height=clip.height)
         # In float32: the result is held against frames whose only error is the autoencoder's own.
-        self.clips = [self.cached(Excerpt(replace(clip, fps=rate), whole), bf16=False) for rate in self.rates]
+        counts = [config.data.clips] + [config.data.later_pass_clips or config.data.clips] * (PASSES - 1)
+        excerpts = [Excerpt(replace(clip, fps=rate), whole) for rate in self.rates]
+        self.clips = [self.cached(e, bf16=False, count=n) for e, n in zip(excerpts, counts, strict=True)]
         self.model_config = self._scaled(self.base)
         self.unet = VideoUNet(self.base.unet)
         self.appearnet = AppearNet(self.base.unet, text_length=self.null.shape[1])
