@@ -18,7 +18,7 @@ DEMO_PROMPT := A bright yellow star moves to the left quickly over a night sky.
 # In this order: each stage reads the files of those before it.
 TRAIN_CONFIGS := $(foreach stage,autoencoder text image video tsr,configs/toybox-$(stage).toml)
 
-.PHONY: help demo gallery test test-full lint train clean
+.PHONY: help demo gallery comfyui host test test-full lint train clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -35,10 +35,18 @@ demo: $(VENV)/.stamp-standalone ## animate the demo keyframe with the embedded m
 gallery: $(VENV)/.stamp-standalone ## make docs/gallery again, what is there already excepted: up to an hour on two cores
 	$(BIN)/python -m microcinema_core.evaluation.gallery --out docs/gallery
 
-test: $(VENV)/.stamp-dev ## the tests of every change: minutes on two cores
+comfyui: $(VENV)/.created ## start ComfyUI with this pack; COMFYUI_PATH=... uses your own; OPTIONS="--port 8190 ..."
+	@$(BIN)/python tests/host/run_host.py --torch "$(TORCH)" $(OPTIONS)
+
+# The ComfyUI and the browser that the tests run in; nothing to do where they are there already.
+host: $(VENV)/.created
+	@$(BIN)/python tests/host/setup_host.py --torch "$(TORCH)"
+	@$(BIN)/python tests/host/setup_browser.py
+
+test: $(VENV)/.stamp-dev host ## the tests of every change, those in ComfyUI too: minutes on two cores
 	$(BIN)/pytest -m "not slow"
 
-test-full: $(VENV)/.stamp-dev ## every test; writes docs/test-full.md
+test-full: $(VENV)/.stamp-dev host ## every test; writes docs/test-full.md
 	@mkdir -p $(OUT)
 	@$(BIN)/pytest --junitxml=$(OUT)/test-full.xml; status=$$?; \
 	$(BIN)/python tests/write_report.py $(OUT)/test-full.xml docs/test-full.md && exit $$status
@@ -51,9 +59,9 @@ lint: $(VENV)/.stamp-dev ## ruff and mypy
 train: $(VENV)/.stamp-train ## train the embedded model again, all stages: hours; goes on where it was stopped
 	@for config in $(TRAIN_CONFIGS); do echo "== $$config"; $(BIN)/microcinema train $$config || exit; done
 
-clean: ## remove caches and build products; keeps .venv and out
+clean: ## remove caches and build products; keeps .venv, .comfyui and out
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	find . \( -path ./$(VENV) -o -path ./.comfyui \) -prune -o -name __pycache__ -prune -exec rm -rf {} +
 
 # One environment, one stamp for each set of extras: .stamp-standalone, .stamp-train, .stamp-dev
 $(VENV)/.stamp-%: pyproject.toml | $(VENV)/.created

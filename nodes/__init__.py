@@ -1,0 +1,27 @@
+"""The nodes, and the folder their files lie in."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from .encode import AppearNetEncode
+from .folder import register_folder
+from .load import LoadMicroCinema
+from .prior import NoisePriorLatent, NoisePriorNoise
+from .sample import MicroCinemaSampler
+from .tsr import TSRInterpolate
+
+
+class MicroCinemaExtension(ComfyExtension):
+    async def on_load(self) -> None:
+        register_folder()
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [
+            LoadMicroCinema,
+            AppearNetEncode,
+            NoisePriorLatent,
+            NoisePriorNoise,
+            MicroCinemaSampler,
+            TSRInterpolate,
+        ]

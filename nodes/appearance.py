@@ -1,0 +1,94 @@
+"""AppearNet as a model of its own in the host: loaded when it encodes, and free to be evicted while sampling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import comfy.model_management
+import comfy.model_patcher
+import comfy.ops
+import comfy.utils
+import torch
+from torch import Tensor
+
+from ..microcinema_core.backend import Backend
+from ..microcinema_core.checkpoint.format import APPEARNET, Header, expect_blocks, expect_fit
+from ..microcinema_core.config import Injection, UNetConfig
+from ..microcinema_core.errors import CheckpointError
+from ..microcinema_core.models.appearnet import AppearNet
+from ..microcinema_core.models.injection import Appearance
+from .files import Section, find_section, read_file
+from .network import HostAttention
+
+WORKING_SET = 24  # activations alive at once, in those of the first level
+
+
+@dataclass(frozen=True, slots=True)
+class HostAppearNet:
+    """What the APPEARNET socket carries."""
+
+    header: Header
+    patcher: Any
+    dtype: torch.dtype  # in which it computes
+
+    @property
+    def unet(self) -> UNetConfig:
+        return self.header.config.unet
+
+    def encode(self, z_c: Tensor) -> Appearance:
+        """Model-space latents [N, C, T, h, w] -> features where the host keeps results; the latents stay float32."""
+        management = comfy.model_management
+        first = self.unet.block_out_channels[0] * management.dtype_size(self.dtype)
+        memory = z_c[:, 0].numel() * first * WORKING_SET
+        management.load_models_gpu([self.patcher], memory_required=memory)
+        made: Appearance = self.patcher.model(z_c.to(self.patcher.load_device, self.dtype))
+        kept = made.to(management.intermediate_device(), self.dtype)
+        return replace(kept, latent=z_c.transpose(1, 2).float().to(management.intermediate_device()))
+
+    def null_prompt(self) -> Tensor | None:
+        """The null prompt's embedding [1, L, D], for a model used without a prompt; mode `concat` stores none."""
+        if self.unet.injection is Injection.CONCAT:
+            return None
+        context: Tensor = self.patcher.model.null_context
+        return context.float().to(comfy.model_management.intermediate_device())
+
+
+def make_appearnet(section: Section, disable_dynamic: bool = False) -> HostAppearNet:
+    """Raises CheckpointError where the tensors are not those that the file describes."""
+    unet, what = section.header.config.unet, f"{section.title}: {APPEARNET}"
+    expect_blocks(len(unet.block_out_channels) * unet.layers_per_block, section.state, what)
+    length = _null_length(section, what)
+    with torch.device("meta"):
+        outline = AppearNet(unet, text_length=length)
+    expect_fit(outline, section.state, what)
+
+    management = comfy.model_management
+    load_device, offload_device = management.get_torch_device(), management.unet_offload_device()
+    dtype = management.unet_dtype(
+        model_params=comfy.utils.calculate_parameters(section.state),
+        weight_dtype=comfy.utils.weight_dtype(section.state),
+    )
+    compute = management.unet_manual_cast(dtype, load_device)
+    operations = comfy.ops.pick_operations(dtype, compute)
+    backend = Backend(operations, HostAttention(), dtype, offload_device)
+    network = AppearNet(unet, backend, text_length=length).requires_grad_(False).eval()
+    patcher_class = comfy.model_patcher.ModelPatcher if disable_dynamic else comfy.model_patcher.CoreModelPatcher
+    patcher = patcher_class(network, load_device=load_device, offload_device=offload_device)
+    network.load_state_dict(section.state, assign=patcher.is_dynamic())
+    patcher.cached_patcher_init = (load_appearnet_patcher, (section.path,))
+    return HostAppearNet(section.header, patcher, compute or dtype)
+
+
+def load_appearnet_patcher(path: Path, disable_dynamic: bool = False) -> Any:
+    return make_appearnet(find_section(APPEARNET, path, read_file(path)), disable_dynamic).patcher
+
+
+def _null_length(section: Section, what: str) -> int:
+    if section.header.config.unet.injection is Injection.CONCAT:
+        return 0
+    context = section.state.get("null_context")
+    if context is None or context.ndim != 3:
+        raise CheckpointError(f"{what}: null_context is missing or misshapen; get the file anew")
+    return context.shape[1]

@@ -1,0 +1,97 @@
+"""What AppearNet Encode hands to the model along with the prompts, and how the host carries it to each call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import comfy.conds
+import torch
+from torch import Tensor
+
+from ..microcinema_core.config import UNetConfig
+from ..microcinema_core.diffusion.noise import prior_mean
+from ..microcinema_core.errors import InputError
+from ..microcinema_core.models.injection import Appearance
+
+KEY = "microcinema"  # in a conditioning's dictionary
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """What one AppearNet Encode made of its keyframes: one entry per clip, shared by all prompts it was given.
+
+    appearance: features, strength included, and the model-space keyframe latents [N, T or 1, C, h, w], all unrepeated.
+    seconds: of each frame of a clip, from its keyframe, which is frame `key`.
+    start, end: where in the schedule the features act, 0..1.
+    """
+
+    appearance: Appearance
+    frames: int
+    seconds: Sequence[float]
+    unet: UNetConfig
+    key: int = 0
+    start: float = 0.0
+    end: float = 1.0
+
+    @property
+    def clips(self) -> int:
+        return self.appearance.latent.shape[0]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Of latents: height, width."""
+        height, width = self.appearance.latent.shape[-2:]
+        return height, width
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An Encoded on the device of a sampling run. sigmas: the largest and smallest at which the features act."""
+
+    source: Encoded
+    appearance: Appearance
+    sigmas: tuple[float, float] | None = field(default=None)
+
+    @classmethod
+    def of(cls, source: Encoded, device: torch.device, dtype: torch.dtype, sampling: Any) -> Placed:
+        moved = source.appearance.to(device, dtype)
+        moved = replace(moved, latent=source.appearance.latent.to(device))
+        if (source.start, source.end) == (0.0, 1.0):
+            return cls(source, moved)
+        return cls(source, moved, (sampling.percent_to_sigma(source.start), sampling.percent_to_sigma(source.end)))
+
+    def acting(self, sigma: Tensor) -> Appearance | None:
+        """The features, where they act at this sigma; lambda z_c acts always."""
+        if self.sigmas is not None and not self.sigmas[1] <= float(sigma[0]) <= self.sigmas[0]:
+            return None
+        return self.appearance
+
+    def shifted(self, x: Tensor, sigma: Tensor, frames: int, prior_lambda: float) -> Tensor:
+        """y + sigma lambda z_c, the network's own noisy sample. x [B*T, C, h, w], sigma [B*T]."""
+        rows = x.unflatten(0, (-1, self.source.clips, frames))  # [branches, clips, T, C, h, w]
+        shift = sigma.to(x).view(*rows.shape[:3], 1, 1, 1) * prior_mean(self.appearance.latent, prior_lambda)
+        return (rows + shift).flatten(0, 2)
+
+
+class CONDEncoded(comfy.conds.CONDConstant):
+    """Compared by identity and neither repeated nor joined: both branches of guidance share the one entry per clip."""
+
+    cond: Placed
+
+    def process_cond(self, batch_size: int, **kwargs: Any) -> CONDEncoded:
+        return self
+
+    def can_concat(self, other: CONDEncoded) -> bool:
+        return self.cond.source is other.cond.source
+
+
+class CONDPrompts(comfy.conds.CONDCrossAttn):
+    """Text [N, L, D]: one for all rows of the batch, or one per clip, which all of that clip's frames get."""
+
+    def process_cond(self, batch_size: int, **kwargs: Any) -> CONDPrompts:
+        prompts = self.cond.shape[0]
+        if batch_size % prompts:
+            raise InputError(f"{prompts} prompts were given for {batch_size} frames; give one, or one for each clip")
+        return self._copy_with(self.cond.repeat_interleave(batch_size // prompts, dim=0))

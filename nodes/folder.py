@@ -1,0 +1,32 @@
+"""Where model files lie: `models/microcinema`, and the pack's own `weights` with the embedded model."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import folder_paths
+
+from ..microcinema_core.checkpoint.embedded import file_name, weights_folder
+
+FOLDER = "microcinema"
+DEFAULT = file_name("video")
+
+
+def register_folder() -> None:
+    """A file in the user's folder hides an embedded one of the same name."""
+    own = Path(folder_paths.models_dir) / FOLDER
+    with contextlib.suppress(OSError):  # where nothing may be written the embedded files are still there
+        own.mkdir(parents=True, exist_ok=True)
+    for path in (own, weights_folder()):
+        folder_paths.add_model_folder_path(FOLDER, str(path))
+    folder_paths.folder_names_and_paths[FOLDER][1].add(".safetensors")
+
+
+def file_names() -> list[str]:
+    return folder_paths.get_filename_list(FOLDER)
+
+
+def find_file(name: str) -> Path:
+    """Raises FileNotFoundError, as the host's own loaders do."""
+    return Path(folder_paths.get_full_path_or_raise(FOLDER, name))

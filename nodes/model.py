@@ -1,0 +1,236 @@
+"""MicroCinema's networks as the host's MODEL: any sampler, scheduler, LoRA, ControlNet or merge of the host applies."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import comfy.conds
+import comfy.model_base
+import comfy.model_management
+import comfy.model_patcher
+import comfy.supported_models_base
+import comfy.utils
+import torch
+from comfy.model_base import ModelType
+from torch import Tensor
+
+from ..microcinema_core.checkpoint.format import UNET, Header, expect_blocks, expect_fit
+from ..microcinema_core.config import DiffusionConfig, Kind, Prediction, ScheduleName
+from ..microcinema_core.diffusion.schedule import CosineSchedule
+from ..microcinema_core.errors import CheckpointError, InputError
+from ..microcinema_core.models.unet import VideoUNet
+from .conditions import KEY, CONDEncoded, CONDPrompts, Encoded, Placed
+from .files import SAVED_HEADER, Section, find_section, header_tensor, read_file
+from .latents import latent_format
+from .network import Clips, HostUNet
+
+SETTINGS: dict[ScheduleName, dict[str, Any]] = {
+    ScheduleName.SD: {},
+    ScheduleName.SD_ZSNR: {"zsnr": True},
+    ScheduleName.COSINE: {"sigma_min": CosineSchedule.sigma_min, "sigma_max": CosineSchedule.sigma_max},
+}
+TYPES = {
+    (ScheduleName.SD, Prediction.EPS): ModelType.EPS,
+    (ScheduleName.SD, Prediction.V): ModelType.V_PREDICTION,
+    (ScheduleName.SD_ZSNR, Prediction.V): ModelType.V_PREDICTION,
+    (ScheduleName.SD_ZSNR, Prediction.EPS): ModelType.EPS,
+    (ScheduleName.COSINE, Prediction.V): ModelType.V_PREDICTION_CONTINUOUS,
+}
+
+
+class HostConfig(comfy.supported_models_base.BASE):
+    """Without `num_res_blocks` in `unet_config`, LoRAs of the diffusers layout map onto our keys by name."""
+
+    unet_extra_config: dict[str, Any] = {}  # noqa: RUF012  the host's own shape of it
+    memory_usage_factor = 1.5
+
+    def __init__(self, header: Header, vae: Any = None) -> None:
+        super().__init__({"config": header.config.unet})
+        self.header = header
+        self.sampling_settings = dict(SETTINGS[header.config.diffusion.schedule])
+        self.latent_format = latent_format(header.config.latent, vae)
+
+    def model_type(self, state_dict: Any = None, prefix: str = "") -> ModelType:
+        """Raises CheckpointError for a combination that the host cannot sample."""
+        diffusion: DiffusionConfig = self.header.config.diffusion
+        kind = TYPES.get((diffusion.schedule, diffusion.prediction))
+        if kind is None:
+            raise CheckpointError(
+                f"a model with the {diffusion.schedule} schedule and {diffusion.prediction}-prediction cannot be "
+                "sampled here; train it with v-prediction"
+            )
+        return kind
+
+    def get_model(self, state_dict: Any, prefix: str = "", device: Any = None) -> HostModel:
+        return HostModel(self, model_type=self.model_type(), device=device)
+
+
+class HostModel(comfy.model_base.BaseModel):
+    """Frames are in the batch, [clips * frames, C, h, w]; lambda z_c is added here, so every sampler is exact."""
+
+    def __init__(self, model_config: HostConfig, model_type: ModelType, device: Any = None) -> None:
+        super().__init__(model_config, model_type, device=device, unet_model=HostUNet)
+        self.header = model_config.header
+
+    def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
+        out = super().extra_conds(**kwargs)
+        noise: Tensor = kwargs["noise"]
+        self._check_latents(noise, kwargs.get("latent_image"))
+        out["c_crossattn"] = CONDPrompts(self._prompts(kwargs))
+        if not self.header.kind.needs_appearance:
+            return out
+        encoded = self._encoded(kwargs, noise)
+        device, dtype = kwargs["device"], self.get_dtype_inference()
+        out["encoded"] = CONDEncoded(Placed.of(encoded, device, dtype, self.model_sampling))
+        seconds = torch.tensor(encoded.seconds, dtype=torch.float32, device=device).repeat(encoded.clips)
+        out["seconds"] = comfy.conds.CONDRegular(seconds)
+        out["num_video_frames"] = comfy.conds.CONDConstant(encoded.frames)
+        return out
+
+    def _apply_model(
+        self,
+        x: Tensor,
+        t: Tensor,
+        c_concat: Tensor | None = None,
+        c_crossattn: Tensor | None = None,
+        control: Any = None,
+        transformer_options: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Tensor:
+        placed: Placed | None = kwargs.pop("encoded", None)
+        if placed is not None:
+            frames, seconds = kwargs.pop("num_video_frames"), kwargs.pop("seconds")
+            self._check_rows(x, transformer_options or {}, placed.source.clips, frames)
+            x = placed.shifted(x, t, frames, self.header.config.diffusion.prior_lambda)
+            kwargs["clips"] = Clips(frames, placed.acting(t), seconds)
+        return super()._apply_model(x, t, c_concat, c_crossattn, control, transformer_options or {}, **kwargs)
+
+    def resize_cond_for_context_window(
+        self, cond_key: str, cond_value: Any, window: Any, x_in: Tensor, device: Any, retain_index_list: Any = ()
+    ) -> Any:
+        """A window may have an anchor frame in front, which the host's own count leaves out."""
+        if cond_key != "num_video_frames":
+            return None
+        anchor = getattr(window, "causal_anchor_index", None)
+        return comfy.conds.CONDConstant(len(window.index_list) + (anchor is not None and anchor >= 0))
+
+    def state_dict_for_saving(
+        self, unet_state_dict: dict[str, Tensor], *parts: Any, **kwargs: Any
+    ) -> dict[str, Tensor]:
+        """With the header as a tensor, since the host's savers drop our metadata."""
+        state: dict[str, Tensor] = super().state_dict_for_saving(unet_state_dict, *parts, **kwargs)
+        return state | {SAVED_HEADER: header_tensor(self.header)}
+
+    def _check_latents(self, noise: Tensor, latents: Tensor | None) -> None:
+        channels = self.header.config.unet.in_channels
+        if noise.ndim != 4 or noise.shape[1] != channels:
+            raise InputError(
+                f"MicroCinema: the latents have shape {list(noise.shape)}; this model takes {channels} channels with "
+                "frames in the batch: use its own VAE, or Empty Latent Image with batch_size as the number of frames"
+            )
+        if latents is not None and not bool(torch.isfinite(latents).all()):
+            raise InputError("MicroCinema: the latents hold NaN or infinity; look for the node they come from")
+
+    def _check_rows(self, x: Tensor, options: dict[str, Any], clips: int, frames: int) -> None:
+        """A window over the frames of several clips would mix them."""
+        rows = x.shape[0] // len(options.get("cond_or_uncond", (0,)))
+        if rows != clips * frames:
+            raise InputError(
+                f"MicroCinema: {rows} latent frames at once are not {clips} clips of {frames}; context windows need a "
+                "single clip: give AppearNet Encode one keyframe"
+            )
+
+    def _prompts(self, given: dict[str, Any]) -> Tensor:
+        text, width = given.get("cross_attn"), self.header.config.unet.cross_attention_dim
+        if text is None or text.shape[-1] != width:
+            found = "none" if text is None else f"{text.shape[-1]} wide"
+            raise InputError(
+                f"MicroCinema: the {given['prompt_type']} text embedding is {found}, this model reads {width}; "
+                "encode the prompt with the CLIP of the same Load MicroCinema"
+            )
+        prompts: Tensor = text
+        return prompts
+
+    def _encoded(self, given: dict[str, Any], noise: Tensor) -> Encoded:
+        encoded: Encoded | None = given.get(KEY)
+        branch = given["prompt_type"]
+        if encoded is None and self.header.kind is Kind.TSR:
+            raise InputError("MicroCinema: this is a temporal super-resolution model; use it with TSR Interpolate")
+        if encoded is None:
+            raise InputError(
+                f"MicroCinema: the {branch} conditioning did not pass through AppearNet Encode, so the video model "
+                "lacks the keyframe; connect both positive and negative of AppearNet Encode to the sampler"
+            )
+        if encoded.unet != self.header.config.unet:
+            raise InputError(
+                f"MicroCinema: the {branch} conditioning was encoded by another model's AppearNet; take MODEL and "
+                "APPEARNET from one Load MicroCinema"
+            )
+        if "area" in given:
+            raise InputError(
+                f"MicroCinema: the {branch} conditioning is limited to an area, which the keyframe's features are "
+                "not; remove Conditioning (Set Area), or limit it with a mask over the whole picture"
+            )
+        self._check_agreement(encoded, noise)
+        return encoded
+
+    def _check_agreement(self, encoded: Encoded, noise: Tensor) -> None:
+        size, scale = tuple(noise.shape[-2:]), self.header.config.latent.downscale
+        if size != encoded.size:
+            wanted, got = (f"{width * scale}x{height * scale}" for height, width in (encoded.size, size))
+            raise InputError(
+                f"MicroCinema: the keyframe is of {wanted} pixels and the latents are of {got}; give both one size"
+            )
+        if noise.shape[0] != encoded.clips * encoded.frames:
+            raise InputError(
+                f"MicroCinema: AppearNet Encode was asked for {encoded.clips} x {encoded.frames} frames, the latents "
+                f"hold {noise.shape[0]}; set the batch_size of the latents to {encoded.clips * encoded.frames}"
+            )
+
+
+def load_model(path: Path, disable_dynamic: bool = False) -> Any:
+    """A MODEL from a file's path alone, as the host makes another one when it needs it."""
+    from .vae import load_vae
+
+    checkpoint = read_file(path)
+    section = find_section(UNET, path, checkpoint)
+    try:
+        vae = load_vae(path, checkpoint)
+    except CheckpointError:
+        vae = None  # previews have no colours then
+    return make_model(section, vae, disable_dynamic)
+
+
+def make_model(section: Section, vae: Any = None, disable_dynamic: bool = False) -> Any:
+    """A ModelPatcher around the U-Net of a file. Raises CheckpointError where its tensors are not those it describes.
+
+    vae: the host's VAE of the same latents, for the colours of previews.
+    """
+    unet = section.header.config.unet
+    what = f"{section.title}: {UNET}"
+    expect_blocks(len(unet.block_out_channels) * unet.layers_per_block, section.state, what)
+    with torch.device("meta"):
+        outline = VideoUNet(unet)
+    expect_fit(outline, section.state, what)
+
+    management = comfy.model_management
+    config = HostConfig(section.header, vae)
+    load_device, offload_device = management.get_torch_device(), management.unet_offload_device()
+    supported = list(config.supported_inference_dtypes)
+    dtype = management.unet_dtype(
+        model_params=comfy.utils.calculate_parameters(section.state),
+        supported_dtypes=supported,
+        weight_dtype=comfy.utils.weight_dtype(section.state),
+    )
+    config.set_inference_dtype(dtype, management.unet_manual_cast(dtype, load_device, supported), device=load_device)
+    model = config.get_model(section.state)
+    patcher_class = comfy.model_patcher.ModelPatcher if disable_dynamic else comfy.model_patcher.CoreModelPatcher
+    patcher = patcher_class(model, load_device=load_device, offload_device=offload_device)
+    if not management.is_device_cpu(offload_device):
+        model.to(offload_device)
+    model.load_model_weights(dict(section.state), "", assign=patcher.is_dynamic())
+    patcher.cached_patcher_init = (load_model, (section.path,))
+    logging.debug("MicroCinema: %s loaded as %s", section.title, dtype)
+    return patcher

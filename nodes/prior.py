@@ -1,0 +1,188 @@
+"""The Appearance Noise Prior's second dial, gamma, as a LATENT for any stock sampler and as a NOISE for any model.
+
+x = a n + b latent is how the host starts at denoise 1; with latent = (a / b) gamma z_c that is a (n + gamma z_c).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.sample
+import comfy.utils
+import torch
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..microcinema_core.clip.timing import MAX_FRAMES
+from ..microcinema_core.config import ClipConfig, DiffusionConfig
+from ..microcinema_core.errors import InputError
+from .model import HostModel
+from .types import chosen
+from .vae import check_image, encode_keyframes
+
+AUTO, VALUE = "auto", "value"
+MAX_SEED = 0xFFFFFFFFFFFFFFFF
+NO_SIGNAL = 1e-5  # abar at the start of a zero-terminal-SNR schedule; Stable Diffusion's is 5e-3
+
+
+def gamma_input() -> io.DynamicCombo.Input:
+    value = io.Float.Input(
+        VALUE,
+        default=DiffusionConfig().prior_gamma,
+        min=0.0,
+        max=1.0,
+        step=0.005,
+        round=0.0001,
+        tooltip="How much of the keyframe is mixed into the starting noise.",
+    )
+    return io.DynamicCombo.Input(
+        "gamma",
+        options=[io.DynamicCombo.Option(AUTO, []), io.DynamicCombo.Option(VALUE, [value])],
+        tooltip="auto: what the model's file says, else 0.02; 0 where sampling starts from pure noise by design.",
+    )
+
+
+def keyframe_inputs() -> list[io.Input]:
+    return [
+        io.Model.Input("model", tooltip="The model that will sample."),
+        io.Vae.Input("vae", tooltip="The VAE that belongs to the model."),
+        io.Image.Input("keyframe", tooltip="The clip's keyframe; a batch is several clips."),
+    ]
+
+
+def start(model: Any) -> tuple[float, float]:
+    """(a, b): what the host multiplies noise and latent by at the start of sampling."""
+    sampling = model.get_model_object("model_sampling")
+    sigma = torch.as_tensor(sampling.sigma_max, dtype=torch.float32).cpu()
+    zero, one = torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1)
+    of_noise = sampling.noise_scaling(sigma, one.clone(), zero.clone(), max_denoise=True)
+    of_latent = sampling.noise_scaling(sigma, zero.clone(), one.clone(), max_denoise=True)
+    return float(of_noise), float(of_latent)
+
+
+def gamma_of(model: Any, given: dict[str, Any] | None) -> float:
+    """The number that was chosen, or what `auto` means for this model."""
+    gamma = chosen("gamma", given, (AUTO, VALUE))
+    if gamma["gamma"] == VALUE:
+        return float(gamma[VALUE])
+    a, b = start(model)
+    if (b / a) ** 2 < NO_SIGNAL:
+        return 0.0
+    stored = model.model.header.config.diffusion if isinstance(model.model, HostModel) else DiffusionConfig()
+    return float(stored.prior_gamma)
+
+
+def model_space(model: Any, latents: Tensor) -> Tensor:
+    scaled: Tensor = model.get_model_object("latent_format").process_in(latents.float())
+    return scaled
+
+
+def prior_latent(model: Any, vae: Any, keyframe: Tensor, frames: int, gamma: float) -> dict[str, Any]:
+    """A LATENT [N * frames, C, h, w] that gives every clip the noise of its single run, and gamma z_c."""
+    form = model.get_model_object("latent_format")
+    if form.latent_dimensions != 2:
+        raise InputError(
+            "Appearance Noise Prior Latent: this model's latents hold frames in a dimension of their own; "
+            "use Appearance Noise Prior Noise with SamplerCustomAdvanced"
+        )
+    a, b = start(model)
+    if gamma and b / a < 1e-6:
+        raise InputError(
+            "Appearance Noise Prior Latent: this model leaves the latent out of its start (flow matching); "
+            "use Appearance Noise Prior Noise with SamplerCustomAdvanced"
+        )
+    latents = encode_keyframes(vae, keyframe, form.latent_channels)
+    mean = a / b * gamma * model_space(model, latents) if gamma else None
+    samples = torch.zeros_like(latents, dtype=torch.float32) if mean is None else form.process_out(mean)
+    clips = latents.shape[0]
+    return {"samples": samples.repeat_interleave(frames, dim=0), "batch_index": list(range(frames)) * clips}
+
+
+class NoisePriorLatent(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MicroCinemaNoisePriorLatent",
+            display_name="Appearance Noise Prior Latent",
+            category="MicroCinema",
+            description="Latents to sample a clip from with KSampler at denoise 1: the noise will hold a little of the "
+            "keyframe. Also the empty latents of the right size and number.",
+            search_aliases=["empty latent video", "microcinema latent", "noise prior", "gamma"],
+            inputs=[
+                *keyframe_inputs(),
+                io.Int.Input(
+                    "frames",
+                    default=ClipConfig().frames,
+                    min=1,
+                    max=MAX_FRAMES,
+                    tooltip="Frames of one clip, as in AppearNet Encode.",
+                ),
+                gamma_input(),
+            ],
+            outputs=[io.Latent.Output(tooltip="For a sampler at denoise 1, from its first step on.")],
+        )
+
+    @classmethod
+    def execute(cls, model: Any, vae: Any, keyframe: Tensor, frames: int, gamma: Any = None) -> io.NodeOutput:
+        return io.NodeOutput(prior_latent(model, vae, keyframe, frames, gamma_of(model, gamma)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PriorNoise:
+    """The host's NOISE: n + gamma z_c, in the model's own space, as the host scales latents but not noise.
+
+    z_c: [N, C, h, w], or [N, C, 1, h, w] for latents with a dimension of frames.
+    """
+
+    seed: int
+    gamma: float
+    z_c: Tensor
+
+    def generate_noise(self, input_latent: dict[str, Any]) -> Tensor:
+        samples = input_latent["samples"]
+        if samples.is_nested:
+            raise InputError("Appearance Noise Prior Noise: latents of several kinds at once are not supported")
+        noise: Tensor = comfy.sample.prepare_noise(samples, self.seed, input_latent.get("batch_index"))
+        mean = self.gamma * self._per_row(samples)
+        held = input_latent.get("noise_mask")
+        if held is not None:  # what a mask holds is noised anew at every step, and not by gamma
+            mean = mean * comfy.utils.reshape_mask(held, samples.shape).cpu()
+        return noise + mean.to(noise)
+
+    def _per_row(self, samples: Tensor) -> Tensor:
+        """z_c for each row of the batch, whose clips follow one another."""
+        rows, clips = samples.shape[0], self.z_c.shape[0]
+        if rows % clips or samples.ndim != self.z_c.ndim or samples.shape[-2:] != self.z_c.shape[-2:]:
+            raise InputError(
+                f"Appearance Noise Prior Noise: {clips} keyframes of latents {list(self.z_c.shape[1:])} do not fit "
+                f"latents of shape {list(samples.shape)}; encode keyframes of the latents' size"
+            )
+        return self.z_c.repeat_interleave(rows // clips, dim=0).expand_as(samples)
+
+
+class NoisePriorNoise(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MicroCinemaNoisePriorNoise",
+            display_name="Appearance Noise Prior Noise",
+            category="MicroCinema",
+            description="Noise for SamplerCustomAdvanced that holds a little of the keyframe, for any model.",
+            search_aliases=["noise prior", "random noise", "image noise", "gamma"],
+            inputs=[
+                *keyframe_inputs(),
+                io.Int.Input(
+                    "seed", default=0, min=0, max=MAX_SEED, control_after_generate=True, tooltip="Of the noise."
+                ),
+                gamma_input(),
+            ],
+            outputs=[io.Noise.Output(tooltip="For SamplerCustomAdvanced, at full denoise.")],
+        )
+
+    @classmethod
+    def execute(cls, model: Any, vae: Any, keyframe: Tensor, seed: int, gamma: Any = None) -> io.NodeOutput:
+        check_image(keyframe)
+        # One by one: a video VAE would take a batch for the frames of one clip.
+        latents = torch.cat([vae.encode(picture[None, ..., :3]) for picture in keyframe])
+        return io.NodeOutput(PriorNoise(seed, gamma_of(model, gamma), model_space(model, latents)))

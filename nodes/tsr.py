@@ -1,0 +1,189 @@
+"""TSR Interpolate: temporal super-resolution of sampled latents, a batch of segments at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.model_management
+import comfy.sample
+import comfy.samplers
+import comfy.utils
+import torch
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..microcinema_core.clip.cascade import Interpolate, cascade, linear_frames
+from ..microcinema_core.clip.settings import TSR_SAMPLING
+from ..microcinema_core.clip.shot import MAX_PASSES
+from ..microcinema_core.clip.timing import MAX_FRAMES, segment_count
+from ..microcinema_core.config import ClipConfig, Kind
+from ..microcinema_core.diffusion.noise import draw_noise, start_noise
+from ..microcinema_core.diffusion.schedule import make_schedule
+from ..microcinema_core.errors import InputError
+from .appearance import HostAppearNet
+from .conditions import KEY, Encoded
+from .prior import MAX_SEED, model_space
+from .types import AppearNetSocket
+
+SEGMENT_START = 2  # the word of segments in the standalone program's random streams: one seed, one result
+BATCH = 8  # segments at once: what bounds the memory of a pass
+
+
+class TSRInterpolate(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MicroCinemaTSRInterpolate",
+            display_name="TSR Interpolate",
+            category="MicroCinema",
+            description="Temporal super-resolution: each pass makes three frames between every two, in latents.",
+            search_aliases=["frame interpolation", "temporal super resolution", "frame rate", "slow motion", "32 fps"],
+            inputs=[
+                io.Model.Input("model", tooltip="MODEL of a TSR file."),
+                AppearNetSocket.Input("appearnet", tooltip="APPEARNET of the same TSR file."),
+                io.Latent.Input("latent", tooltip="Sampled frames, clip after clip."),
+                io.Int.Input(
+                    "frames_per_clip",
+                    default=ClipConfig().frames,
+                    min=2,
+                    max=1_000_000,
+                    tooltip=f"Frames of one clip in the latents, at most {MAX_FRAMES} where they come from one "
+                    "AppearNet Encode; nothing is interpolated from one clip to the next.",
+                ),
+                io.Float.Input(
+                    "fps",
+                    default=ClipConfig().fps,
+                    min=0.01,
+                    max=1000.0,
+                    step=0.01,
+                    tooltip="Frames a second of the given latents, as in AppearNet Encode.",
+                ),
+                io.Int.Input(
+                    "passes",
+                    default=MAX_PASSES,
+                    min=1,
+                    max=MAX_PASSES,
+                    tooltip="Each one quadruples the frame rate: 2 to 8 to 32 frames a second.",
+                ),
+                io.Int.Input(
+                    "steps", default=TSR_SAMPLING.steps, min=1, max=1000, tooltip="Of denoising, per segment."
+                ),
+                io.Int.Input(
+                    "seed", default=0, min=0, max=MAX_SEED, control_after_generate=True, tooltip="Of the new frames."
+                ),
+                io.Conditioning.Input(
+                    "conditioning",
+                    optional=True,
+                    tooltip="The clip's prompt; may be left out.",
+                ),
+                io.Int.Input(
+                    "batch",
+                    default=BATCH,
+                    min=1,
+                    max=1024,
+                    tooltip="Segments at once: more is faster and takes more memory; the result is the same.",
+                    advanced=True,
+                ),
+            ],
+            outputs=[
+                io.Latent.Output(tooltip="All frames; the given ones are unchanged."),
+                io.Float.Output(display_name="fps", tooltip="Frames a second of the result, for Create Video."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        appearnet: HostAppearNet,
+        latent: dict[str, Any],
+        frames_per_clip: int,
+        fps: float,
+        passes: int,
+        steps: int,
+        seed: int,
+        batch: int,
+        conditioning: Any = None,
+    ) -> io.NodeOutput:
+        samples = latent["samples"]
+        _check(model, appearnet, samples, frames_per_clip, passes)
+        factor = appearnet.header.config.clip.frames - 1
+        clips = model_space(model, samples).unflatten(0, (-1, frames_per_clip))
+        bar = comfy.utils.ProgressBar(len(clips) * segment_count(frames_per_clip, factor, passes))
+        prompt = _prompt(appearnet, conditioning)
+        interpolate = segments(model, appearnet, prompt, seed, fps, steps, bar)
+        made = [torch.stack(list(cascade(clip.unbind(0), interpolate, passes, batch))) for clip in clips]
+        out = model.get_model_object("latent_format").process_out(torch.cat(made))
+        every = factor**passes
+        for number, clip in enumerate(samples.unflatten(0, (-1, frames_per_clip))):
+            out.unflatten(0, (len(clips), -1))[number, ::every] = clip.to(out)
+        return io.NodeOutput({"samples": out}, fps * every)
+
+
+def segments(
+    model: Any, appearnet: HostAppearNet, prompt: Any, seed: int, fps: float, steps: int, bar: Any
+) -> Interpolate:
+    """What the cascade calls. Progress is counted in segments; between two batches the user may cancel."""
+    config = appearnet.header.config
+    frames, diffusion = config.clip.frames, config.diffusion
+    sigmas = make_schedule(diffusion.schedule).sigmas(steps).float()
+    sampler = comfy.samplers.sampler_object(TSR_SAMPLING.sampler)
+
+    def made_between(ends: Tensor, level: int, indices: range) -> Tensor:
+        """ends [S, C, 2, h, w] -> [S, C, T, h, w], model-space."""
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        line = linear_frames(ends, frames)
+        rate = fps * (frames - 1) ** (level + 1)
+        encoded = Encoded(appearnet.encode(line), frames, [i / rate for i in range(frames)], config.unet)
+        given = [[text, {KEY: encoded}] for text, _ in prompt]
+        drawn = torch.stack([draw_noise(seed, line.shape[1:], SEGMENT_START, level, index) for index in indices])
+        noise = start_noise(drawn, line.cpu(), diffusion.prior_gamma)
+        rows = noise.transpose(1, 2).flatten(0, 1)
+        empty = torch.zeros_like(rows)
+        sampled = comfy.sample.sample_custom(
+            model, rows, TSR_SAMPLING.cfg, sampler, sigmas, given, given, empty, disable_pbar=True, seed=seed
+        )
+        made = model_space(model, sampled).unflatten(0, (-1, frames)).transpose(1, 2).to(line)
+        bar.update(len(indices))
+        return line + diffusion.residual_std[level] * made if diffusion.residual_std else made
+
+    def with_ends(ends: Tensor, level: int, indices: range) -> Tensor:
+        between = made_between(ends, level, indices)
+        return torch.cat([ends[:, :, :1], between[:, :, 1:-1], ends[:, :, 1:]], dim=2)
+
+    return with_ends
+
+
+def _prompt(appearnet: HostAppearNet, conditioning: Any) -> Any:
+    """Texts alone: areas, masks and ControlNets of the clip do not fit segments of it."""
+    if conditioning:
+        return conditioning
+    null = appearnet.null_prompt()
+    if null is None:
+        raise InputError("TSR Interpolate: this model stores no null prompt; connect a prompt to conditioning")
+    return [[null, {}]]
+
+
+def _check(model: Any, appearnet: HostAppearNet, samples: Tensor, frames: int, passes: int) -> None:
+    header = appearnet.header
+    if header.kind is not Kind.TSR:
+        raise InputError(
+            f"TSR Interpolate: this APPEARNET is of a file of kind {header.kind}; load a temporal super-resolution file"
+        )
+    if getattr(model.model, "header", None) is None or model.model.header.config != header.config:
+        raise InputError("TSR Interpolate: MODEL and APPEARNET are of different files; take both from one file")
+    known = len(header.config.diffusion.residual_std) or MAX_PASSES
+    if passes > known:
+        raise InputError(f"TSR Interpolate: this model was trained for {known} passes, {passes} were asked for")
+    if samples.ndim != 4 or samples.shape[1] != header.config.unet.in_channels:
+        raise InputError(
+            f"TSR Interpolate: the latents have shape {list(samples.shape)}; this model takes "
+            f"{header.config.unet.in_channels} channels with frames in the batch, from its own VAE"
+        )
+    if samples.shape[0] % frames:
+        raise InputError(
+            f"TSR Interpolate: {samples.shape[0]} latent frames are no whole number of clips of {frames}; "
+            "set frames_per_clip as in AppearNet Encode"
+        )
+    if not bool(torch.isfinite(samples).all()):
+        raise InputError("TSR Interpolate: the latents hold NaN or infinity; look for the node they come from")

@@ -1,0 +1,125 @@
+"""The tests in `host` need ComfyUI's own Python. One call of pytest runs them there, after all others, and reports them
+as its own: one summary, one exit status, one JUnit file. In ComfyUI's Python they run as any test does."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HOST_TESTS = Path(__file__).parent / "host"
+IN_HOST = importlib.util.find_spec("comfyui_frontend_package") is not None
+RELAY = "MICROCINEMA_RELAY"  # where the run in ComfyUI's Python writes its reports, one JSON line each
+HOST_RUN = pytest.StashKey[tuple[Path, list[str]]]()  # ComfyUI's Python, and what pytest there is to run
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if IN_HOST:
+        if RELAY in os.environ:
+            config.pluginmanager.register(Relay(config))
+        return
+    folder = config.invocation_params.dir
+    wanted = [argument for argument in config.args if (folder / argument.split("::")[0]).is_relative_to(HOST_TESTS)]
+    if wanted:
+        config.args = [argument for argument in config.args if argument not in wanted]
+        config.stash[HOST_RUN] = host_python(), [str(folder / argument) for argument in wanted]
+
+
+@pytest.hookimpl(trylast=True)  # after pytest's own, which knows --ignore
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    if IN_HOST or collection_path != HOST_TESTS:
+        return None
+    config.stash[HOST_RUN] = host_python(), [str(HOST_TESTS)]
+    return True
+
+
+def host_python() -> Path:
+    spec = importlib.util.spec_from_file_location("setup_host", HOST_TESTS / "setup_host.py")
+    setup = sys.modules["setup_host"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(setup)
+    try:
+        return setup.find_host().python
+    except setup.HostSetupError as error:
+        raise pytest.UsageError(f"{error}\nOr leave the tests in ComfyUI out: pytest --ignore=tests/host") from error
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
+    result = yield
+    if HOST_RUN in session.config.stash and not session.config.option.collectonly:
+        run_in_host(session, *session.config.stash[HOST_RUN])
+    return result
+
+
+def run_in_host(session: pytest.Session, python: Path, wanted: list[str]) -> None:
+    """Run the tests of `host` with ComfyUI's Python and take over their reports as they come."""
+    options = session.config.option
+    # -P: the repository's root, whose nodes/ would hide ComfyUI's module of that name, stays off sys.path.
+    command = [str(python), "-P", "-m", "pytest", *wanted, "-m", options.markexpr, "-k", options.keyword]
+    command += ["--maxfail", str(options.maxfail or 0), "--tb", options.tbstyle]
+    with tempfile.TemporaryDirectory() as folder:
+        reports, output = Path(folder, "reports"), Path(folder, "output")
+        reports.touch()
+        with output.open("wb") as out, reports.open(encoding="utf-8") as lines:
+            environment = os.environ | {RELAY: str(reports), "PYTHONPATH": ""}  # nothing of this environment
+            process = subprocess.Popen(
+                command, cwd=session.config.rootpath, stdout=out, stderr=subprocess.STDOUT, env=environment
+            )
+            running, rest = True, ""
+            while running:
+                running = process.poll() is None  # before reading, so that the last lines are read too
+                *whole, rest = (rest + lines.read()).split("\n")
+                for line in whole:
+                    take_over(session, **json.loads(line))
+                time.sleep(0.2 * running)
+        if process.returncode not in (0, 1, pytest.ExitCode.NO_TESTS_COLLECTED):
+            said = output.read_text(encoding="utf-8", errors="replace")[-4000:]
+            message = f"pytest in {python} ended with {process.returncode}:\n{said}"
+            report = pytest.CollectReport("tests/host", "failed", message, [])
+            session.config.hook.pytest_collectreport(report=report)
+
+
+def take_over(session: pytest.Session, event: str, data: object) -> None:
+    """Count and show what `tell` wrote as if it had happened here."""
+    hook = session.config.hook
+    if event == "collected":
+        session.testscollected += data
+    elif event == "start":
+        hook.pytest_runtest_logstart(nodeid=data[0], location=tuple(data[1]))
+    else:
+        report = hook.pytest_report_from_serializable(config=session.config, data=data)
+        (hook.pytest_collectreport if event == "collect" else hook.pytest_runtest_logreport)(report=report)
+
+
+def tell(event: str, data: object) -> None:
+    with Path(os.environ[RELAY]).open("a", encoding="utf-8") as out:
+        out.write(json.dumps({"event": event, "data": data}) + "\n")
+
+
+class Relay:
+    """In ComfyUI's Python: tells the waiting run what happens."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        tell("collected", len(session.items))
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            tell("collect", self.serialized(report))
+
+    def pytest_runtest_logstart(self, nodeid: str, location: tuple) -> None:
+        tell("start", [nodeid, location])
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        tell("report", self.serialized(report))
+
+    def serialized(self, report: object) -> dict:
+        return self.config.hook.pytest_report_to_serializable(config=self.config, report=report)

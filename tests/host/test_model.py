@@ -1,0 +1,280 @@
+"""The native MODEL in the real ComfyUI, in this process: stock samplers, several clips, windows, LoRA, saving."""
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from nodes_kit import FRAMES, WEIGHTS, Kit, load, pictures, write_small
+
+
+@pytest.fixture(scope="module")
+def small(pack: ModuleType, pack_nodes: dict[str, type], tmp_path_factory: pytest.TempPathFactory) -> Kit:
+    return load(pack, pack_nodes, write_small(pack, tmp_path_factory.mktemp("small")))
+
+
+@pytest.fixture(scope="module")
+def keyframes() -> torch.Tensor:
+    return pictures(2)
+
+
+@pytest.fixture(scope="module")
+def one(small: Kit, keyframes: torch.Tensor) -> tuple:
+    """Prompts and LATENT of one clip."""
+    return small.encode(keyframes[:1]), small.prior(keyframes[:1])
+
+
+@pytest.fixture(scope="module")
+def clip(small: Kit, one: tuple) -> torch.Tensor:
+    return small.ksampler(*one)
+
+
+def standalone(kit: Kit, keyframes: torch.Tensor, latent: dict, steps: int, cfg: float) -> torch.Tensor:
+    """The same clips by the core alone: its networks, denoiser and Euler, on the host's sigmas and noise."""
+    import comfy.sample
+    import comfy.samplers
+
+    networks = kit.core("checkpoint.load").load_networks(kit.path)
+    diffusion, form = networks.header.config.diffusion, kit.model.model.latent_format
+    sigmas = comfy.samplers.calculate_sigmas(kit.model.get_model_object("model_sampling"), "sgm_uniform", steps)
+    noise = comfy.sample.prepare_noise(latent["samples"], 7, latent["batch_index"])
+    start = noise * (1 + sigmas[0] ** 2).sqrt() + form.process_in(latent["samples"])
+    with torch.inference_mode():
+        z_c = form.process_in(kit.vae.encode(keyframes)).unsqueeze(2)
+        seconds = torch.tensor([-0.5, 0.0, 0.5])
+        shared = {"appearance": networks.appearnet(z_c), "frame_time": seconds}
+        prompts = [text[0][0].expand(len(keyframes), -1, -1) for text in kit.encode(keyframes)]
+        denoiser = kit.core("diffusion.prediction").Denoiser(
+            networks.unet,
+            kit.core("diffusion.schedule").make_schedule(diffusion.schedule),
+            diffusion.prediction,
+            diffusion.prior_lambda,
+        )
+        branches = [{"context": prompt, **shared} for prompt in prompts]
+        guided = kit.core("diffusion.guidance").GuidedDenoiser(denoiser, z_c, *branches, cfg)
+        video = start.unflatten(0, (-1, FRAMES)).transpose(1, 2)
+        made = kit.core("diffusion.samplers").sample("euler", guided, video, sigmas)
+    return form.process_out(made.transpose(1, 2).flatten(0, 1))
+
+
+@pytest.mark.parametrize("cfg", [1.0, 2.0])
+@pytest.mark.parametrize("count", [1, 2])
+def test_ksampler_equals_the_standalone_pipeline(small: Kit, keyframes: torch.Tensor, count: int, cfg: float) -> None:
+    latent = small.prior(keyframes[:count])
+    ours = small.ksampler(small.encode(keyframes[:count]), latent, cfg=cfg)
+    theirs = standalone(small, keyframes[:count], latent, 3, cfg)
+    assert (ours - theirs).abs().max() < 1e-4 * theirs.abs().max()
+
+
+def test_two_keyframes_in_one_batch_equal_their_single_runs(
+    small: Kit, keyframes: torch.Tensor, clip: torch.Tensor
+) -> None:
+    both = small.ksampler(small.encode(keyframes), small.prior(keyframes)).unflatten(0, (2, FRAMES))
+    second = small.ksampler(small.encode(keyframes[1:]), small.prior(keyframes[1:]))
+    scale = both.abs().max()
+    assert (both[0] - clip).abs().max() < 1e-5 * scale
+    assert (both[1] - second).abs().max() < 1e-5 * scale
+    assert (clip - second).abs().max() > 1e-2 * scale  # tiled keyframes would not have passed
+
+
+def test_each_clip_may_have_its_own_prompt(small: Kit, keyframes: torch.Tensor) -> None:
+    texts = ("A red star moves left slowly", "A blue circle grows fast")
+    together = [[torch.cat([small.text(text)[0][0] for text in texts]), {}]]
+    both = small.ksampler(small.encode(keyframes, positive=together), small.prior(keyframes))
+    for number, text in enumerate(texts):
+        own = keyframes[number : number + 1]
+        single = small.ksampler(small.encode(own, text), small.prior(own))
+        assert (both.unflatten(0, (2, FRAMES))[number] - single).abs().max() < 1e-5 * both.abs().max()
+
+
+def test_appearance_is_gated_and_scaled(small: Kit, keyframes: torch.Tensor, one: tuple, clip: torch.Tensor) -> None:
+    def sampled(**changed: float) -> torch.Tensor:
+        return small.ksampler(small.encode(keyframes[:1], **changed), one[1])
+
+    without = sampled(strength=0.0)
+    assert torch.equal(sampled(start_percent=1.0), without)
+    half = sampled(end_percent=0.5)
+    for other in (without, clip):
+        assert (half - other).abs().max() > 1e-3
+
+
+SAMPLERS = (
+    "euler", "heun", "dpm_2_ancestral", "lms", "dpm_fast", "dpm_adaptive", "dpmpp_sde", "dpmpp_2m", "dpmpp_3m_sde",
+    "ddpm", "lcm", "uni_pc", "ddim",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_samplers_are_finite(small: Kit, one: tuple, sampler: str) -> None:
+    assert small.ksampler(*one, sampler=sampler, steps=4).isfinite().all()
+
+
+@pytest.mark.slow
+def test_every_sampler_and_scheduler_is_finite(small: Kit, one: tuple) -> None:
+    import comfy.samplers
+
+    bad = [
+        (sampler, scheduler)
+        for sampler in comfy.samplers.SAMPLER_NAMES
+        for scheduler in comfy.samplers.SCHEDULER_NAMES
+        if not small.ksampler(*one, sampler=sampler, scheduler=scheduler, steps=4).isfinite().all()
+    ]
+    assert not bad
+
+
+def windowed(model: Any, length: int) -> Any:
+    from comfy_extras.nodes_context_windows import ContextWindowsManualNode as Windows
+
+    return Windows.execute(model, length, 2, "standard_static", 1, False, "pyramid", 0, False).result[0]
+
+
+def test_context_windows_with_their_anchor_frame(small: Kit, keyframes: torch.Tensor) -> None:
+    prompts, latent = small.encode(keyframes[:1], frames=13), small.prior(keyframes[:1], 13)
+    made = small.ksampler(prompts, latent, model=windowed(small.model, 6), steps=2)
+    assert made.shape[0] == 13
+    assert made.isfinite().all()
+
+
+def test_context_windows_over_two_clips_are_refused(small: Kit, keyframes: torch.Tensor) -> None:
+    prompts, latent = small.encode(keyframes, frames=7), small.prior(keyframes, 7)
+    with pytest.raises(Exception, match="context windows need a single clip"):
+        small.ksampler(prompts, latent, model=windowed(small.model, 6), steps=1)
+
+
+def lora_file() -> dict[str, torch.Tensor]:
+    name = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn1_to_q"
+    torch.manual_seed(2)
+    return {
+        f"{name}.lora_up.weight": torch.randn(48, 4),
+        f"{name}.lora_down.weight": torch.randn(4, 48),
+        f"{name}.alpha": torch.tensor(4.0),
+    }
+
+
+def test_a_lora_with_kohya_keys_patches_the_layer_it_names(small: Kit, one: tuple, clip: torch.Tensor) -> None:
+    import comfy.sd
+
+    patched, _ = comfy.sd.load_lora_for_models(small.model, None, lora_file(), 1.0, 0.0)
+    neutral, _ = comfy.sd.load_lora_for_models(small.model, None, lora_file(), 0.0, 0.0)
+    layer = "diffusion_model.down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q.weight"
+    assert list(patched.patches) == [layer]
+    assert (small.ksampler(*one, model=patched) - clip).abs().max() > 1e-3
+    assert torch.equal(small.ksampler(*one, model=neutral), clip)
+
+
+def test_what_the_host_saves_loads_again_with_the_same_output(
+    small: Kit, one: tuple, clip: torch.Tensor, tmp_path: Path
+) -> None:
+    import comfy.sd
+
+    patched, _ = comfy.sd.load_lora_for_models(small.model, None, lora_file(), 1.0, 0.0)
+    for name, model in (("plain", small.model), ("baked", patched)):
+        comfy.sd.save_checkpoint(str(tmp_path / f"{name}.safetensors"), model)
+        again = load(small.pack, small.nodes, tmp_path / f"{name}.safetensors")
+        expected = small.ksampler(*one, model=model)
+        assert (small.ksampler(*one, model=again.model) - expected).abs().max() < 1e-6 * expected.abs().max()
+        with pytest.raises(AttributeError, match="without APPEARNET"):
+            again.appearnet.encode(None)
+
+
+def test_a_controlnet_of_the_same_base_changes_the_clip(small: Kit, tmp_path: Path) -> None:
+    """cldm's ControlNet with random weights on a U-Net of that layout; at strength 0 it changes nothing."""
+    import comfy.cldm.cldm
+    import comfy.controlnet
+    import comfy.ops
+
+    sizes = {"block_out_channels": (32, 64), "attention_heads": (2, 4), "layers_per_block": 2}
+    kit = load(small.pack, small.nodes, write_small(small.pack, tmp_path, **sizes))
+    torch.manual_seed(3)
+    net = comfy.cldm.cldm.ControlNet(
+        image_size=32, in_channels=4, model_channels=32, hint_channels=3, num_res_blocks=[2, 2], channel_mult=(1, 2),
+        transformer_depth=[0, 0, 1, 1], transformer_depth_middle=1, num_heads=2, context_dim=96,
+        use_spatial_transformer=True, operations=comfy.ops.disable_weight_init, dtype=torch.float32, device="cpu",
+    )  # fmt: skip
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    keyframe = pictures(1)
+    (positive, negative), latent = kit.encode(keyframe), kit.prior(keyframe)
+
+    def sampled(strength: float | None) -> torch.Tensor:
+        both = (positive, negative)
+        if strength is not None:
+            control = comfy.controlnet.ControlNet(net.requires_grad_(False).eval(), load_device=torch.device("cpu"))
+            control.set_cond_hint(keyframe.movedim(-1, 1), strength, (0.0, 1.0))
+            given = {"control": control, "control_apply_to_uncond": True}
+            both = tuple([[text, extra | given] for text, extra in prompt] for prompt in both)
+        return kit.ksampler(both, latent, steps=2)
+
+    plain = sampled(None)
+    assert torch.equal(sampled(0.0), plain)
+    assert (sampled(1.0) - plain).abs().max() > 1e-3
+
+
+def test_low_vram_half_precision_and_eviction(small: Kit, one: tuple, clip: torch.Tensor) -> None:
+    """Weights cast layer by layer give the same clip; nothing stays loaded afterwards."""
+    import comfy.model_management
+
+    again = load(small.pack, small.nodes, small.path)
+    again.model.load(torch.device("cpu"), lowvram_model_memory=1)
+    assert torch.equal(small.ksampler(*one, model=again.model), clip)
+    again.model.model.diffusion_model.to(torch.bfloat16)
+    again.model.model.manual_cast_dtype = torch.float32
+    for module in again.model.model.diffusion_model.modules():
+        if hasattr(module, "comfy_cast_weights"):
+            module.comfy_cast_weights = True
+    made = small.ksampler(*one, model=again.model)
+    assert made.isfinite().all()
+    assert (made - clip).abs().max() < 0.2 * clip.abs().max()  # bfloat16 keeps 8 bits of each weight
+    comfy.model_management.unload_all_models()
+    assert not comfy.model_management.current_loaded_models
+
+
+def test_the_factory_makes_the_same_model(small: Kit, one: tuple, clip: torch.Tensor) -> None:
+    factory, arguments = small.model.cached_patcher_init
+    with torch.inference_mode():
+        assert torch.equal(small.ksampler(*one, model=factory(*arguments, disable_dynamic=True)), clip)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"negative": None}, "negative conditioning did not pass through AppearNet Encode"),
+        ({"positive": None}, "positive conditioning did not pass through AppearNet Encode"),
+        ({"area": (2, 2, 0, 0)}, "limited to an area"),
+        ({"latent": torch.zeros(3, 4, 5, 5)}, "is of 40x32 pixels and the latents are of 40x40"),
+        ({"latent": torch.zeros(5, 4, 4, 5)}, "asked for 1 x 3 frames, the latents hold 5"),
+        ({"latent": torch.ones(3, 16, 4, 5)}, "16, 4, 5] are not this model's"),
+        ({"latent": torch.full((3, 4, 4, 5), float("nan"))}, "NaN"),
+    ],
+)
+def test_bad_input_gets_one_clear_message(small: Kit, one: tuple, change: dict[str, Any], message: str) -> None:
+    (positive, negative), latent = one
+    if "area" in change:
+        positive = [[text, extra | {"area": change["area"], "strength": 1.0}] for text, extra in positive]
+    prompts = tuple(
+        small.text("") if name in change else prompt
+        for name, prompt in (("positive", positive), ("negative", negative))
+    )
+    given = {"samples": change["latent"]} if "latent" in change else latent
+    with pytest.raises(Exception, match=message.replace("[", r"\[").replace("]", r"\]")):
+        small.ksampler(prompts, given)
+
+
+def test_toybox_moves_as_the_prompt_says(pack: ModuleType, pack_nodes: dict[str, type]) -> None:
+    """The stock KSampler with the embedded model, at its defaults, read by the tracker that never sees the prompt."""
+    kit = load(pack, pack_nodes, WEIGHTS / "toybox-video.safetensors")
+    triple = kit.core("toybox.triples").read_triples("select")[0]
+    keyframe = torch.from_numpy(triple.keyframe(128).copy())[None] / 255
+    prompts = kit.encode(keyframe, triple.prompt, frames=9)
+    made = kit.ksampler(prompts, kit.prior(keyframe, 9), "dpmpp_2m", steps=12)
+    with torch.inference_mode():
+        frames = kit.vae.decode(made)
+    reading = kit.core("toybox.tracker").read_clip((frames * 255).round().byte().numpy(), fps=2.0)
+    scene = triple.scene
+    assert (reading.motion, reading.speed, reading.shape, reading.colour) == (
+        scene.motion,
+        scene.speed,
+        scene.shape,
+        scene.colour,
+    )
