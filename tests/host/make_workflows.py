@@ -6,6 +6,7 @@ Parts, in this order, all by default:
   pictures  workflows/NAME.jpg, frames of the video that the workflow makes as shipped: minutes for each
 
 Starts a server of its own unless --server names one. What needs files that are fetched gets a drawn card instead.
+--quick interpolates once, with one step: the pictures show the model's own slow frames, which stay as they are.
 """
 
 import argparse
@@ -72,13 +73,19 @@ def laid_out(canvas: Canvas, flow: Workflow) -> Canvas:
         known = [{"name": f.name, "url": f.url, "directory": f.folder} for f in node.files if f.url]
         if known:
             made[node.id]["properties"]["models"] = known
+        if flow.fixed_seeds:
+            fix_seed(made[node.id])
     canvas["groups"] = place_groups(made, flow)
     canvas["nodes"].append(note_node(len(flow.nodes) + 1, note_text(flow)))
     renumber_links(canvas)
     kept = {key: canvas[key] for key in ("nodes", "links", "groups", "config", "version")}
     numbers = {"last_node_id": len(canvas["nodes"]), "last_link_id": len(canvas["links"])}
     identity = {"id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"microcinema/{flow.name}")), "revision": 0}
-    return identity | numbers | kept | {"extra": {"ds": {"scale": 0.6, "offset": [NOTE[0] + 120, 160]}}}
+    return identity | numbers | kept | {"extra": {"ds": {"scale": 0.6, "offset": [NOTE[0] + 180, 160]}}}
+
+
+def fix_seed(node: Canvas) -> None:
+    node["widgets_values"] = ["fixed" if value == "randomize" else value for value in node.get("widgets_values", [])]
 
 
 def place_groups(made: dict[str, Any], flow: Workflow) -> list[Canvas]:
@@ -136,19 +143,26 @@ def renumber_links(canvas: Canvas) -> None:
             made["links"] = [number[link] for link in made.get("links") or []] or None
 
 
-def make_picture(flow: Workflow, address: str) -> None:
-    """Run the workflow as shipped and keep frames of what it made."""
+def make_picture(flow: Workflow, address: str, quick: bool) -> None:
+    """Run the workflow and keep frames of what it made."""
     from PIL import Image
 
     client = load_client()
     comfy = client.ComfyClient(address, timeout=300)
     start = time.monotonic()
-    (video,) = comfy.run(flow.api)
+    (video,) = comfy.run(with_less_interpolation(flow.api) if quick else flow.api)
     with tempfile.TemporaryDirectory() as folder:
         frames = read_video(comfy.download(video, folder))
     picture = contact_sheet(frames).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
     picture.save(CANVAS / f"{flow.name}.jpg", quality=88)
     print(f"workflows/{flow.name}.jpg: {len(frames)} frames in {time.monotonic() - start:.0f} s", flush=True)
+
+
+def with_less_interpolation(graph: dict[str, Any]) -> dict[str, Any]:
+    for node in graph.values():
+        if node["class_type"] == "MicroCinemaTSRInterpolate":
+            node["inputs"] |= {"passes": 1, "steps": 1}
+    return graph
 
 
 def read_video(path: Path) -> list[Any]:
@@ -184,7 +198,7 @@ def load_module(name: str, path: Path) -> ModuleType:
     return module
 
 
-def make_parts(flows: Sequence[Workflow], parts: Sequence[str], address: str) -> None:
+def make_parts(flows: Sequence[Workflow], parts: Sequence[str], quick: bool, address: str) -> None:
     if "canvas" in parts:
         make_canvases(flows, address)
     if "pictures" in parts:
@@ -192,7 +206,7 @@ def make_parts(flows: Sequence[Workflow], parts: Sequence[str], address: str) ->
         drawing = load_module("microcinema_drawing", ROOT / "assets" / "draw.py")
         for flow in flows:
             if flow.name in ready:
-                make_picture(flow, address)
+                make_picture(flow, address, quick)
             else:
                 drawing.card(flow.name, SIDE).save(CANVAS / f"{flow.name}.jpg", quality=88)
 
@@ -213,6 +227,7 @@ def main() -> int:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--only", nargs="+", metavar="NAME", help="names of workflows; all if left out")
     parser.add_argument("--server", help="address of a running ComfyUI with this pack")
+    parser.add_argument("--quick", action="store_true", help="pictures with one cheap pass of interpolation")
     options = parser.parse_args()
     flows = [flow for flow in all_workflows() if not options.only or flow.name in options.only]
     CANVAS.mkdir(exist_ok=True)
@@ -222,9 +237,9 @@ def main() -> int:
     if set(options.parts) == {"api"}:
         return 0
     if options.server:
-        make_parts(flows, options.parts, options.server)
+        make_parts(flows, options.parts, options.quick, options.server)
     else:
-        with_server(lambda address: make_parts(flows, options.parts, address))
+        with_server(lambda address: make_parts(flows, options.parts, options.quick, address))
     return 0
 
 

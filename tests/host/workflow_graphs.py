@@ -42,12 +42,13 @@ class Node:
 
 @dataclass(slots=True)
 class Workflow:
-    """One graph. note: Markdown for the canvas. keyframe: which picture its run needs in the input folder, if any."""
+    """One graph. note: Markdown for the canvas. fixed_seeds: the page leaves seeds as they are after a run."""
 
     name: str
     note: str
     nodes: list[Node] = field(default_factory=list)
     group: str = ""
+    fixed_seeds: bool = False
 
     def add(self, kind: str, title: str, files: tuple[ModelFile, ...] = (), **inputs: Any) -> Node:
         made = Node(str(len(self.nodes) + 1), kind, title, inputs, self.group, files)
@@ -295,6 +296,7 @@ then use its seed in another workflow: each tile is what its seed gives alone.
 TSR Interpolate takes the four clips one after the other (`frames_per_clip` 9) and makes 33 frames of each, 8 a second.
 
 {PHOTOS}""",
+        fixed_seeds=True,
     )
     keyframe = picture_from_text(flow, "A green triangle over sand", seed=1)
     flow.group = "Four clips"
