@@ -15,7 +15,7 @@ LIMIT = 25e6  # bytes; the embedded model has 20 MB of them
 
 @pytest.fixture(scope="module")
 def packed() -> set[str]:
-    """The files that `comfy node pack` takes: those in git which .comfyignore does not name. Git reads it the same way."""
+    """The files that `comfy node pack` takes: in git and not in .comfyignore, as git reads it."""
     if not shutil.which("git") or not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")
     ignored = git_files("--cached", "--ignored", "--exclude-from=.comfyignore")
