@@ -32,9 +32,10 @@ def page_of(node_id: str) -> str:
     return (DOCS / f"{node_id}.md").read_text(encoding="utf-8")
 
 
-def rows_of(text: str) -> set[str]:
-    """Names in the first column of the page's tables."""
-    return {name for line in text.splitlines() if line.startswith("| `") for name in re.findall(r"`(\w+)`", line[:80])}
+def listed_in(text: str) -> set[str]:
+    """Names that the page's lists begin with."""
+    heads = (line.partition(":")[0] for line in text.splitlines() if line.startswith("- `"))
+    return {name for head in heads for name in re.findall(r"`(\w+)`", head)}
 
 
 def test_there_is_a_page_for_each_node_and_no_other(comfy: Any) -> None:
@@ -46,7 +47,7 @@ def test_there_is_a_page_for_each_node_and_no_other(comfy: Any) -> None:
 def test_a_page_names_every_input_and_is_whole(node_id: str, comfy: Any) -> None:
     text, node = page_of(node_id), comfy.object_info()[node_id]
     assert text.startswith(f"# {node['display_name']}\n")
-    missing = {name for group in node["input"].values() for name in group} - rows_of(text)
+    missing = {name for group in node["input"].values() for name in group} - listed_in(text)
     assert not missing
     assert all(f"\n## {section}" in text for section in SECTIONS)
 

@@ -160,11 +160,10 @@ def picture_to_video() -> Workflow:
         "toybox-picture-to-video",
         f"""# A picture becomes a video
 
-Press **Run**. A yellow square crosses a night sky: 129 frames, 32 a second, in about a minute and a half on two
-processor cores.
+Press **Run**. A yellow square crosses a night sky: 129 frames, 32 a second. No graphics card is needed.
 
 The keyframe is drawn by three of ComfyUI's own nodes, so nothing has to be fetched. For a picture of your own put
-**Load Image** and **Resize Image** to 128x128 in their place.
+**Load Image** and **Upscale Image** to 128x128, cropped in the middle, in their place.
 
 {PHOTOS} It knows a circle, square, triangle, star or cross in red, orange, yellow, green, blue or purple, that moves
 left, right, up, down, clockwise or counterclockwise, grows or shrinks, slowly or quickly, over night, sky, sand,
