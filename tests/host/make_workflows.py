@@ -81,7 +81,7 @@ def laid_out(canvas: Canvas, flow: Workflow) -> Canvas:
     kept = {key: canvas[key] for key in ("nodes", "links", "groups", "config", "version")}
     numbers = {"last_node_id": len(canvas["nodes"]), "last_link_id": len(canvas["links"])}
     identity = {"id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"microcinema/{flow.name}")), "revision": 0}
-    return identity | numbers | kept | {"extra": {"ds": {"scale": 0.6, "offset": [NOTE[0] + 180, 160]}}}
+    return identity | numbers | kept | {"extra": {"ds": {"scale": 0.5, "offset": [NOTE[0] + 200, 180]}}}
 
 
 def fix_seed(node: Canvas) -> None:
