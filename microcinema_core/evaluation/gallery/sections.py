@@ -7,16 +7,19 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...clip.resize import ResizePolicy
 from ...clip.shot import Loop, ShotConfig
 from ...toybox.captions import ADVERBS, PLACES, VERBS
 from ...toybox.triples import Triple
-from ...toybox.world import Background, Colour, Motion, Scene, Shape, Speed, render
+from ...toybox.world import Background, Colour, Motion, Scene, Shape, Speed, draw_background, mask, render
 from ..cases import SIZE, Seen
 from .album import Ask, Keyframe, Section, Sheet
 from .choice import right, varied, wrong
 from .gammas import gamma_table
-from .pictures import landscape
+from .pictures import Picture, landscape
 
 TRAINED, HELD_OUT, FAILURES = 8, 4, 6  # clips shown
 SEEDS = (1, 2, 3, 4)
@@ -204,6 +207,39 @@ def failures(material: Material) -> Section:
     return Section("Failures", text, tuple(sheets), across=2)
 
 
+def unseen(material: Material) -> Section:
+    """What the training data never held."""
+    plain = sentence(SQUARE).removesuffix(".")
+    asks = {
+        "two-shapes": (laid_over(SQUARE, replace(CIRCLE, background=SQUARE.background, x=0.3, y=0.25)), f"{plain}."),
+        "ring": (hollow(CIRCLE), sentence(CIRCLE).replace("circle", "ring")),
+        "diagonal": (render(SQUARE, [0.0], SIZE)[0], plain.replace("right", "right and up") + "."),
+        "standing": (render(SQUARE, [0.0], SIZE)[0], plain.replace("moves right slowly", "stands still") + "."),
+    }
+    sheets = [
+        Sheet(name, (Ask("clip", Keyframe(name, picture), prompt, 1, material.shot()),), _prompt(prompt, 1))
+        for name, (picture, prompt) in asks.items()
+    ]
+    text = "Two shapes in one picture, a shape with a hole, two directions at once, a word for no motion."
+    return Section("Asked for what training never showed", text, tuple(sheets), across=2)
+
+
+def laid_over(scene: Scene, other: Scene) -> Picture:
+    """Both shapes in one picture [SIZE, SIZE, 3], with the first one's background, which has to be the other's too."""
+    return _through(mask(other, 0.0, SIZE), render(other, [0.0], SIZE)[0], render(scene, [0.0], SIZE)[0])
+
+
+def hollow(scene: Scene) -> Picture:
+    """The shape with a hole of half its size [SIZE, SIZE, 3]."""
+    hole = mask(replace(scene, radius=scene.radius / 2), 0.0, SIZE)
+    return _through(hole, draw_background(scene, SIZE), render(scene, [0.0], SIZE)[0])
+
+
+def _through(share: NDArray[np.float32], inside: NDArray[Any], outside: NDArray[Any]) -> Picture:
+    mixed = share[..., None] * inside + (1 - share[..., None]) * outside
+    return np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
+
+
 def photos(material: Material) -> Section:
     prompt = "The sun moves up slowly over misty hills."
     asks = (Ask("clip", Keyframe("photo", landscape()), prompt, 1, material.shot(resize=ResizePolicy.FIT)),)
@@ -211,5 +247,5 @@ def photos(material: Material) -> Section:
     return Section("Not for photos", text, (Sheet("photo", asks, _prompt(prompt, 1)),))
 
 
-EVERY = (best, motions, speeds, seeds, positions, dial, loops, shapes, exact, rates, gammas, failures, photos)
+EVERY = (best, motions, speeds, seeds, positions, dial, loops, shapes, exact, rates, gammas, failures, unseen, photos)
 SECTIONS: dict[str, Callable[[Material], Section]] = {section.__name__: section for section in EVERY}
