@@ -7,6 +7,9 @@ OUT := out
 # For another build: make TORCH=torch==<version> ...
 TORCH := torch==2.13.0
 
+COMFY_CLI_VERSION := comfy-cli==1.23.0
+COMFY_CLI := $(VENV)/registry/bin/comfy --skip-prompt --no-enable-telemetry
+
 # The first Python that is new enough; or make PYTHON=/path/to/python ...
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
@@ -54,10 +57,13 @@ test-full: $(VENV)/.stamp-dev ## every test but those in ComfyUI; writes docs/te
 	@$(BIN)/pytest --ignore=tests/host --junitxml=$(OUT)/test-full.xml; status=$$?; \
 	$(BIN)/python tests/write_report.py $(OUT)/test-full.xml docs/test-full.md && exit $$status
 
-lint: $(VENV)/.stamp-dev ## ruff and mypy
+lint: $(VENV)/.stamp-dev $(VENV)/.stamp-registry ## ruff, mypy, and what ComfyUI's registry checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(COMFY_CLI) node validate
+	$(COMFY_CLI) node pack
+	@mkdir -p $(OUT) && mv node.zip $(OUT)/node.zip
 
 train: $(VENV)/.stamp-train ## train the embedded model again, all stages: hours; goes on where it was stopped
 	@for config in $(TRAIN_CONFIGS); do echo "== $$config"; $(BIN)/microcinema train $$config || exit; done
@@ -65,6 +71,12 @@ train: $(VENV)/.stamp-train ## train the embedded model again, all stages: hours
 clean: ## remove caches and build products; keeps .venv, .comfyui and out
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . \( -path ./$(VENV) -o -path ./.comfyui \) -prune -o -name __pycache__ -prune -exec rm -rf {} +
+
+# The registry's own tool, in an environment of its own: it brings many packages, none of them ours.
+$(VENV)/.stamp-registry: | $(VENV)/.created
+	$(PYTHON) -m venv $(VENV)/registry
+	$(VENV)/registry/bin/python -m pip install --disable-pip-version-check --quiet $(COMFY_CLI_VERSION)
+	@touch $@
 
 # One environment, one stamp for each set of extras: .stamp-standalone, .stamp-train, .stamp-dev
 $(VENV)/.stamp-%: pyproject.toml | $(VENV)/.created

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,14 +18,13 @@ from .diffusion.noise import draw_noise, start_noise
 from .diffusion.prediction import Denoiser, Network
 from .diffusion.samplers import SAMPLERS, Callback, Denoise, sample
 from .diffusion.schedule import Schedule, make_schedule
+from .diffusion.streams import NoiseStream as NoiseStream
 from .errors import InputError
 from .models.appearnet import AppearNet
 from .models.injection import Appearance
 from .models.unet import VideoUNet
 
 SCHEDULER_PREFIX = "diffusers:"
-# First word of a stream under a seed: start and, for stochastic samplers, fresh noise of what is sampled.
-CLIP_START, CLIP_FRESH, SEGMENT_START, SEGMENT_FRESH, CHAINED_START, CHAINED_FRESH = range(6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,33 +35,6 @@ class Conditioning:
     null_context: Tensor
     appearance: Appearance | None = None
     frame_time: Tensor | None = None  # seconds from the keyframe, [T]
-
-
-@dataclass(frozen=True, slots=True)
-class NoiseStream:
-    """Where one sample's random numbers come from: a function of these words, whatever is sampled beside it."""
-
-    seed: int
-    start: tuple[int, ...] = (CLIP_START,)
-    fresh: tuple[int, ...] = (CLIP_FRESH,)
-
-    @classmethod
-    def clip(cls, seed: int, number: int) -> NoiseStream:
-        """Of one of several chained clips: 0 is the one with the keyframe, negative numbers lie before it."""
-        if number == 0:
-            return cls(seed)
-        word = 2 * number if number > 0 else -2 * number - 1
-        return cls(seed, (CHAINED_START, word), (CHAINED_FRESH, word))
-
-    @classmethod
-    def segment(cls, seed: int, level: int, index: int) -> NoiseStream:
-        """Of one segment of one pass of temporal super-resolution."""
-        return cls(seed, (SEGMENT_START, level, index), (SEGMENT_FRESH, level, index))
-
-    def generator(self) -> torch.Generator:
-        """For diffusers' schedulers, which draw by themselves."""
-        words = np.random.SeedSequence([self.seed, *self.fresh]).generate_state(1, np.uint64)
-        return torch.Generator().manual_seed(int(words[0] >> np.uint64(1)))
 
 
 def check_sampler(name: str) -> None:

@@ -23,7 +23,8 @@ from .clip.extend import chain
 from .clip.progress import Work
 from .clip.resize import working_size
 from .clip.retime import ping_pong, resample
-from .clip.settings import TSR_SAMPLING, SamplingConfig, check_seed
+from .clip.settings import MAX_TSR_BATCH, TSR_SAMPLING, SamplingConfig, check_seed
+from .clip.settings import TSR_BATCH as TSR_BATCH
 from .clip.shot import Loop, ShotConfig, ShotPlan, plan_shot
 from .clip.timing import frame_times
 from .clip.workspace import Workspace, remembered, remembering
@@ -36,7 +37,6 @@ from .images import Pictures as Pictures
 from .interpolation import TemporalSuperResolution
 from .media import Frames, place, save_clip, to_picture, to_pixels
 
-TSR_BATCH = 8  # segments at once: what bounds the memory of a pass
 DECODED = 8  # frames at once
 
 
@@ -201,8 +201,8 @@ class MicroCinemaPipeline:
         if shot.passes and self.tsr is None:
             raise InputError("frame rates above the model's own need a temporal super-resolution model; name its file")
         check_sampler(tsr_sampling.sampler)
-        if not 1 <= tsr_batch <= 1024:
-            raise InputError(f"the batch of segments must be between 1 and 1024, got {tsr_batch}")
+        if not 1 <= tsr_batch <= MAX_TSR_BATCH:
+            raise InputError(f"the batch of segments must be between 1 and {MAX_TSR_BATCH}, got {tsr_batch}")
         check_seed(seed)
         picture = to_picture(image)
         job, (width, height) = self._job(picture.size, [prompt], shot, sampling or SamplingConfig())

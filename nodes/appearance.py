@@ -15,11 +15,12 @@ from torch import Tensor
 
 from ..microcinema_core.backend import Backend
 from ..microcinema_core.checkpoint.format import APPEARNET, Header, expect_blocks, expect_fit
+from ..microcinema_core.checkpoint.sections import Section, find_section
 from ..microcinema_core.config import Injection, UNetConfig
 from ..microcinema_core.errors import CheckpointError
 from ..microcinema_core.models.appearnet import AppearNet
 from ..microcinema_core.models.injection import Appearance
-from .files import Section, find_section, read_file
+from .files import read_file
 from .network import HostAttention
 
 WORKING_SET = 24  # activations alive at once, in those of the first level
@@ -57,7 +58,7 @@ class HostAppearNet:
 
 def make_appearnet(section: Section, disable_dynamic: bool = False) -> HostAppearNet:
     """Raises CheckpointError where the tensors are not those that the file describes."""
-    unet, what = section.header.config.unet, f"{section.title}: {APPEARNET}"
+    unet, what = section.header.config.unet, f"{section.path.name}: {APPEARNET}"
     expect_blocks(len(unet.block_out_channels) * unet.layers_per_block, section.state, what)
     length = _null_length(section, what)
     with torch.device("meta"):

@@ -18,13 +18,21 @@ from ..microcinema_core.models.injection import Appearance
 KEY = "microcinema"  # in a conditioning's dictionary
 
 
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """How strongly the appearance acts, and from where to where in the schedule, 0..1; by default as trained."""
+
+    strength: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
     """What one AppearNet Encode made of its keyframes: one entry per clip, shared by all prompts it was given.
 
     appearance: features, strength included, and the model-space keyframe latents [N, T or 1, C, h, w], all unrepeated.
     seconds: of each frame of a clip, from its keyframe, which is frame `key`.
-    start, end: where in the schedule the features act, 0..1.
     """
 
     appearance: Appearance
@@ -32,8 +40,7 @@ class Encoded:
     seconds: Sequence[float]
     unet: UNetConfig
     key: int = 0
-    start: float = 0.0
-    end: float = 1.0
+    acting: Acting = Acting()
 
     @property
     def clips(self) -> int:
@@ -58,9 +65,10 @@ class Placed:
     def of(cls, source: Encoded, device: torch.device, dtype: torch.dtype, sampling: Any) -> Placed:
         moved = source.appearance.to(device, dtype)
         moved = replace(moved, latent=source.appearance.latent.to(device))
-        if (source.start, source.end) == (0.0, 1.0):
+        start, end = source.acting.start, source.acting.end
+        if (start, end) == (0.0, 1.0):
             return cls(source, moved)
-        return cls(source, moved, (sampling.percent_to_sigma(source.start), sampling.percent_to_sigma(source.end)))
+        return cls(source, moved, (sampling.percent_to_sigma(start), sampling.percent_to_sigma(end)))
 
     def acting(self, sigma: Tensor) -> Appearance | None:
         """The features, where they act at this sigma; lambda z_c acts always."""

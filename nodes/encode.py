@@ -14,12 +14,12 @@ from ..microcinema_core.config import ClipConfig, Kind
 from ..microcinema_core.errors import InputError
 from ..microcinema_core.models.injection import Appearance
 from .appearance import HostAppearNet
-from .conditions import KEY, Encoded
+from .conditions import KEY, Acting, Encoded
 from .latents import latent_format
 from .types import AppearNetSocket, chosen
 from .vae import encode_keyframes
 
-CLIP, SHOT = ClipConfig(), ShotConfig()
+CLIP, SHOT, ACTING = ClipConfig(), ShotConfig(), Acting()
 INDEX = "index"
 
 
@@ -74,7 +74,7 @@ class AppearNetEncode(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "strength",
-                    default=1.0,
+                    default=ACTING.strength,
                     min=0.0,
                     max=2.0,
                     step=0.05,
@@ -83,7 +83,7 @@ class AppearNetEncode(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "start_percent",
-                    default=0.0,
+                    default=ACTING.start,
                     min=0.0,
                     max=1.0,
                     step=0.01,
@@ -92,7 +92,7 @@ class AppearNetEncode(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "end_percent",
-                    default=1.0,
+                    default=ACTING.end,
                     min=0.0,
                     max=1.0,
                     step=0.01,
@@ -141,8 +141,7 @@ class AppearNetEncode(io.ComfyNode):
             [motion * seconds for seconds in frame_times(frames, fps, key)],
             config.unet,
             key,
-            start_percent,
-            end_percent,
+            Acting(strength, start_percent, end_percent),
         )
         both = (node_helpers.conditioning_set_values(prompt, {KEY: encoded}) for prompt in (positive, negative))
         return io.NodeOutput(*both)

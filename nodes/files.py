@@ -1,9 +1,8 @@
-"""A model file read for the host: its header, its sections and those of its companions."""
+"""A model file read for the host, which may have saved it itself."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -14,9 +13,8 @@ from ..microcinema_core.checkpoint.format import (
     UNET,
     Checkpoint,
     Header,
-    _header,
+    parse_header,
     read_checkpoint,
-    sha256_of,
 )
 from ..microcinema_core.checkpoint.limits import MAX_HEADER
 from ..microcinema_core.errors import CheckpointError
@@ -25,41 +23,10 @@ SAVED_HEADER = "microcinema.header"  # a tensor of bytes: the host's savers keep
 SAVED_PREFIX = "model.diffusion_model."
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
-    """One section's tensors, the header that describes them, and the file they came from."""
-
-    path: Path
-    header: Header
-    state: dict[str, Tensor]
-
-    @property
-    def title(self) -> str:
-        return self.path.name
-
-
 def read_file(path: Path) -> Checkpoint:
     """A MicroCinema file, or one of ours that the host saved. Raises CheckpointError for any other."""
     saved = _read_saved(path)
     return read_checkpoint(path) if saved is None else saved
-
-
-def find_section(name: str, path: Path, checkpoint: Checkpoint) -> Section:
-    """A section of this file, or of the companion beside it. Raises CheckpointError where there is none."""
-    if name in checkpoint.sections:
-        return Section(path, checkpoint.header, checkpoint.sections[name])
-    companion = checkpoint.header.companions.get(name)
-    if companion is None:
-        raise CheckpointError(f"{path.name} holds no {name} and names no file that does")
-    beside = path.parent / companion.file
-    if not beside.is_file():
-        raise CheckpointError(f"{path.name} needs {companion.file} beside it for its {name}; put both in one folder")
-    if sha256_of(beside) != companion.sha256:
-        raise CheckpointError(f"{beside.name} is not the {name} that {path.name} was trained with; get both files anew")
-    found = read_checkpoint(beside)
-    if name not in found.sections:
-        raise CheckpointError(f"{beside.name} holds no {name}, though {path.name} names it for that; get both anew")
-    return Section(beside, found.header, found.sections[name])
 
 
 def header_tensor(header: Header) -> Tensor:
@@ -82,7 +49,7 @@ def _read_saved(path: Path) -> Checkpoint | None:
             }
     except (SafetensorError, OSError):
         return None  # `read_checkpoint` says what is wrong with it
-    header = _header(_metadata(stored, path), path)
+    header = parse_header(_metadata(stored, path), path)
     # It has left the folder of its companions, and the host may have changed its weights.
     return Checkpoint(Header(header.kind, header.config, header.licence, header.provenance), {UNET: state})
 

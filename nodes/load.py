@@ -9,9 +9,10 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..microcinema_core.checkpoint.format import APPEARNET, UNET, Checkpoint
+from ..microcinema_core.checkpoint.sections import find_section
 from ..microcinema_core.errors import CheckpointError
 from .appearance import make_appearnet
-from .files import find_section, read_file
+from .files import read_file
 from .folder import DEFAULT, file_names, find_file
 from .missing import Missing
 from .model import make_model

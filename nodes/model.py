@@ -17,12 +17,13 @@ from comfy.model_base import ModelType
 from torch import Tensor
 
 from ..microcinema_core.checkpoint.format import UNET, Header, expect_blocks, expect_fit
+from ..microcinema_core.checkpoint.sections import Section, find_section
 from ..microcinema_core.config import DiffusionConfig, Kind, Prediction, ScheduleName
 from ..microcinema_core.diffusion.schedule import CosineSchedule
 from ..microcinema_core.errors import CheckpointError, InputError
 from ..microcinema_core.models.unet import VideoUNet
 from .conditions import KEY, CONDEncoded, CONDPrompts, Encoded, Placed
-from .files import SAVED_HEADER, Section, find_section, header_tensor, read_file
+from .files import SAVED_HEADER, header_tensor, read_file
 from .latents import latent_format
 from .network import Clips, HostUNet
 
@@ -209,7 +210,7 @@ def make_model(section: Section, vae: Any = None, disable_dynamic: bool = False)
     vae: the host's VAE of the same latents, for the colours of previews.
     """
     unet = section.header.config.unet
-    what = f"{section.title}: {UNET}"
+    what = f"{section.path.name}: {UNET}"
     expect_blocks(len(unet.block_out_channels) * unet.layers_per_block, section.state, what)
     with torch.device("meta"):
         outline = VideoUNet(unet)
@@ -232,5 +233,5 @@ def make_model(section: Section, vae: Any = None, disable_dynamic: bool = False)
         model.to(offload_device)
     model.load_model_weights(dict(section.state), "", assign=patcher.is_dynamic())
     patcher.cached_patcher_init = (load_model, (section.path,))
-    logging.debug("MicroCinema: %s loaded as %s", section.title, dtype)
+    logging.debug("MicroCinema: %s loaded as %s", section.path.name, dtype)
     return patcher

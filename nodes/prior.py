@@ -14,6 +14,7 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..microcinema_core.clip.settings import MAX_SEED
 from ..microcinema_core.clip.timing import MAX_FRAMES
 from ..microcinema_core.config import ClipConfig, DiffusionConfig
 from ..microcinema_core.errors import InputError
@@ -22,7 +23,6 @@ from .types import chosen
 from .vae import check_image, encode_keyframes
 
 AUTO, VALUE = "auto", "value"
-MAX_SEED = 0xFFFFFFFFFFFFFFFF
 NO_SIGNAL = 1e-5  # abar at the start of a zero-terminal-SNR schedule; Stable Diffusion's is 5e-3
 
 

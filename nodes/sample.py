@@ -14,12 +14,12 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..microcinema_core.clip.settings import SamplingConfig
+from ..microcinema_core.clip.settings import MAX_CFG, MAX_SEED, MAX_STEPS, SamplingConfig
 from ..microcinema_core.config import Kind
 from ..microcinema_core.errors import InputError
 from .conditions import KEY, Encoded
 from .model import HostModel
-from .prior import MAX_SEED, gamma_input, gamma_of, keyframe_inputs, model_space, prior_latent
+from .prior import gamma_input, gamma_of, keyframe_inputs, model_space, prior_latent
 from .vae import encode_keyframes
 
 DEFAULTS = SamplingConfig()
@@ -52,12 +52,12 @@ class MicroCinemaSampler(io.ComfyNode):
                     control_after_generate=True,
                     tooltip="Another seed is another motion, or the same one with other details.",
                 ),
-                io.Int.Input("steps", default=DEFAULTS.steps, min=1, max=1000, tooltip="Denoising steps."),
+                io.Int.Input("steps", default=DEFAULTS.steps, min=1, max=MAX_STEPS, tooltip="Denoising steps."),
                 io.Float.Input(
                     "cfg",
                     default=DEFAULTS.cfg,
                     min=0.0,
-                    max=100.0,
+                    max=MAX_CFG,
                     step=0.1,
                     round=0.01,
                     tooltip="Guidance: how closely the clip follows the prompt; 1 is twice as fast and follows less.",

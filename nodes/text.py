@@ -18,9 +18,10 @@ import torch
 from torch import Tensor
 
 from ..microcinema_core.checkpoint.format import TEXT_ENCODER, Checkpoint, expect_blocks, expect_tensors
+from ..microcinema_core.checkpoint.sections import Section, find_section
 from ..microcinema_core.config import TextConfig
 from ..microcinema_core.errors import CheckpointError
-from .files import Section, find_section, read_file
+from .files import read_file
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 
@@ -39,10 +40,10 @@ def load_clip(path: Path, checkpoint: Checkpoint, disable_dynamic: bool = False)
     section = find_section(TEXT_ENCODER, path, checkpoint)
     text, stored = section.header.config.text, section.header.tokenizer
     if text is None or stored is None:
-        raise CheckpointError(f"{section.title} holds a text encoder without its configuration or tokenizer")
+        raise CheckpointError(f"{section.path.name} holds a text encoder without its configuration or tokenizer")
     if text.width != checkpoint.header.config.unet.cross_attention_dim:
         raise CheckpointError(
-            f"{section.title} is {text.width} wide and {path.name} reads another width; get both anew"
+            f"{section.path.name} is {text.width} wide and {path.name} reads another width; get both anew"
         )
     special = _special_tokens(stored, text, section)
     settings = _settings(text, special)
@@ -65,7 +66,7 @@ def load_clip_patcher(path: Path, disable_dynamic: bool = False) -> Any:
 def _special_tokens(stored: Mapping[str, Any], text: TextConfig, section: Section) -> dict[str, int]:
     vocab = stored["vocab"]
     if START not in vocab or END not in vocab or max(vocab.values()) >= text.vocab_size:
-        raise CheckpointError(f"{section.title}: its vocabulary does not fit its text encoder; get the file anew")
+        raise CheckpointError(f"{section.path.name}: its vocabulary does not fit its text encoder; get the file anew")
     return {"start": vocab[START], "end": vocab[END], "pad": vocab[END]}
 
 
@@ -84,7 +85,7 @@ def _settings(text: TextConfig, special: Mapping[str, int]) -> dict[str, Any]:
 
 def _check(section: Section, text: TextConfig, settings: dict[str, Any]) -> None:
     """Strict, which the host's own loading is not."""
-    what = f"{section.title}: {TEXT_ENCODER}"
+    what = f"{section.path.name}: {TEXT_ENCODER}"
     expect_blocks(text.layers, section.state, what)
     with torch.device("meta"):
         outline: dict[str, Tensor] = TextModel(settings, torch.float32, "meta", torch.nn).state_dict()

@@ -13,20 +13,18 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..microcinema_core.clip.cascade import Interpolate, cascade, linear_frames
-from ..microcinema_core.clip.settings import TSR_SAMPLING
+from ..microcinema_core.clip.settings import MAX_SEED, MAX_STEPS, MAX_TSR_BATCH, TSR_BATCH, TSR_SAMPLING
 from ..microcinema_core.clip.shot import MAX_PASSES
 from ..microcinema_core.clip.timing import MAX_FRAMES, segment_count
 from ..microcinema_core.config import ClipConfig, Kind
 from ..microcinema_core.diffusion.noise import draw_noise, start_noise
 from ..microcinema_core.diffusion.schedule import make_schedule
+from ..microcinema_core.diffusion.streams import NoiseStream
 from ..microcinema_core.errors import InputError
 from .appearance import HostAppearNet
 from .conditions import KEY, Encoded
-from .prior import MAX_SEED, model_space
+from .prior import model_space
 from .types import AppearNetSocket
-
-SEGMENT_START = 2  # the word of segments in the standalone program's random streams: one seed, one result
-BATCH = 8  # segments at once: what bounds the memory of a pass
 
 
 class TSRInterpolate(io.ComfyNode):
@@ -66,7 +64,7 @@ class TSRInterpolate(io.ComfyNode):
                     tooltip="Each one quadruples the frame rate: 2 to 8 to 32 frames a second.",
                 ),
                 io.Int.Input(
-                    "steps", default=TSR_SAMPLING.steps, min=1, max=1000, tooltip="Of denoising, per segment."
+                    "steps", default=TSR_SAMPLING.steps, min=1, max=MAX_STEPS, tooltip="Of denoising, per segment."
                 ),
                 io.Int.Input(
                     "seed", default=0, min=0, max=MAX_SEED, control_after_generate=True, tooltip="Of the new frames."
@@ -78,9 +76,9 @@ class TSRInterpolate(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "batch",
-                    default=BATCH,
+                    default=TSR_BATCH,
                     min=1,
-                    max=1024,
+                    max=MAX_TSR_BATCH,
                     tooltip="Segments at once: more is faster and takes more memory; the result is the same.",
                     advanced=True,
                 ),
@@ -136,7 +134,8 @@ def segments(
         rate = fps * (frames - 1) ** (level + 1)
         encoded = Encoded(appearnet.encode(line), frames, [i / rate for i in range(frames)], config.unet)
         given = [[text, {KEY: encoded}] for text, _ in prompt]
-        drawn = torch.stack([draw_noise(seed, line.shape[1:], SEGMENT_START, level, index) for index in indices])
+        streams = [NoiseStream.segment(seed, level, index) for index in indices]
+        drawn = torch.stack([draw_noise(seed, line.shape[1:], *stream.start) for stream in streams])
         noise = start_noise(drawn, line.cpu(), diffusion.prior_gamma)
         rows = noise.transpose(1, 2).flatten(0, 1)
         empty = torch.zeros_like(rows)

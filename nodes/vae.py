@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from ..microcinema_core.checkpoint.format import VAE, Checkpoint, expect_tensors
+from ..microcinema_core.checkpoint.sections import find_section
 from ..microcinema_core.errors import CheckpointError, InputError
-from .files import find_section, read_file
+from .files import read_file
 
 CONSTANTS = {"vae_scale": 1.0, "vae_shift": 0.0}  # of the host's TAESD class, which our files leave out
 
@@ -22,8 +23,8 @@ def load_vae(path: Path, checkpoint: Checkpoint) -> Any:
     section = find_section(VAE, path, checkpoint)
     state = {name: torch.tensor(value) for name, value in CONSTANTS.items()} | section.state
     if "taesd_decoder.1.weight" not in state:
-        raise CheckpointError(f"{section.title}: its autoencoder is none that ComfyUI knows; get the file anew")
-    vae = comfy.sd.VAE(sd=_checked(state, section.title))
+        raise CheckpointError(f"{section.path.name}: its autoencoder is none that ComfyUI knows; get the file anew")
+    vae = comfy.sd.VAE(sd=_checked(state, section.path.name))
     vae.patcher.cached_patcher_init = (load_vae_patcher, (path,))
     return vae
 

@@ -23,28 +23,9 @@ from .format import (
     sha256_of,
 )
 from .limits import shown
+from .sections import find_section
 
 DOWNSCALE = 2 ** (LEVELS - 1)
-
-
-def find_section(section: str, path: Path, checkpoint: Checkpoint) -> tuple[Path, Checkpoint]:
-    """The checkpoint that holds a section: this file, or the companion beside it that it names."""
-    if section in checkpoint.sections:
-        return path, checkpoint
-    companion = checkpoint.header.companions.get(section)
-    if companion is None:
-        raise CheckpointError(f"{path}: holds no {section} and names no companion file that does")
-    beside = path.parent / companion.file
-    if not beside.is_file():
-        raise CheckpointError(f"{path}: needs {companion.file} beside it for its {section}; put both in one folder")
-    if sha256_of(beside) != companion.sha256:
-        raise CheckpointError(f"{beside}: is not the {section} that {path.name} was trained with; get both files anew")
-    found = read_checkpoint(beside)
-    if section not in found.sections:
-        raise CheckpointError(
-            f"{beside}: holds no {section}, though {path.name} names it for that; get both files anew"
-        )
-    return beside, found
 
 
 def _expect_equal(path: Path, where: Path, what: str, wanted: int, given: int) -> None:
@@ -57,8 +38,8 @@ def load_codec(path: Path, checkpoint: Checkpoint | None = None) -> LatentCodec:
     """Pixels to model-space latents and back."""
     checkpoint = checkpoint or read_checkpoint(path)
     own = checkpoint.header.config
-    where, found = find_section(VAE, path, checkpoint)
-    config = found.header.config
+    found = find_section(VAE, path, checkpoint)
+    where, config = found.path, found.header.config
     if config.vae is None:
         raise CheckpointError(f"{where}: holds an autoencoder but its configuration describes none")
     if config.latent.downscale != DOWNSCALE:
@@ -66,11 +47,11 @@ def load_codec(path: Path, checkpoint: Checkpoint | None = None) -> LatentCodec:
             f"{where}: latent.downscale is {config.latent.downscale}, this autoencoder's is {DOWNSCALE}; get it anew"
         )
     _expect_equal(path, where, "latent channels", own.unet.in_channels, config.vae.latent_channels)
-    expect_blocks(config.vae.blocks, found.sections[VAE], f"{where}: {VAE}")
+    expect_blocks(config.vae.blocks, found.state, f"{where}: {VAE}")
     with torch.device("meta"):
         vae = build_autoencoder(config.vae)
     try:
-        state = vae_keys(found.sections[VAE])
+        state = vae_keys(found.state)
     except (KeyError, ValueError) as error:
         raise CheckpointError(f"{where}: {VAE}: unexpected tensor ({shown(str(error))})") from error
     load_strictly(vae, state, f"{where}: {VAE}")
@@ -80,8 +61,8 @@ def load_codec(path: Path, checkpoint: Checkpoint | None = None) -> LatentCodec:
 def load_text_encoder(path: Path, checkpoint: Checkpoint | None = None) -> TextEncoder:
     checkpoint = checkpoint or read_checkpoint(path)
     own = checkpoint.header.config
-    where, found = find_section(TEXT_ENCODER, path, checkpoint)
-    config = found.header.config.text
+    found = find_section(TEXT_ENCODER, path, checkpoint)
+    where, config = found.path, found.header.config.text
     if config is None or found.header.tokenizer is None:
         raise CheckpointError(f"{where}: holds a text encoder without its configuration or tokenizer")
     _expect_equal(path, where, "text width", own.unet.cross_attention_dim, config.width)
@@ -90,12 +71,12 @@ def load_text_encoder(path: Path, checkpoint: Checkpoint | None = None) -> TextE
     except CheckpointError as error:
         raise CheckpointError(f"{where}: {error}") from error
     what = f"{where}: {TEXT_ENCODER}"
-    expect_blocks(config.layers, found.sections[TEXT_ENCODER], what)
+    expect_blocks(config.layers, found.state, what)
     with torch.device("meta"):
         outline = build_text_model(config, tokenizer)
-    expect_fit(outline, text_keys(found.sections[TEXT_ENCODER], outline), what)
+    expect_fit(outline, text_keys(found.state, outline), what)
     model = build_text_model(config, tokenizer)  # not the outline: what the file does not hold needs values too
-    load_strictly(model, text_keys(found.sections[TEXT_ENCODER], model), what)
+    load_strictly(model, text_keys(found.state, model), what)
     return TextEncoder(model.eval(), tokenizer, config)
 
 

@@ -159,7 +159,8 @@ def _json(metadata: Mapping[str, str], key: str, default: Any = None) -> Any:
     return default if text is None else parse_json(text, PREFIX + key, limit)
 
 
-def _header(metadata: Mapping[str, str] | None, path: Path) -> Header:
+def parse_header(metadata: Mapping[str, str] | None, path: Path) -> Header:
+    """The header in a file's metadata. Raises CheckpointError, naming `path`, for whatever is not MicroCinema's."""
     if not metadata or PREFIX + "format" not in metadata:
         raise CheckpointError(
             f"{path}: is a safetensors file, but not MicroCinema's (no {PREFIX}format in its metadata); "
@@ -233,13 +234,13 @@ def _tokenizer(value: Any) -> dict[str, Any] | None:
 def read_header(path: Path) -> Header:
     """The file's header alone. Raises CheckpointError for whatever is not a MicroCinema file."""
     with _opened(path) as file:
-        return _header(file.metadata(), path)
+        return parse_header(file.metadata(), path)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """The whole file. Raises CheckpointError for a damaged file, and for sections too many or too few for its kind."""
     with _opened(path) as file:
-        header = _header(file.metadata(), path)
+        header = parse_header(file.metadata(), path)
         allowed = (*REQUIRED[header.kind], *BUNDLED.get(header.kind, ()))
         sections: dict[str, dict[str, Tensor]] = {}
         for key in file.keys():

@@ -10,6 +10,10 @@ from ..errors import InputError
 
 MAX_SEED = 2**64 - 1
 MAX_PROMPT = 10_000  # characters
+MAX_STEPS = 1000
+MAX_CFG = 100.0
+TSR_BATCH = 8  # segments at once: what bounds the memory of a pass
+MAX_TSR_BATCH = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +26,10 @@ class SamplingConfig(Config):
     gamma: float | None = None  # None: the checkpoint's
 
     def __post_init__(self) -> None:
-        if not 1 <= self.steps <= 1000:
-            raise InputError(f"steps must be between 1 and 1000, got {self.steps}")
-        if not 0 <= self.cfg <= 100:
-            raise InputError(f"cfg must be between 0 and 100, got {self.cfg}")
+        if not 1 <= self.steps <= MAX_STEPS:
+            raise InputError(f"steps must be between 1 and {MAX_STEPS}, got {self.steps}")
+        if not 0 <= self.cfg <= MAX_CFG:
+            raise InputError(f"cfg must be between 0 and {MAX_CFG:g}, got {self.cfg}")
         if self.gamma is not None and not 0 <= self.gamma <= 1:
             raise InputError(f"gamma must be between 0 and 1, got {self.gamma}")
 

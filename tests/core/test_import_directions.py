@@ -93,8 +93,11 @@ def shared_files() -> list[Path]:
 def test_nodes_import_shared_parts_only() -> None:
     assert core_parts("from ..microcinema_core.training.loop import train") == {"training"}
     assert core_parts("from ..microcinema_core import pipeline, config") == {"pipeline", "config"}
+    adaptors = {path.removesuffix(".py").replace("/", ".") for path in ADAPTORS}
     for path in ROOT.glob("nodes/**/*.py"):
-        assert core_parts(path.read_text(encoding="utf-8")) <= set(SHARED), path
+        source = path.read_text(encoding="utf-8")
+        assert core_parts(source) <= set(SHARED), path
+        assert not any(f"microcinema_core.{adaptor}" in name for name in imports(source) for adaptor in adaptors), path
 
 
 def test_shared_parts_import_no_standalone_library_even_late() -> None:

@@ -2,6 +2,7 @@
 
 import importlib
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -80,15 +81,57 @@ def load(pack: ModuleType, nodes: dict[str, type], path: Path) -> Kit:
         return Kit(pack, nodes, path, *loader.load_parts(path))
 
 
-def write_small(pack: ModuleType, folder: Path, kind: str = "video", **unet: Any) -> Path:
-    """A file with a small U-Net of random weights and Toybox's autoencoder and text encoder beside it."""
+def standalone(
+    kit: Kit, keyframes: torch.Tensor, prompts: tuple, latent: dict, steps: int, cfg: float, sampler: str = "euler"
+) -> Callable[[], torch.Tensor]:
+    """The same clips by the core alone: its networks, denoiser and sampler, on the host's sigmas and noise of seed 7.
+
+    AppearNet runs here; the result samples and returns latents as KSampler does.
+    """
+    import comfy.sample
+    import comfy.samplers
+
+    networks = kit.core("checkpoint.load").load_networks(kit.path)
+    diffusion, form = networks.header.config.diffusion, kit.model.model.latent_format
+    encoded = prompts[0][0][1]["microcinema"]
+    sigmas = comfy.samplers.calculate_sigmas(kit.model.get_model_object("model_sampling"), "sgm_uniform", steps)
+    noise = comfy.sample.prepare_noise(latent["samples"], 7, latent["batch_index"])
+    start = noise * (1 + sigmas[0] ** 2).sqrt() + form.process_in(latent["samples"])
+    video = start.unflatten(0, (-1, encoded.frames)).transpose(1, 2)
+    with torch.inference_mode():
+        z_c = form.process_in(kit.vae.encode(keyframes)).unsqueeze(2)
+        shared = {"appearance": networks.appearnet(z_c), "frame_time": torch.tensor(encoded.seconds)}
+    denoiser = kit.core("diffusion.prediction").Denoiser(
+        networks.unet,
+        kit.core("diffusion.schedule").make_schedule(diffusion.schedule),
+        diffusion.prediction,
+        diffusion.prior_lambda,
+    )
+    branches = [{"context": text[0][0].expand(len(keyframes), -1, -1), **shared} for text in prompts]
+    guided = kit.core("diffusion.guidance").GuidedDenoiser(denoiser, z_c, *branches, cfg)
+
+    def sampled() -> torch.Tensor:
+        with torch.inference_mode():
+            made = kit.core("diffusion.samplers").sample(sampler, guided, video, sigmas)
+            return form.process_out(made.transpose(1, 2).flatten(0, 1))
+
+    return sampled
+
+
+def write_small(pack: ModuleType, folder: Path, kind: str = "video", base: Any = None, **unet: Any) -> Path:
+    """A file with a small U-Net of random weights and Toybox's autoencoder and text encoder beside it.
+
+    base: the ModelConfig whose layout, diffusion and latents it has; None is Toybox's.
+    """
     core = f"{pack.__name__}.microcinema_core."
     form = importlib.import_module(core + "checkpoint.format")
     unet_class = importlib.import_module(core + "models.unet").VideoUNet
     appearnet_class = importlib.import_module(core + "models.appearnet").AppearNet
     toybox = form.read_header(WEIGHTS / f"toybox-{kind}.safetensors")
     sizes = {"block_out_channels": (32, 48), "attention_heads": (2, 3), "spade_hidden": 8} | unet
-    config = replace(toybox.config, name="small", unet=replace(toybox.config.unet, **sizes))
+    base = base or toybox.config
+    layout = replace(base.unet, **sizes)
+    config = replace(toybox.config, name="small", unet=layout, diffusion=base.diffusion, latent=base.latent)
     for companion in toybox.companions.values():
         shutil.copy(WEIGHTS / companion.file, folder)
     torch.manual_seed(0)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from nodes_kit import FRAMES, WEIGHTS, Kit, load, pictures, write_small
+from nodes_kit import FRAMES, WEIGHTS, Kit, load, pictures, standalone, write_small
 
 
 @pytest.fixture(scope="module")
@@ -30,40 +30,12 @@ def clip(small: Kit, one: tuple) -> torch.Tensor:
     return small.ksampler(*one)
 
 
-def standalone(kit: Kit, keyframes: torch.Tensor, latent: dict, steps: int, cfg: float) -> torch.Tensor:
-    """The same clips by the core alone: its networks, denoiser and Euler, on the host's sigmas and noise."""
-    import comfy.sample
-    import comfy.samplers
-
-    networks = kit.core("checkpoint.load").load_networks(kit.path)
-    diffusion, form = networks.header.config.diffusion, kit.model.model.latent_format
-    sigmas = comfy.samplers.calculate_sigmas(kit.model.get_model_object("model_sampling"), "sgm_uniform", steps)
-    noise = comfy.sample.prepare_noise(latent["samples"], 7, latent["batch_index"])
-    start = noise * (1 + sigmas[0] ** 2).sqrt() + form.process_in(latent["samples"])
-    with torch.inference_mode():
-        z_c = form.process_in(kit.vae.encode(keyframes)).unsqueeze(2)
-        seconds = torch.tensor([-0.5, 0.0, 0.5])
-        shared = {"appearance": networks.appearnet(z_c), "frame_time": seconds}
-        prompts = [text[0][0].expand(len(keyframes), -1, -1) for text in kit.encode(keyframes)]
-        denoiser = kit.core("diffusion.prediction").Denoiser(
-            networks.unet,
-            kit.core("diffusion.schedule").make_schedule(diffusion.schedule),
-            diffusion.prediction,
-            diffusion.prior_lambda,
-        )
-        branches = [{"context": prompt, **shared} for prompt in prompts]
-        guided = kit.core("diffusion.guidance").GuidedDenoiser(denoiser, z_c, *branches, cfg)
-        video = start.unflatten(0, (-1, FRAMES)).transpose(1, 2)
-        made = kit.core("diffusion.samplers").sample("euler", guided, video, sigmas)
-    return form.process_out(made.transpose(1, 2).flatten(0, 1))
-
-
 @pytest.mark.parametrize("cfg", [1.0, 2.0])
 @pytest.mark.parametrize("count", [1, 2])
 def test_ksampler_equals_the_standalone_pipeline(small: Kit, keyframes: torch.Tensor, count: int, cfg: float) -> None:
-    latent = small.prior(keyframes[:count])
-    ours = small.ksampler(small.encode(keyframes[:count]), latent, cfg=cfg)
-    theirs = standalone(small, keyframes[:count], latent, 3, cfg)
+    latent, prompts = small.prior(keyframes[:count]), small.encode(keyframes[:count])
+    ours = small.ksampler(prompts, latent, cfg=cfg)
+    theirs = standalone(small, keyframes[:count], prompts, latent, 3, cfg)()
     assert (ours - theirs).abs().max() < 1e-4 * theirs.abs().max()
 
 
@@ -112,8 +84,10 @@ def test_samplers_are_finite(small: Kit, one: tuple, sampler: str) -> None:
 
 @pytest.mark.slow
 def test_every_sampler_and_scheduler_is_finite(small: Kit, one: tuple) -> None:
+    """All pairs at 4 steps, without exception."""
     import comfy.samplers
 
+    assert len(comfy.samplers.SAMPLER_NAMES) * len(comfy.samplers.SCHEDULER_NAMES) > 300
     bad = [
         (sampler, scheduler)
         for sampler in comfy.samplers.SAMPLER_NAMES
@@ -123,17 +97,36 @@ def test_every_sampler_and_scheduler_is_finite(small: Kit, one: tuple) -> None:
     assert not bad
 
 
-def windowed(model: Any, length: int) -> Any:
+def windowed(model: Any, length: int | None = None) -> Any:
+    """With the host's context windows at their defaults, which put an anchor frame into each window but the first."""
     from comfy_extras.nodes_context_windows import ContextWindowsManualNode as Windows
 
-    return Windows.execute(model, length, 2, "standard_static", 1, False, "pyramid", 0, False).result[0]
+    given = {socket.id: socket.default for socket in Windows.define_schema().inputs if hasattr(socket, "default")}
+    assert given["causal_window_fix"]
+    assert given["dim"] == 0
+    given["cond_retain_index_list"] = given["latent_retain_index_list"] = []  # as the host reads the empty text
+    if length is not None:
+        given |= {"context_length": length, "context_overlap": 2}
+    return Windows.execute(model, **given).result[0]
 
 
-def test_context_windows_with_their_anchor_frame(small: Kit, keyframes: torch.Tensor) -> None:
-    prompts, latent = small.encode(keyframes[:1], frames=13), small.prior(keyframes[:1], 13)
-    made = small.ksampler(prompts, latent, model=windowed(small.model, 6), steps=2)
-    assert made.shape[0] == 13
+def test_context_windows_at_the_hosts_defaults(small: Kit, keyframes: torch.Tensor) -> None:
+    """33 frames in windows of 16 that overlap by 4; the anchor makes 17 of the second and the third."""
+    seen = []
+
+    def watched(apply: Any, args: dict) -> torch.Tensor:
+        conds = args["c"]
+        seen.append((conds["num_video_frames"], args["input"].shape[0] // len(args["cond_or_uncond"])))
+        return apply(args["input"], args["timestep"], **conds)
+
+    prompts, latent = small.encode(keyframes[:1], frames=33), small.prior(keyframes[:1], 33)
+    model = windowed(small.model)
+    model.set_model_unet_function_wrapper(watched)
+    made = small.ksampler(prompts, latent, model=model, steps=2)
+    assert made.shape[0] == 33
     assert made.isfinite().all()
+    assert {frames for frames, _ in seen} == {16, 17}
+    assert all(frames == rows for frames, rows in seen)
 
 
 def test_context_windows_over_two_clips_are_refused(small: Kit, keyframes: torch.Tensor) -> None:
@@ -211,13 +204,41 @@ def test_a_controlnet_of_the_same_base_changes_the_clip(small: Kit, tmp_path: Pa
     assert (sampled(1.0) - plain).abs().max() > 1e-3
 
 
-def test_low_vram_half_precision_and_eviction(small: Kit, one: tuple, clip: torch.Tensor) -> None:
-    """Weights cast layer by layer give the same clip; nothing stays loaded afterwards."""
+def offloaded(model: Any) -> tuple[int, int]:
+    """Of the layers that have weights: how many the host moves to the device for each call, and how many there are."""
+    own = [m for m in model.model.diffusion_model.modules() if list(m.parameters(recurse=False))]
+    return sum(hasattr(layer, "prev_comfy_cast_weights") for layer in own), len(own)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_low_vram(small: Kit, one: tuple, clip: torch.Tensor, share: float) -> None:
+    """Weights brought layer by layer give the same clip, also where a part of them is resident."""
+    from comfy.patcher_extension import CallbacksMP
+
+    model, counted = load(small.pack, small.nodes, small.path).model, []  # one that is not loaded yet
+
+    def little(patcher: Any, device: Any, memory: float, force: bool, full: bool) -> None:
+        if full:  # which is what the host does on a CPU whatever memory there is
+            patcher.load(device, lowvram_model_memory=1 + share * patcher.model_size())
+
+    def counting(apply: Any, args: dict) -> torch.Tensor:
+        counted.append(offloaded(model))
+        return apply(args["input"], args["timestep"], **args["c"])
+
+    model.add_callback(CallbacksMP.ON_LOAD, little)
+    model.set_model_unet_function_wrapper(counting)
+    assert torch.equal(small.ksampler(*one, model=model), clip)
+    moved, layers = counted[0]
+    assert set(counted) == {(moved, layers)}
+    assert layers > 50
+    assert moved == layers if share == 0 else 0 < moved < layers
+
+
+def test_half_precision_and_eviction(small: Kit, one: tuple, clip: torch.Tensor) -> None:
+    """Weights cast layer by layer give nearly the same clip; nothing stays loaded afterwards."""
     import comfy.model_management
 
     again = load(small.pack, small.nodes, small.path)
-    again.model.load(torch.device("cpu"), lowvram_model_memory=1)
-    assert torch.equal(small.ksampler(*one, model=again.model), clip)
     again.model.model.diffusion_model.to(torch.bfloat16)
     again.model.model.manual_cast_dtype = torch.float32
     for module in again.model.model.diffusion_model.modules():

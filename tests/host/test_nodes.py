@@ -13,6 +13,7 @@ from nodes_kit import FRAMES, GAMMA, MOVES_LEFT, WEIGHTS, Kit, load, pictures, w
 
 IDS = {"Load", "AppearNetEncode", "NoisePriorLatent", "NoisePriorNoise", "Sampler", "TSRInterpolate"}
 AUTO = {"gamma": "auto"}
+ADAPTORS = ("checkpoint.components", "diffusion.schedulers")  # the core's, to transformers and diffusers
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +48,20 @@ def test_every_node_says_what_it_and_its_sockets_are(pack_nodes: dict[str, type]
         node.GET_NODE_INFO_V1()
 
 
-def test_nothing_of_the_standalone_program_is_imported(small: Kit) -> None:
-    assert not {"diffusers", "typer", "accelerate"} & set(sys.modules)
+def test_a_run_through_all_nodes_imports_nothing_of_the_standalone_program(
+    small: Kit, tsr: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where diffusers could be imported, which ComfyUI does not bring."""
+    (tmp_path / "diffusers.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    keyframe = pictures(1)
+    small.run("Load", file="toybox-video.safetensors")
+    prompts = small.encode(keyframe)
+    small.run("NoisePriorNoise", model=small.model, vae=small.vae, keyframe=keyframe, seed=7, gamma=AUTO)
+    small.ksampler(prompts, small.prior(keyframe), steps=1)
+    interpolate(tsr, small.sampler(keyframe, prompts, steps=1), passes=1)
+    adaptors = {f"{small.pack.__name__}.microcinema_core.{name}" for name in ADAPTORS}
+    assert not {"diffusers", "typer", "accelerate", *adaptors} & set(sys.modules)
 
 
 def test_embedded_files_and_the_users_own_are_listed(small: Kit) -> None:

@@ -1,0 +1,247 @@
+"""Write docs/api and workflows from workflow_graphs.py: .comfyui/venv/bin/python -P tests/host/make_workflows.py
+
+Parts, in this order, all by default:
+  api       docs/api/NAME.json, the API form
+  canvas    workflows/NAME.json, made by ComfyUI's own page in a browser, then laid out here
+  pictures  workflows/NAME.jpg, frames of the video that the workflow makes as shipped: minutes for each
+
+Starts a server of its own unless --server names one. What needs files that are fetched gets a drawn card instead.
+--quick interpolates once, with one step: the pictures show the model's own slow frames, which stay as they are.
+"""
+
+import argparse
+import importlib.util
+import json
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+sys.path.append(str(Path(__file__).parent))
+
+from run_host import ROOT, copy_pack, start_server
+from setup_host import find_host
+from workflow_graphs import READY, Workflow, all_workflows
+
+API, CANVAS = ROOT / "docs" / "api", ROOT / "workflows"
+PARTS = ("api", "canvas", "pictures")
+SIDE = 384  # of a picture, in pixels
+GAP, TITLE, PAD = 40, 34, 24  # pixels of the canvas: between nodes, a node's title, a group's edge
+COLUMN = 760  # a group's nodes are stacked to about this height
+NOTE = (460, 620)
+PROMPT = {True: (320, 130), False: (320, 80)}  # with and without text in it
+LOAD = "([graph, name]) => { window.app.graph.clear(); return window.app.loadApiJson(graph, name); }"
+SETTLED = "count => window.app.graph.nodes.length === count"
+Canvas = dict[str, Any]
+
+
+def write_api(flow: Workflow) -> None:
+    write_json(API / f"{flow.name}.json", flow.api)
+
+
+def write_json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
+    print(path.relative_to(ROOT), flush=True)
+
+
+def make_canvases(flows: Sequence[Workflow], address: str) -> None:
+    from browser import FLAGS, ComfyPage
+    from playwright.sync_api import sync_playwright
+    from setup_browser import set_up
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=set_up(), args=FLAGS)
+        shown = ComfyPage(browser.new_context(viewport={"width": 1600, "height": 1000}), address)
+        for flow in flows:
+            shown.page.evaluate(LOAD, [flow.api, flow.name])
+            shown.page.wait_for_function(SETTLED, arg=len(flow.nodes))
+            text = shown.page.evaluate("() => JSON.stringify(window.app.graph.serialize())")
+            write_json(CANVAS / f"{flow.name}.json", laid_out(json.loads(text), flow))
+        browser.close()
+
+
+def laid_out(canvas: Canvas, flow: Workflow) -> Canvas:
+    """The page's own graph with groups from left to right, the note, and what the host needs to find files."""
+    made = {str(node["id"]): node for node in canvas["nodes"]}
+    for node in flow.nodes:
+        if node.kind == "CLIPTextEncode":
+            made[node.id]["size"] = list(PROMPT[bool(node.inputs["text"])])
+        known = [{"name": f.name, "url": f.url, "directory": f.folder} for f in node.files if f.url]
+        if known:
+            made[node.id]["properties"]["models"] = known
+        if flow.fixed_seeds:
+            fix_seed(made[node.id])
+    canvas["groups"] = place_groups(made, flow)
+    canvas["nodes"].append(note_node(len(flow.nodes) + 1, note_text(flow)))
+    renumber_links(canvas)
+    kept = {key: canvas[key] for key in ("nodes", "links", "groups", "config", "version")}
+    numbers = {"last_node_id": len(canvas["nodes"]), "last_link_id": len(canvas["links"])}
+    identity = {"id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"microcinema/{flow.name}")), "revision": 0}
+    return identity | numbers | kept | {"extra": {"ds": {"scale": 0.5, "offset": [NOTE[0] + 200, 180]}}}
+
+
+def fix_seed(node: Canvas) -> None:
+    node["widgets_values"] = ["fixed" if value == "randomize" else value for value in node.get("widgets_values", [])]
+
+
+def place_groups(made: dict[str, Any], flow: Workflow) -> list[Canvas]:
+    groups, left = [], 0.0
+    for title in dict.fromkeys(node.group for node in flow.nodes):
+        members = [made[node.id] for node in flow.nodes if node.group == title]
+        right, bottom = place_column(members, left + PAD)
+        box = [left, 0, right + PAD - left, bottom + PAD]
+        groups.append({"id": len(groups) + 1, "title": title, "bounding": box, "color": "#3f789e", "flags": {}})
+        left = right + PAD + GAP
+    return groups
+
+
+def place_column(members: list[Canvas], left: float) -> tuple[float, float]:
+    """Stack nodes below one another, in a second column where it gets long. (right, bottom) of all of them."""
+    top = 3 * TITLE
+    y, right, bottom = float(top), left, 0.0
+    for node in members:
+        if y > top and y + node["size"][1] > top + COLUMN:
+            left, y = right + GAP, float(top)
+        node["pos"] = [round(left), round(y)]
+        node["size"] = [round(side) for side in node["size"]]
+        right = max(right, left + node["size"][0])
+        y += node["size"][1] + TITLE + GAP / 2
+        bottom = max(bottom, y - TITLE)
+    return round(right), round(bottom)
+
+
+def note_text(flow: Workflow) -> str:
+    if not flow.files:
+        return flow.note
+    lines = [
+        f"- {f'[{file.name}]({file.url})' if file.url else file.name} into `models/{file.folder}`"
+        for file in flow.files
+    ]
+    return "\n".join([flow.note, "", "## Files", "", *lines])
+
+
+def note_node(number: int, text: str) -> Canvas:
+    return {
+        "id": number, "type": "MarkdownNote", "title": "About this workflow", "pos": [-NOTE[0] - GAP, TITLE],
+        "size": list(NOTE), "flags": {}, "order": 0, "mode": 0, "inputs": [], "outputs": [], "properties": {},
+        "widgets_values": [text], "color": "#432", "bgcolor": "#653",
+    }  # fmt: skip
+
+
+def renumber_links(canvas: Canvas) -> None:
+    """From 1, whatever the page has shown before: the same graph gives the same file."""
+    number = {link[0]: place for place, link in enumerate(canvas["links"], start=1)}
+    canvas["links"] = [[number[link[0]], *link[1:]] for link in canvas["links"]]
+    for node in canvas["nodes"]:
+        for given in node.get("inputs", []):
+            given["link"] = number.get(given.get("link"))
+        for made in node.get("outputs", []):
+            made["links"] = [number[link] for link in made.get("links") or []] or None
+
+
+def make_picture(flow: Workflow, address: str, quick: bool) -> None:
+    """Run the workflow and keep frames of what it made."""
+    from PIL import Image
+
+    client = load_client()
+    comfy = client.ComfyClient(address, timeout=300)
+    start = time.monotonic()
+    (video,) = comfy.run(with_less_interpolation(flow.api) if quick else flow.api)
+    with tempfile.TemporaryDirectory() as folder:
+        frames = read_video(comfy.download(video, folder))
+    picture = contact_sheet(frames).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    picture.save(CANVAS / f"{flow.name}.jpg", quality=88)
+    print(f"workflows/{flow.name}.jpg: {len(frames)} frames in {time.monotonic() - start:.0f} s", flush=True)
+
+
+def with_less_interpolation(graph: dict[str, Any]) -> dict[str, Any]:
+    for node in graph.values():
+        if node["class_type"] == "MicroCinemaTSRInterpolate":
+            node["inputs"] |= {"passes": 1, "steps": 1}
+    return graph
+
+
+def read_video(path: Path) -> list[Any]:
+    import av
+
+    with av.open(str(path)) as video:
+        return [frame.to_image() for frame in video.decode(video=0)]
+
+
+def contact_sheet(frames: list[Any]) -> Any:
+    """As many frames, evenly spaced, as fit a picture's side at their own size; one where they are large."""
+    from PIL import Image
+
+    width, height = frames[0].size
+    across = max(1, SIDE // max(width, height))
+    chosen = [frames[round(i * (len(frames) - 1) / max(1, across**2 - 1))] for i in range(across**2)]
+    sheet = Image.new("RGB", (across * width, across * height))
+    for place, frame in enumerate(chosen if across > 1 else frames[-1:]):
+        sheet.paste(frame, (place % across * width, place // across * height))
+    return sheet
+
+
+def load_client() -> ModuleType:
+    return load_module("microcinema_api_client", API / "client.py")
+
+
+def load_module(name: str, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def make_parts(flows: Sequence[Workflow], parts: Sequence[str], quick: bool, address: str) -> None:
+    if "canvas" in parts:
+        make_canvases(flows, address)
+    if "pictures" in parts:
+        ready = {make().name for make in READY}
+        drawing = load_module("microcinema_drawing", ROOT / "assets" / "draw.py")
+        for flow in flows:
+            if flow.name in ready:
+                make_picture(flow, address, quick)
+            else:
+                drawing.card(flow.name, SIDE).save(CANVAS / f"{flow.name}.jpg", quality=88)
+
+
+def with_server(work: Callable[[str], None]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder)
+        copy_pack(base / "custom_nodes")
+        server = start_server(find_host(), base)
+        try:
+            work(server.address)
+        finally:
+            server.stop()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Write the API forms, canvases and pictures of all workflows.")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="names of workflows; all if left out")
+    parser.add_argument("--server", help="address of a running ComfyUI with this pack")
+    parser.add_argument("--quick", action="store_true", help="pictures with one cheap pass of interpolation")
+    options = parser.parse_args()
+    flows = [flow for flow in all_workflows() if not options.only or flow.name in options.only]
+    CANVAS.mkdir(exist_ok=True)
+    if "api" in options.parts:
+        for flow in flows:
+            write_api(flow)
+    if set(options.parts) == {"api"}:
+        return 0
+    if options.server:
+        make_parts(flows, options.parts, options.quick, options.server)
+    else:
+        with_server(lambda address: make_parts(flows, options.parts, options.quick, address))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""A page of help for each node: whole, with its picture, and opened by ComfyUI's page."""
+
+import re
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from run_host import ROOT, Server
+
+DOCS = ROOT / "web" / "docs"
+IDS = (
+    "MicroCinemaLoad",
+    "MicroCinemaAppearNetEncode",
+    "MicroCinemaNoisePriorLatent",
+    "MicroCinemaNoisePriorNoise",
+    "MicroCinemaSampler",
+    "MicroCinemaTSRInterpolate",
+)
+SECTIONS = ("Inputs", "Common mistakes", "What it does not do")
+SELECT = """id => {
+    const node = window.LiteGraph.createNode(id);
+    node.pos = [200, 200];
+    window.app.graph.clear();
+    window.app.graph.add(node);
+    window.app.canvas.selectNode(node);
+    window.app.canvas.setDirty(true, true);
+}"""
+
+
+def page_of(node_id: str) -> str:
+    return (DOCS / f"{node_id}.md").read_text(encoding="utf-8")
+
+
+def listed_in(text: str) -> set[str]:
+    """Names that the page's lists begin with."""
+    heads = (line.partition(":")[0] for line in text.splitlines() if line.startswith("- `"))
+    return {name for head in heads for name in re.findall(r"`(\w+)`", head)}
+
+
+def test_there_is_a_page_for_each_node_and_no_other(comfy: Any) -> None:
+    ours = {name for name, node in comfy.object_info().items() if node["python_module"] == "custom_nodes.microcinema"}
+    assert ours == set(IDS) == {path.stem for path in DOCS.glob("*.md")}
+
+
+@pytest.mark.parametrize("node_id", IDS)
+def test_a_page_names_every_input_and_is_whole(node_id: str, comfy: Any) -> None:
+    text, node = page_of(node_id), comfy.object_info()[node_id]
+    assert text.startswith(f"# {node['display_name']}\n")
+    missing = {name for group in node["input"].values() for name in group} - listed_in(text)
+    assert not missing
+    assert all(f"\n## {section}" in text for section in SECTIONS)
+
+
+def test_toybox_is_said_not_to_be_for_photos() -> None:
+    assert "not trained for photos" in page_of("MicroCinemaLoad")
+
+
+@pytest.mark.parametrize("node_id", IDS)
+def test_the_host_serves_the_page_and_its_picture(node_id: str, host: Server) -> None:
+    (picture,) = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page_of(node_id))
+    for name in (f"{node_id}.md", picture):
+        with urllib.request.urlopen(f"{host.address}/extensions/microcinema/docs/{name}") as answer:
+            assert answer.read() == (DOCS / name).read_bytes()
+
+
+@pytest.mark.parametrize("node_id", IDS)
+def test_the_page_opens_in_the_browser(node_id: str, comfy_page: Any) -> None:
+    page = comfy_page.page
+    page.evaluate(SELECT, node_id)
+    page.get_by_test_id("info-button").click()
+    page.get_by_role("heading", name="Common mistakes").wait_for()
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('img[src*=\"/docs/\"]')].some((picture) => picture.naturalWidth > 100)"
+    )
+    assert Path(comfy_page.screenshot(f"help-{node_id}")).is_file()

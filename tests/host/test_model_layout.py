@@ -1,0 +1,70 @@
+"""A MODEL of Stable Diffusion 2.1's layout in the real ComfyUI: the same layers, few channels, random weights."""
+
+import importlib
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from nodes_kit import Kit, load, pictures, standalone, write_small
+
+AUTO = {"gamma": "auto"}
+# Head sizes follow from the channels; 96 is the width of Toybox's texts.
+FEW_CHANNELS = {
+    "block_out_channels": (32, 64, 128, 128), "attention_heads": (1, 2, 4, 4), "cross_attention_dim": 96,
+    "temporal_head_dim": 32, "spade_hidden": 8,
+}  # fmt: skip
+SD = {"eps": ("sd21_base", "sd"), "v": ("sd21", "sd"), "v-zsnr": ("sd21", "sd_zsnr")}
+SIGMA_MAX = {"eps": 14.61, "v": 14.61, "v-zsnr": 4518.8}
+
+
+@pytest.fixture(scope="module", params=list(SD))
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def scaled(pack: ModuleType, pack_nodes: dict[str, type], tmp_path_factory: pytest.TempPathFactory, kind: str) -> Kit:
+    return load(pack, pack_nodes, write_scaled(pack, tmp_path_factory.mktemp(kind), kind))
+
+
+def write_scaled(pack: ModuleType, folder: Path, kind: str) -> Path:
+    config = importlib.import_module(f"{pack.__name__}.microcinema_core.config")
+    name, schedule = SD[kind]
+    base = config.preset(name)
+    base = replace(base, diffusion=replace(base.diffusion, schedule=config.ScheduleName(schedule)))
+    return write_small(pack, folder, base=base, **FEW_CHANNELS)
+
+
+def shapes(module: Any) -> dict[str, int]:
+    return {key: value.ndim for key, value in module.state_dict().items()}
+
+
+def test_its_tensors_are_those_of_the_full_size(scaled: Kit) -> None:
+    """Names and numbers of dimensions; only channels differ."""
+    full = scaled.core("config").SD21.unet
+    with torch.device("meta"):
+        outline = scaled.core("models.unet").VideoUNet(full)
+    assert shapes(scaled.model.model.diffusion_model) == shapes(outline)
+
+
+def test_ksampler_equals_the_standalone_pipeline(scaled: Kit, kind: str) -> None:
+    keyframes = pictures(1)
+    prompts, latent = scaled.encode(keyframes), scaled.prior(keyframes, gamma=AUTO)
+    sampling = scaled.model.get_model_object("model_sampling")
+    assert float(sampling.sigma_max) == pytest.approx(SIGMA_MAX[kind], rel=1e-3)
+    assert bool(latent["samples"].any()) == (kind != "v-zsnr")  # gamma: 0.02, and 0 where no signal is missing
+    ours = scaled.ksampler(prompts, latent)
+    theirs = standalone(scaled, keyframes, prompts, latent, 3, 2.0)()
+    assert (ours - theirs).abs().max() < 1e-4 * theirs.abs().max()
+
+
+@pytest.mark.parametrize("sampler", ["euler_ancestral", "dpmpp_2m_sde", "uni_pc"])
+def test_samplers_and_preview(scaled: Kit, sampler: str) -> None:
+    keyframes = pictures(2)
+    prompts = scaled.encode(keyframes)
+    made = scaled.sampler(keyframes, prompts, gamma=AUTO, sampler_name=sampler, scheduler="karras", steps=2)
+    assert made.isfinite().all()
+    assert type(scaled.model.model.latent_format).__name__ == "SD15"  # whose preview colours and TAESD apply

@@ -1,0 +1,185 @@
+"""The shipped workflows: what they are made from, run over HTTP, listed as templates, and in the page."""
+
+import json
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import workflow_graphs
+from nodes_kit import write_small
+from run_host import ROOT, Server
+from workflow_graphs import READY, TO_FETCH, Workflow, all_workflows
+
+API, CANVAS = ROOT / "docs" / "api", ROOT / "workflows"
+FLOWS = {flow.name: flow for flow in all_workflows()}
+SIZES = ("width", "height", "x", "y")
+Graph = dict[str, dict[str, Any]]
+SHIPPED = {"toybox-extend": (257, 32), "toybox-loop": (256, 32), "toybox-seeds": (33, 8)}  # frames, a second
+QUICK = {"toybox-extend": (65, 8), "toybox-loop": (65, 8)}  # the loop asks for 256 and gets what there is
+
+
+def named(makes: Any) -> Any:
+    return pytest.mark.parametrize("flow", [make() for make in makes], ids=lambda flow: flow.name)
+
+
+def api_form(name: str) -> Graph:
+    graph: Graph = json.loads((API / f"{name}.json").read_text(encoding="utf-8"))
+    return graph
+
+
+def with_few_steps(graph: Graph) -> Graph:
+    """One step, one pass of interpolation, half the size."""
+    for node in graph.values():
+        inputs = node["inputs"]
+        inputs |= {name: 1 for name in ("steps", "passes") if name in inputs}
+        if node["class_type"] in ("EmptyImage", "EmptyLatentImage", "ImageCompositeMasked"):
+            inputs |= {name: inputs[name] // 2 for name in SIZES if name in inputs}
+    return graph
+
+
+def read_video(path: Path) -> tuple[int, float]:
+    import av
+
+    with av.open(str(path)) as video:
+        rate = float(video.streams.video[0].average_rate)
+        return sum(1 for _ in video.decode(video=0)), rate
+
+
+def test_the_files_are_made_from_the_descriptions() -> None:
+    """What to do: python tests/host/make_workflows.py"""
+    assert {path.stem for path in API.glob("*.json")} == set(FLOWS)
+    assert {path.stem for path in CANVAS.glob("*.json")} == set(FLOWS)
+    assert {path.suffix for path in CANVAS.iterdir()} == {".json", ".jpg"}  # the host looks into no folders
+    for name, flow in FLOWS.items():
+        assert api_form(name) == json.loads(json.dumps(flow.api)), name
+        assert len({node.title for node in flow.nodes}) == len(flow.nodes), name
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_what_has_to_be_fetched_is_named_on_the_canvas(name: str) -> None:
+    canvas = json.loads((CANVAS / f"{name}.json").read_text(encoding="utf-8"))
+    note = next(node["widgets_values"][0] for node in canvas["nodes"] if node["type"] == "MarkdownNote")
+    models = [model for node in canvas["nodes"] for model in node["properties"].get("models", [])]
+    wanted = [{"name": file.name, "url": file.url, "directory": file.folder} for file in FLOWS[name].files if file.url]
+    assert models == wanted
+    assert all(file.name in note and file.url in note for file in FLOWS[name].files)
+    if name.startswith("toybox"):
+        assert "not trained for photos" in note
+
+
+@named(READY)
+def test_a_workflow_makes_a_video(flow: Workflow, comfy: Any, tmp_path: Path) -> None:
+    (file,) = comfy.run(with_few_steps(api_form(flow.name)))
+    assert read_video(comfy.download(file, tmp_path)) == QUICK.get(flow.name, (33, 8))
+
+
+@pytest.mark.slow
+@named(READY)
+def test_a_workflow_makes_a_video_as_shipped(flow: Workflow, comfy: Any, tmp_path: Path) -> None:
+    (file,) = comfy.run(api_form(flow.name), deadline=580)
+    assert read_video(comfy.download(file, tmp_path)) == SHIPPED.get(flow.name, (129, 32))
+
+
+@named(TO_FETCH)
+def test_only_files_to_fetch_are_missing(flow: Workflow, comfy: Any, client: ModuleType, tmp_path: Path) -> None:
+    """Every node, input and value is the host's; it has nothing to say but that the named files are not there."""
+    from PIL import Image
+
+    Image.new("RGB", (64, 64)).save(tmp_path / "keyframe.png")
+    comfy.upload(tmp_path / "keyframe.png")
+    with pytest.raises(client.GraphError) as refused:
+        comfy.queue(api_form(flow.name))
+    found = [error for node in refused.value.node_errors.values() for error in node["errors"]]
+    assert {error["type"] for error in found} == {"value_not_in_list"}
+    assert {error["extra_info"]["received_value"] for error in found} == {file.name for file in flow.files}
+
+
+@pytest.fixture
+def files_of_sd_layout(host: Server, pack: ModuleType) -> Iterator[None]:
+    """Video and TSR files of Stable Diffusion 2.1's layout with random weights, narrow enough to run here."""
+    import importlib
+
+    sd = importlib.import_module(f"{pack.__name__}.microcinema_core.config").SD21.unet
+    narrow = replace(
+        sd, block_out_channels=(32, 32, 48, 48), attention_heads=(2, 2, 3, 3), norm_groups=16, cross_attention_dim=96,
+        temporal_head_dim=16, spade_hidden=8,
+    )  # fmt: skip
+    settings = {field.name: getattr(narrow, field.name) for field in fields(narrow)}
+    folder = host.base / "models" / "microcinema"
+    before = set(folder.iterdir())
+    for kind in ("video", "tsr"):
+        write_small(pack, folder, kind, **settings).replace(folder / f"microcinema-sd21-{kind}.safetensors")
+    yield
+    for path in set(folder.iterdir()) - before:
+        path.unlink()
+
+
+@pytest.mark.usefixtures("files_of_sd_layout")
+def test_the_second_stage_after_sdxl_runs_with_its_layout(comfy: Any, client: ModuleType, tmp_path: Path) -> None:
+    graph = with_few_steps(api_form("sdxl-to-video"))
+    keyframe = client.find_node(graph, "Keyframe")
+    keyframe |= {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": 0x808080}}
+    client.find_node(graph, "Create Video")["inputs"]["images"] = client.find_node(graph, "Upscale")["inputs"]["image"]
+    (file,) = comfy.run(graph)
+    assert read_video(comfy.download(file, tmp_path)) == (33, 8)
+
+
+def test_the_templates_list_shows_each_with_its_picture(host: Server) -> None:
+    import io
+
+    from PIL import Image
+
+    with urllib.request.urlopen(f"{host.address}/api/workflow_templates") as answer:
+        assert set(json.load(answer)["microcinema"]) == set(FLOWS)
+    for name in FLOWS:
+        place = f"{host.address}/api/workflow_templates/microcinema/{urllib.parse.quote(name)}"
+        with urllib.request.urlopen(f"{place}.json") as answer:
+            assert json.load(answer)["nodes"]
+        with urllib.request.urlopen(f"{place}.jpg") as answer, Image.open(io.BytesIO(answer.read())) as picture:
+            assert picture.format == "JPEG"
+            assert min(picture.size) >= 256
+
+
+def test_every_canvas_is_its_api_form_in_the_page(comfy_page: Any) -> None:
+    page = comfy_page.page
+    for name in FLOWS:
+        path = CANVAS / f"{name}.json"
+        comfy_page.drop(path, nodes=len(json.loads(path.read_text(encoding="utf-8"))["nodes"]))
+        assert page.evaluate("async () => (await window.app.graphToPrompt()).output") == api_form(name), name
+        page.evaluate("() => window.app.graph.clear()")
+
+
+FEW_STEPS = """() => {
+    for (const node of window.app.graph.nodes)
+        for (const widget of node.widgets ?? [])
+            if (widget.name === 'steps' || widget.name === 'passes') widget.value = 1;
+}"""
+
+
+def test_the_first_workflow_from_drop_to_video_and_back(comfy_page: Any, comfy: Any, tmp_path: Path) -> None:
+    name = workflow_graphs.picture_to_video().name
+    path, page = CANVAS / f"{name}.json", comfy_page.page
+    count = len(json.loads(path.read_text(encoding="utf-8"))["nodes"])
+    comfy_page.drop(path, nodes=count)
+    page.wait_for_timeout(1000)
+    comfy_page.screenshot("toybox-dropped")
+    page.evaluate(FEW_STEPS)
+    page.evaluate("() => { window.seen = new Set(); window.app.api.addEventListener('progress', "
+                  "(event) => window.seen.add(event.detail.node)); }")  # fmt: skip
+    (file,) = comfy.wait(comfy_page.queue())
+    page.locator("video").first.wait_for(state="attached")
+    page.wait_for_timeout(1000)
+    comfy_page.screenshot("toybox-video")
+    assert page.evaluate("() => window.seen.size") >= 2  # the sampler's and the interpolation's
+    video = comfy.download(file, tmp_path)
+    assert read_video(video) == (33, 8)
+    page.evaluate("() => window.app.graph.clear()")
+    comfy_page.drop(video, nodes=count)
+    comfy_page.screenshot("toybox-restored")
+    types = page.evaluate("() => window.app.graph.nodes.map((node) => node.type)")
+    assert {"MicroCinemaSampler", "MicroCinemaTSRInterpolate", "MarkdownNote"} <= set(types)

@@ -1,0 +1,476 @@
+"""The shipped workflows, described once: API form, groups of the canvas, its note, and the files to fetch.
+
+`make_workflows.py` writes docs/api and workflows from this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+FRAMES, FPS = 9, 2.0
+PHOTOS = "**Toybox is a demonstration with simple shapes, not trained for photos.**"
+REPACKAGED = "https://huggingface.co/Comfy-Org/Wan_2.1_ComfyUI_repackaged/resolve/main/split_files/"
+NIGHT, YELLOW = 0x1B213D, 0xF8D61E
+Place = list[Any]  # [node id, output]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A file to fetch. folder: under models/. url: empty where nobody publishes one."""
+
+    name: str
+    folder: str
+    url: str = ""
+
+
+@dataclass(slots=True)
+class Node:
+    """A node; `node[0]` is its first output, as another's input."""
+
+    id: str
+    kind: str
+    title: str
+    inputs: dict[str, Any]
+    group: str
+    files: tuple[ModelFile, ...] = ()
+
+    def __getitem__(self, output: int) -> Place:
+        return [self.id, output]
+
+
+@dataclass(slots=True)
+class Workflow:
+    """One graph. note: Markdown for the canvas. fixed_seeds: the page leaves seeds as they are after a run."""
+
+    name: str
+    note: str
+    nodes: list[Node] = field(default_factory=list)
+    group: str = ""
+    fixed_seeds: bool = False
+
+    def add(self, kind: str, title: str, files: tuple[ModelFile, ...] = (), **inputs: Any) -> Node:
+        made = Node(str(len(self.nodes) + 1), kind, title, inputs, self.group, files)
+        self.nodes.append(made)
+        return made
+
+    @property
+    def api(self) -> dict[str, dict[str, Any]]:
+        return {
+            node.id: {"class_type": node.kind, "inputs": node.inputs, "_meta": {"title": node.title}}
+            for node in self.nodes
+        }
+
+    @property
+    def files(self) -> list[ModelFile]:
+        return [file for node in self.nodes for file in node.files]
+
+
+def load(flow: Workflow, file: str = "toybox-video.safetensors", title: str = "Load MicroCinema") -> Node:
+    own = () if file.startswith("toybox") else (ModelFile(file, "microcinema"),)
+    return flow.add("MicroCinemaLoad", title, own, file=file)
+
+
+def drawn_keyframe(flow: Workflow, x: int = 48, y: int = 48) -> Node:
+    """A yellow square over a night sky, of the host's own nodes: needs no file in the input folder."""
+    flow.group = "Keyframe"
+    sky = flow.add("EmptyImage", "Night sky", width=128, height=128, batch_size=1, color=NIGHT)
+    square = flow.add("EmptyImage", "Yellow square", width=32, height=32, batch_size=1, color=YELLOW)
+    both = {"destination": sky[0], "source": square[0], "x": x, "y": y, "resize_source": False}
+    return flow.add("ImageCompositeMasked", "Keyframe", **both)
+
+
+def text(flow: Workflow, clip: Place, prompt: str, title: str = "Prompt") -> Node:
+    return flow.add("CLIPTextEncode", title, text=prompt, clip=clip)
+
+
+def ksampler(
+    flow: Workflow, title: str, model: Place, positive: Place, negative: Place, latent: Place, **changed: Any
+) -> Node:
+    given = {"seed": 1, "steps": 12, "cfg": 2.0, "sampler_name": "dpmpp_2m", "scheduler": "sgm_uniform", "denoise": 1.0}
+    inputs = {"model": model, "positive": positive, "negative": negative, "latent_image": latent}
+    return flow.add("KSampler", title, **inputs, **(given | changed))
+
+
+def picture_from_text(flow: Workflow, prompt: str, **changed: Any) -> Node:
+    """The image stage of Toybox makes the keyframe."""
+    flow.group = "Keyframe"
+    image = load(flow, "toybox-image.safetensors", "Load image stage")
+    positive = text(flow, image[2], prompt, "Picture")
+    negative = text(flow, image[2], "", "Not in the picture")
+    empty = flow.add("EmptyLatentImage", "Size", width=128, height=128, batch_size=1)
+    made = ksampler(flow, "Sample the picture", image[0], positive[0], negative[0], empty[0], **changed)
+    return flow.add("VAEDecode", "Keyframe", samples=made[0], vae=image[3])
+
+
+def encode(
+    flow: Workflow, model: Node, keyframe: Place, prompt: str, at: str = "centre", title: str = "AppearNet Encode"
+) -> Node:
+    number = title.removeprefix("AppearNet Encode")
+    positive = text(flow, model[2], prompt, f"Prompt{number}")
+    negative = text(flow, model[2], "", f"Negative prompt{number}")
+    return flow.add(
+        "MicroCinemaAppearNetEncode", title, appearnet=model[1], vae=model[3], keyframe=keyframe,
+        positive=positive[0], negative=negative[0], frames=FRAMES, fps=FPS, keyframe_at=at, motion=1.0,
+        strength=1.0, start_percent=0.0, end_percent=1.0,
+    )  # fmt: skip
+
+
+def sample(
+    flow: Workflow, model: Node, keyframe: Place, encoded: Node, title: str = "MicroCinema Sampler", **changed: Any
+) -> Node:
+    given = {"gamma": "auto", "seed": 1, "steps": 12, "cfg": 2.0, "sampler_name": "dpmpp_2m"}
+    given |= {"scheduler": "sgm_uniform", "exact_keyframe": False}
+    inputs = {"model": model[0], "positive": encoded[0], "negative": encoded[1], "vae": model[3], "keyframe": keyframe}
+    return flow.add("MicroCinemaSampler", title, **inputs, **(given | changed))
+
+
+def interpolate(
+    flow: Workflow, latent: Place, frames: int = FRAMES, passes: int = 2, file: str = "toybox-tsr.safetensors"
+) -> Node:
+    flow.group = "Frame rate"
+    tsr = load(flow, file, "Load TSR")
+    return flow.add(
+        "MicroCinemaTSRInterpolate", "TSR Interpolate", model=tsr[0], appearnet=tsr[1], latent=latent,
+        frames_per_clip=frames, fps=FPS, passes=passes, steps=4, seed=1, batch=8,
+    )  # fmt: skip
+
+
+def decode(flow: Workflow, latent: Place, vae: Place, title: str = "VAE Decode") -> Node:
+    return flow.add("VAEDecode", title, samples=latent, vae=vae)
+
+
+def save(flow: Workflow, images: Place, fps: Place | float) -> None:
+    flow.group = "Video"
+    video = flow.add("CreateVideo", "Create Video", images=images, fps=fps, bit_depth=8)
+    flow.add(
+        "SaveVideo", "Save Video", video=video[0], filename_prefix=f"microcinema/{flow.name}", format="mp4",
+        codec="h264", **{"codec.encoding": "auto"},
+    )  # fmt: skip
+
+
+def finish(flow: Workflow, model: Node, latent: Place, frames: int = FRAMES) -> None:
+    faster = interpolate(flow, latent, frames)
+    save(flow, decode(flow, faster[0], model[3])[0], faster[1])
+
+
+def picture_to_video() -> Workflow:
+    flow = Workflow(
+        "toybox-picture-to-video",
+        f"""# A picture becomes a video
+
+Press **Run**. A yellow square crosses a night sky: 129 frames, 32 a second. No graphics card is needed.
+
+The keyframe is drawn by three of ComfyUI's own nodes, so nothing has to be fetched. For a picture of your own put
+**Load Image** and **Upscale Image** to 128x128, cropped in the middle, in their place.
+
+{PHOTOS} It knows a circle, square, triangle, star or cross in red, orange, yellow, green, blue or purple, that moves
+left, right, up, down, clockwise or counterclockwise, grows or shrinks, slowly or quickly, over night, sky, sand,
+meadow, dusk or a checkerboard.""",
+    )
+    keyframe = drawn_keyframe(flow)
+    flow.group = "Clip: 9 frames, 2 a second"
+    model = load(flow)
+    encoded = encode(flow, model, keyframe[0], "A yellow square moves right slowly over a night sky")
+    finish(flow, model, sample(flow, model, keyframe[0], encoded)[0])
+    return flow
+
+
+def text_to_video() -> Workflow:
+    flow = Workflow(
+        "toybox-text-to-video",
+        f"""# A sentence becomes a video
+
+The image stage draws the keyframe, the video model animates it, and temporal super-resolution takes it to 32 frames
+a second. Say what is seen in **Picture** and what happens in **Prompt**; name the same things in both.
+
+{PHOTOS}""",
+    )
+    keyframe = picture_from_text(flow, "A red star over a night sky", seed=3)
+    flow.group = "Clip: 9 frames, 2 a second"
+    model = load(flow)
+    encoded = encode(flow, model, keyframe[0], "A red star moves left slowly over a night sky")
+    finish(flow, model, sample(flow, model, keyframe[0], encoded)[0])
+    return flow
+
+
+def stock_sampler() -> Workflow:
+    flow = Workflow(
+        "toybox-ksampler",
+        f"""# The stock KSampler with our MODEL
+
+Any sampler and scheduler of the list works, those that draw fresh noise too. **Appearance Noise Prior Latent** gives
+latents of the right size and number; keep **denoise** at 1 with it. Its frames must be those of AppearNet Encode.
+
+LoRA, ControlNet and other patches go between Load MicroCinema and KSampler.
+
+{PHOTOS}""",
+    )
+    keyframe = drawn_keyframe(flow)
+    flow.group = "Clip: 9 frames, 2 a second"
+    model = load(flow)
+    encoded = encode(flow, model, keyframe[0], "A yellow square moves up slowly over a night sky")
+    prior = flow.add(
+        "MicroCinemaNoisePriorLatent", "Appearance Noise Prior Latent", model=model[0], vae=model[3],
+        keyframe=keyframe[0], frames=FRAMES, gamma="auto",
+    )  # fmt: skip
+    made = ksampler(flow, "KSampler", model[0], encoded[0], encoded[1], prior[0], sampler_name="euler_ancestral")
+    finish(flow, model, made[0])
+    return flow
+
+
+def extended() -> Workflow:
+    flow = Workflow(
+        "toybox-extend",
+        f"""# Two clips in one shot
+
+The last frame of the first clip is the keyframe of the second, at its **first** frame. The second clip leaves that
+frame out, as both share it: 9 + 8 = 17 latents, which TSR Interpolate takes as one clip (`frames_per_clip` 17).
+
+To go on, repeat the second clip. To add one **before**, use the first frame as keyframe of a clip with the keyframe
+at **last**. What moves may change a little from clip to clip.
+
+{PHOTOS}""",
+    )
+    keyframe = drawn_keyframe(flow, x=30, y=64)
+    flow.group = "First clip"
+    model = load(flow)
+    encoded = encode(flow, model, keyframe[0], "A yellow square moves right slowly over a night sky", "first")
+    first = sample(flow, model, keyframe[0], encoded)
+    flow.group = "Second clip, from the last frame"
+    last = flow.add("LatentFromBatch", "Last frame", samples=first[0], batch_index=FRAMES - 1, length=1)
+    picture = decode(flow, last[0], model[3], "Second keyframe")
+    prompt = "A yellow square moves up slowly over a night sky"
+    encoded = encode(flow, model, picture[0], prompt, "first", "AppearNet Encode 2")
+    second = sample(flow, model, picture[0], encoded, "MicroCinema Sampler 2", seed=2)
+    new = flow.add("LatentFromBatch", "Without the shared frame", samples=second[0], batch_index=1, length=FRAMES - 1)
+    shot = batch_latents(flow, "Both clips", [first[0], new[0]])
+    finish(flow, model, shot[0], frames=2 * FRAMES - 1)
+    return flow
+
+
+def loop() -> Workflow:
+    flow = Workflow(
+        "toybox-loop",
+        f"""# A video that repeats without a seam
+
+The first clip goes right, the second goes back from its last frame. The second one's last frame is replaced by the
+first of all, so TSR Interpolate makes the way back to it: 9 + 7 + 1 = 17 latents. Of its 257 frames the last equals
+the first and is left out.
+
+Switch on **loop** in the player to see it.
+
+{PHOTOS}""",
+    )
+    keyframe = drawn_keyframe(flow, x=30)
+    flow.group = "There"
+    model = load(flow)
+    encoded = encode(flow, model, keyframe[0], "A yellow square moves right slowly over a night sky", "first")
+    there = sample(flow, model, keyframe[0], encoded)
+    flow.group = "And back"
+    last = flow.add("LatentFromBatch", "Last frame", samples=there[0], batch_index=FRAMES - 1, length=1)
+    turn = decode(flow, last[0], model[3], "Second keyframe")
+    prompt = "A yellow square moves left slowly over a night sky"
+    encoded = encode(flow, model, turn[0], prompt, "first", "AppearNet Encode 2")
+    back = sample(flow, model, turn[0], encoded, "MicroCinema Sampler 2", seed=2)
+    between = flow.add("LatentFromBatch", "Way back", samples=back[0], batch_index=1, length=FRAMES - 2)
+    first = flow.add("LatentFromBatch", "First frame", samples=there[0], batch_index=0, length=1)
+    closed = batch_latents(flow, "Closed loop", [there[0], between[0], first[0]])
+    faster = interpolate(flow, closed[0], frames=2 * FRAMES - 1)
+    frames = decode(flow, faster[0], model[3])
+    whole = flow.add("ImageFromBatch", "All but the last", image=frames[0], batch_index=0, length=256)
+    save(flow, whole[0], faster[1])
+    return flow
+
+
+def seeds() -> Workflow:
+    flow = Workflow(
+        "toybox-seeds",
+        f"""# Four seeds side by side
+
+One keyframe and one prompt, four samplers. AppearNet Encode runs once for all of them. Look for the motion you like,
+then use its seed in another workflow: each tile is what its seed gives alone.
+
+TSR Interpolate takes the four clips one after the other (`frames_per_clip` 9) and makes 33 frames of each, 8 a second.
+
+{PHOTOS}""",
+        fixed_seeds=True,
+    )
+    keyframe = picture_from_text(flow, "A green triangle over sand", seed=1)
+    flow.group = "Four clips"
+    model = load(flow)
+    encoded = encode(flow, model, keyframe[0], "A green triangle moves down over sand")
+    clips = [sample(flow, model, keyframe[0], encoded, f"Seed {seed}", seed=seed) for seed in range(1, 5)]
+    all_clips = batch_latents(flow, "All clips", [clip[0] for clip in clips])
+    faster = interpolate(flow, all_clips[0], passes=1)
+    frames = decode(flow, faster[0], model[3])
+    flow.group = "Grid"
+    length = (FRAMES - 1) * 4 + 1
+    tiles = [
+        flow.add("ImageFromBatch", f"Clip {i + 1}", image=frames[0], batch_index=i * length, length=length)
+        for i in range(4)
+    ]
+    rows = [stitch(flow, f"Row {i + 1}", tiles[2 * i], tiles[2 * i + 1], "right") for i in range(2)]
+    grid = stitch(flow, "Grid", rows[0], rows[1], "down")
+    save(flow, grid[0], faster[1])
+    return flow
+
+
+def restyle() -> Workflow:
+    flow = Workflow(
+        "toybox-restyle",
+        f"""# A given clip in another look
+
+The given clip is made here, so that the workflow runs as it is; put **Load Video** and **Get Video Components** in its
+place, at 128x128, 2 frames a second and 9 frames.
+
+Its middle frame is drawn anew by the image stage (**denoise** below 1 keeps the place), and becomes the keyframe. The
+video model then denoises the given frames from part of the way: a lower **denoise** in *Restyle* keeps more of them.
+The noise prior is left out: what is given holds the appearance already.
+
+{PHOTOS}""",
+    )
+    keyframe = drawn_keyframe(flow)
+    flow.group = "Given clip"
+    model = load(flow)
+    encoded = encode(flow, model, keyframe[0], "A yellow square moves right slowly over a night sky")
+    given = decode(flow, sample(flow, model, keyframe[0], encoded)[0], model[3], "Given frames")
+    flow.group = "New keyframe"
+    middle = flow.add("ImageFromBatch", "Middle frame", image=given[0], batch_index=FRAMES // 2, length=1)
+    image = load(flow, "toybox-image.safetensors", "Load image stage")
+    start = flow.add("VAEEncode", "Middle frame as latent", pixels=middle[0], vae=image[3])
+    positive = text(flow, image[2], "A red circle over a dusk sky", "New look")
+    negative = text(flow, image[2], "", "Not in the picture")
+    drawn = ksampler(
+        flow, "Draw anew", image[0], positive[0], negative[0], start[0], denoise=0.85, cfg=4.0,
+        sampler_name="euler_ancestral",
+    )  # fmt: skip
+    look = decode(flow, drawn[0], image[3], "New keyframe")
+    flow.group = "Restyled clip"
+    frames = flow.add("VAEEncode", "Given frames as latents", pixels=given[0], vae=model[3])
+    prompt = "A red circle moves right slowly over a dusk sky"
+    encoded = encode(flow, model, look[0], prompt, title="AppearNet Encode 2")
+    made = ksampler(flow, "Restyle", model[0], encoded[0], encoded[1], frames[0], denoise=0.85)
+    finish(flow, model, made[0])
+    return flow
+
+
+def prior_elsewhere() -> Workflow:
+    wan = ModelFile(
+        "wan2.1_t2v_1.3B_fp16.safetensors",
+        "diffusion_models",
+        REPACKAGED + "diffusion_models/wan2.1_t2v_1.3B_fp16.safetensors",
+    )
+    reader = ModelFile(
+        "umt5_xxl_fp8_e4m3fn_scaled.safetensors",
+        "text_encoders",
+        REPACKAGED + "text_encoders/umt5_xxl_fp8_e4m3fn_scaled.safetensors",
+    )
+    vae_file = ModelFile("wan_2.1_vae.safetensors", "vae", REPACKAGED + "vae/wan_2.1_vae.safetensors")
+    flow = Workflow(
+        "noise-prior-with-wan",
+        """# The noise prior on another model
+
+Wan 2.1 makes videos of text alone. **Appearance Noise Prior Noise** mixes a little of a picture's latent into its
+starting noise, and the video takes on that picture's colours and layout. It works with every model that
+SamplerCustomAdvanced samples.
+
+**gamma** is the dial. For a flow model such as this one *auto* means 0, as it starts from pure noise by design, so
+choose *value*: begin at 0.05, and raise it until the picture shows. Too much freezes the motion. We have not measured
+what is best for this model.""",
+    )
+    flow.group = "Model"
+    model = flow.add("UNETLoader", "Load Wan", (wan,), unet_name=wan.name, weight_dtype="default")
+    shifted = flow.add("ModelSamplingSD3", "Shift", model=model[0], shift=8.0)
+    clip = flow.add("CLIPLoader", "Load text encoder", (reader,), clip_name=reader.name, type="wan", device="default")
+    vae = flow.add("VAELoader", "Load VAE", (vae_file,), vae_name=vae_file.name)
+    flow.group = "Keyframe"
+    picture = flow.add("LoadImage", "Load Image", image="keyframe.png")
+    keyframe = flow.add(
+        "ImageScale", "Keyframe", image=picture[0], upscale_method="lanczos", width=832, height=480, crop="center"
+    )
+    flow.group = "Noise with the keyframe in it"
+    noise = flow.add(
+        "MicroCinemaNoisePriorNoise", "Appearance Noise Prior Noise", model=shifted[0], vae=vae[0],
+        keyframe=keyframe[0], seed=1, gamma="value", **{"gamma.value": 0.05},
+    )  # fmt: skip
+    flow.group = "Sampling"
+    positive = text(flow, clip[0], "a paper boat drifts down a brook, morning light")
+    negative = text(flow, clip[0], "still picture, blurred, text", "Negative prompt")
+    guider = flow.add("CFGGuider", "Guidance", model=shifted[0], positive=positive[0], negative=negative[0], cfg=6.0)
+    sampler = flow.add("KSamplerSelect", "Sampler", sampler_name="uni_pc")
+    sigmas = flow.add("BasicScheduler", "Schedule", model=shifted[0], scheduler="simple", steps=30, denoise=1.0)
+    size = flow.add("EmptyHunyuanLatentVideo", "Size", width=832, height=480, length=33, batch_size=1)
+    made = flow.add(
+        "SamplerCustomAdvanced", "Sample", noise=noise[0], guider=guider[0], sampler=sampler[0], sigmas=sigmas[0],
+        latent_image=size[0],
+    )  # fmt: skip
+    save(flow, decode(flow, made[0], vae[0])[0], 16.0)
+    return flow
+
+
+def sdxl() -> Workflow:
+    xl = ModelFile(
+        "sd_xl_base_1.0.safetensors",
+        "checkpoints",
+        "https://huggingface.co/stabilityai/stable-diffusion-xl-base-1.0/resolve/main/sd_xl_base_1.0.safetensors",
+    )
+    upscaler = ModelFile(
+        "RealESRGAN_x4plus.safetensors",
+        "upscale_models",
+        "https://huggingface.co/Comfy-Org/Real-ESRGAN_repackaged/resolve/main/RealESRGAN_x4plus.safetensors",
+    )
+    flow = Workflow(
+        "sdxl-to-video",
+        """# SDXL keyframe, MicroCinema of Stable Diffusion 2.1's size, upscaled
+
+SDXL draws the keyframe at 1024x1024; a MicroCinema model of SD 2.1's size animates it at 320x320; temporal
+super-resolution takes it to 32 frames a second; an upscaler makes it 1280x1280.
+
+**The two MicroCinema files are not published by anybody yet**: a model of this size takes training on many GPUs. The
+names here stand for your own, made with this repository's code. Every other file can be fetched below.""",
+    )
+    flow.group = "Keyframe"
+    big = flow.add("CheckpointLoaderSimple", "Load SDXL", (xl,), ckpt_name=xl.name)
+    positive = text(flow, big[1], "a red fox in fresh snow, low winter sun, photograph", "Picture")
+    negative = text(flow, big[1], "blurred, text, watermark", "Not in the picture")
+    empty = flow.add("EmptyLatentImage", "Size", width=1024, height=1024, batch_size=1)
+    drawn = ksampler(
+        flow, "Sample the picture", big[0], positive[0], negative[0], empty[0], steps=25, cfg=7.0, scheduler="karras"
+    )
+    picture = decode(flow, drawn[0], big[2], "Picture at full size")
+    keyframe = flow.add(
+        "ImageScale", "Keyframe", image=picture[0], upscale_method="lanczos", width=320, height=320, crop="center"
+    )
+    flow.group = "Clip: 9 frames, 2 a second"
+    model = load(flow, "microcinema-sd21-video.safetensors")
+    encoded = encode(flow, model, keyframe[0], "a red fox walks to the right through fresh snow")
+    made = sample(flow, model, keyframe[0], encoded, steps=25, cfg=7.0)
+    faster = interpolate(flow, made[0], file="microcinema-sd21-tsr.safetensors")
+    frames = decode(flow, faster[0], model[3])
+    flow.group = "Size"
+    larger = flow.add("UpscaleModelLoader", "Load upscaler", (upscaler,), model_name=upscaler.name)
+    large = flow.add("ImageUpscaleWithModel", "Upscale", upscale_model=larger[0], image=frames[0])
+    save(flow, large[0], faster[1])
+    return flow
+
+
+def batch_latents(flow: Workflow, title: str, latents: list[Place]) -> Node:
+    given = {f"latents.latent{number}": latent for number, latent in enumerate(latents)}
+    return flow.add("BatchLatentsNode", title, **given)
+
+
+def stitch(flow: Workflow, title: str, first: Node, second: Node, direction: str) -> Node:
+    given = {"image1": first[0], "image2": second[0], "direction": direction, "match_image_size": False}
+    return flow.add("ImageStitch", title, **given, spacing_width=4, spacing_color="black")
+
+
+READY: tuple[Callable[[], Workflow], ...] = (  # run as they are, without any download
+    picture_to_video, text_to_video, stock_sampler, extended, loop, seeds, restyle,
+)  # fmt: skip
+TO_FETCH: tuple[Callable[[], Workflow], ...] = (prior_elsewhere, sdxl)
+
+
+def all_workflows() -> list[Workflow]:
+    return [make() for make in (*READY, *TO_FETCH)]
