@@ -49,7 +49,7 @@ def from_host_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 class LatentCodec:
     """Pictures to model-space latents and back, a few frames at a time.
 
-    Channels-last, in which convolutions of this width take 0.7 times as long on a CPU.
+    Channels-last, in which a CPU runs these convolutions faster.
     """
 
     def __init__(self, vae: Any, latent: LatentConfig, *, chunk: int = 16) -> None:
