@@ -54,7 +54,7 @@ class HostUNet(VideoUNet):
         super().__init__(config, Backend(operations, attention, dtype, device))
         self.dtype, self.attention = dtype, attention
 
-    def forward(  # type: ignore[override]
+    def forward(
         self,
         x: Tensor,
         t: Tensor,
