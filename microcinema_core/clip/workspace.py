@@ -61,7 +61,7 @@ class Workspace:
         if not (self.found and path.exists()):
             return None
         try:
-            return load_file(path)["latents"]
+            return load_file(path)["latents"].clone()  # else a view of the file, which Windows would not remove
         except (SafetensorError, KeyError, OSError):
             return None
 

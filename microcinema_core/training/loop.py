@@ -75,7 +75,7 @@ def save_checkpoint(accelerator: Accelerator, out: Path, step: int, keep: int) -
         return
     for path in partial.rglob("*"):
         if path.is_file():
-            with path.open("rb") as file:
+            with path.open("r+b") as file:  # Windows flushes only what may be written
                 os.fsync(file.fileno())
     shutil.rmtree(final, ignore_errors=True)
     partial.rename(final)
