@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..microcinema_core.checkpoint.format import (
+    PREFIX,
     UNET,
     Checkpoint,
     Header,
@@ -20,6 +22,7 @@ from ..microcinema_core.checkpoint.limits import MAX_HEADER
 from ..microcinema_core.errors import CheckpointError
 
 SAVED_HEADER = "microcinema.header"  # a tensor of bytes: the host's savers keep tensors and drop metadata
+FORMAT = PREFIX + "format"
 SAVED_PREFIX = "model.diffusion_model."
 
 
@@ -40,6 +43,7 @@ def _read_saved(path: Path) -> Checkpoint | None:
     try:
         with safe_open(path, framework="pt") as file:
             if SAVED_HEADER not in file.keys():
+                _check_described(file, path)
                 return None
             stored = file.get_tensor(SAVED_HEADER)
             state = {
@@ -52,6 +56,15 @@ def _read_saved(path: Path) -> Checkpoint | None:
     header = parse_header(_metadata(stored, path), path)
     # It has left the folder of its companions, and the host may have changed its weights.
     return Checkpoint(Header(header.kind, header.config, header.licence, header.provenance), {UNET: state})
+
+
+def _check_described(file: Any, path: Path) -> None:
+    """Raises CheckpointError for our tensors as other programs leave them: without what describes them."""
+    if FORMAT not in (file.metadata() or {}) and any(".temporal_attentions." in key for key in file.keys()):
+        raise CheckpointError(
+            f"{path.name}: holds a MicroCinema network without its description, which the program that saved it left "
+            "out; merge the files anew with ComfyUI's Save Model, which keeps it"
+        )
 
 
 def _metadata(stored: Tensor, path: Path) -> dict[str, str]:
