@@ -57,7 +57,7 @@ class HostUNet(VideoUNet):
         super().__init__(config, Backend(operations, attention, dtype, device))
         self.dtype, self.attention = dtype, attention
 
-    def forward(
+    def forward(  # type: ignore[override]  # as the host calls it
         self,
         x: Tensor,
         t: Tensor,
