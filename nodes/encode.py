@@ -16,7 +16,7 @@ from ..microcinema_core.models.injection import Appearance
 from .appearance import HostAppearNet
 from .conditions import KEY, Acting, Encoded
 from .latents import latent_format
-from .types import AppearNetSocket, chosen
+from .types import AppearNetSocket, check_numbers, chosen
 from .vae import encode_keyframes
 
 CLIP, SHOT, ACTING = ClipConfig(), ShotConfig(), Acting()
@@ -126,6 +126,8 @@ class AppearNetEncode(io.ComfyNode):
             raise InputError(
                 "AppearNet Encode: this APPEARNET is a temporal super-resolution model's; connect it to TSR Interpolate"
             )
+        acts = {"strength": strength, "start_percent": start_percent, "end_percent": end_percent}
+        check_numbers("AppearNet Encode", {"fps": fps, "motion": motion} | acts)
         if start_percent > end_percent:
             raise InputError(
                 f"AppearNet Encode: start_percent {start_percent} is beyond end_percent {end_percent}; swap them"

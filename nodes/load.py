@@ -55,8 +55,13 @@ class LoadMicroCinema(io.ComfyNode):
 
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:
-        path = find_file(file)
-        return io.NodeOutput(*load_parts(path))
+        try:
+            return io.NodeOutput(*load_parts(find_file(file)))
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"Load MicroCinema: {error}. Choose another file, or get this one anew; other models have loaders of "
+                "their own"
+            ) from error
 
 
 def load_parts(path: Path) -> tuple[Any, Any, Any, Any]:
@@ -87,4 +92,6 @@ def _or_missing(output: str, load: Callable[[], Any]) -> Any:
     try:
         return load()
     except CheckpointError as error:
-        return Missing(f"Load MicroCinema: there is no {output}: {error}")
+        return Missing(
+            f"Load MicroCinema: there is no {output}: {error}. Mend that, or take {output} from another node"
+        )

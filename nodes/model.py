@@ -172,7 +172,7 @@ class HostModel(comfy.model_base.BaseModel):
         if "area" in given:
             raise InputError(
                 f"MicroCinema: the {branch} conditioning is limited to an area, which the keyframe's features are "
-                "not; remove Conditioning (Set Area), or limit it with a mask over the whole picture"
+                "not; remove what limits it, or use Conditioning (Set Mask) with set_cond_area `default`"
             )
         self._check_agreement(encoded, noise)
         return encoded

@@ -19,7 +19,7 @@ from ..microcinema_core.clip.timing import MAX_FRAMES
 from ..microcinema_core.config import ClipConfig, DiffusionConfig
 from ..microcinema_core.errors import InputError
 from .model import HostModel
-from .types import chosen
+from .types import check_numbers, chosen
 from .vae import check_image, encode_keyframes
 
 AUTO, VALUE = "auto", "value"
@@ -65,6 +65,7 @@ def gamma_of(model: Any, given: dict[str, Any] | None) -> float:
     """The number that was chosen, or what `auto` means for this model."""
     gamma = chosen("gamma", given, (AUTO, VALUE))
     if gamma["gamma"] == VALUE:
+        check_numbers("Appearance Noise Prior", {"gamma": gamma[VALUE]})
         return float(gamma[VALUE])
     a, b = start(model)
     if (b / a) ** 2 < NO_SIGNAL:

@@ -20,6 +20,7 @@ from ..microcinema_core.errors import InputError
 from .conditions import KEY, Encoded
 from .model import HostModel
 from .prior import gamma_input, gamma_of, keyframe_inputs, model_space, prior_latent
+from .types import check_numbers
 from .vae import encode_keyframes
 
 DEFAULTS = SamplingConfig()
@@ -100,6 +101,7 @@ class MicroCinemaSampler(io.ComfyNode):
         exact_keyframe: bool,
         gamma: dict[str, Any] | None = None,
     ) -> io.NodeOutput:
+        check_numbers("MicroCinema Sampler", {"cfg": cfg})
         encoded = _encoded(model, positive)
         if keyframe.shape[0] != encoded.clips:
             raise InputError(

@@ -24,7 +24,7 @@ from ..microcinema_core.errors import InputError
 from .appearance import HostAppearNet
 from .conditions import KEY, Encoded
 from .prior import model_space
-from .types import AppearNetSocket
+from .types import AppearNetSocket, check_numbers
 
 
 class TSRInterpolate(io.ComfyNode):
@@ -103,6 +103,7 @@ class TSRInterpolate(io.ComfyNode):
         batch: int,
         conditioning: Any = None,
     ) -> io.NodeOutput:
+        check_numbers("TSR Interpolate", {"fps": fps})
         samples = latent["samples"]
         _check(model, appearnet, samples, frames_per_clip, passes)
         factor = appearnet.header.config.clip.frames - 1

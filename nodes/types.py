@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from comfy_api.latest import io
@@ -17,3 +18,10 @@ def chosen(name: str, value: dict[str, Any] | None, options: Collection[str]) ->
     if not isinstance(value, dict) or value.get(name) not in options:
         raise InputError(f"{name} must be one of {', '.join(options)}")
     return value
+
+
+def check_numbers(node: str, numbers: Mapping[str, float]) -> None:
+    """The host lets NaN through, as it is neither below a minimum nor above a maximum. Raises InputError for it."""
+    for name, value in numbers.items():
+        if math.isnan(value):
+            raise InputError(f"{node}: {name} is not a number (NaN); give one")
