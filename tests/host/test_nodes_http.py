@@ -1,62 +1,23 @@
 """The nodes over HTTP: every input in the API form, a video made of them, and what a user reads of what is wrong."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from bad_input import CASES, WORKS, Case, write_inputs, write_models
+from http_graphs import FRAMES, SIZE, graph, stock
+from run_host import ROOT, Server
 
-SIZE = 64
-Graph = dict[str, dict[str, Any]]
-
-
-def node(kind: str, **inputs: Any) -> dict[str, Any]:
-    return {"class_type": kind, "inputs": inputs}
+PAGE = ROOT / "docs" / "comfyui-errors.md"
 
 
-def graph() -> Graph:
-    """A grey picture to 5 frames at 8 a second."""
-    return {
-        "load": node("MicroCinemaLoad", file="toybox-video.safetensors"),
-        "tsr": node("MicroCinemaLoad", file="toybox-tsr.safetensors"),
-        "picture": node("EmptyImage", width=SIZE, height=SIZE, batch_size=1, color=0x808080),
-        "positive": node("CLIPTextEncode", text="A red star moves left slowly over the night sky", clip=["load", 2]),
-        "negative": node("CLIPTextEncode", text="", clip=["load", 2]),
-        "encode": node(
-            "MicroCinemaAppearNetEncode", appearnet=["load", 1], vae=["load", 3], keyframe=["picture", 0],
-            positive=["positive", 0], negative=["negative", 0], frames=2, fps=2.0, motion=1.0, strength=1.0,
-            start_percent=0.0, end_percent=1.0, **{"keyframe_at": "index", "keyframe_at.index": 1},
-        ),
-        "sample": node(
-            "MicroCinemaSampler", model=["load", 0], positive=["encode", 0], negative=["encode", 1], vae=["load", 3],
-            keyframe=["picture", 0], seed=1, steps=2, cfg=2.0, sampler_name="dpmpp_2m", scheduler="sgm_uniform",
-            exact_keyframe=True, **{"gamma": "value", "gamma.value": 0.02},
-        ),
-        "interpolate": node(
-            "MicroCinemaTSRInterpolate", model=["tsr", 0], appearnet=["tsr", 1], latent=["sample", 0],
-            frames_per_clip=2, fps=2.0, passes=1, steps=1, seed=1, batch=8,
-        ),
-        "decode": node("VAEDecode", samples=["interpolate", 0], vae=["load", 3]),
-        "video": node("CreateVideo", images=["decode", 0], fps=["interpolate", 1]),
-        "save": node("SaveVideo", video=["video", 0], filename_prefix="test", format="auto", codec="auto"),
-    }  # fmt: skip
-
-
-def stock(sampled: Graph) -> Graph:
-    """The same with KSampler and the prior's latents."""
-    sampled["prior"] = node(
-        "MicroCinemaNoisePriorLatent",
-        model=["load", 0],
-        vae=["load", 3],
-        keyframe=["picture", 0],
-        frames=2,
-        gamma="auto",
-    )
-    sampled["sample"] = node(
-        "KSampler", model=["load", 0], positive=["encode", 0], negative=["encode", 1], latent_image=["prior", 0],
-        seed=1, steps=2, cfg=2.0, sampler_name="euler_ancestral", scheduler="karras", denoise=1.0,
-    )  # fmt: skip
-    return sampled
+def expected() -> dict[str, tuple[str, str]]:
+    """The page's table: what is given -> (the node that says so, what it says; `...` for what differs)."""
+    rows = re.findall(r"^\| (.+) \| (.+) \| (.+) \|$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {given: (node, message) for given, node, message in rows if given != "what is given"}
 
 
 @pytest.mark.parametrize("make", [graph, lambda: stock(graph())], ids=["sampler", "ksampler"])
@@ -68,43 +29,59 @@ def test_a_graph_makes_a_video(comfy: Any, make: Any, tmp_path: Path) -> None:
         stream = video.streams.video[0]
         frames = [frame for packet in video.demux(stream) for frame in packet.decode()]
         assert float(stream.average_rate) == 8
-    assert [(frame.width, frame.height) for frame in frames] == [(SIZE, SIZE)] * 5
+    assert [(frame.width, frame.height) for frame in frames] == [(SIZE, SIZE)] * (4 * FRAMES - 3)
 
 
-@pytest.mark.parametrize(
-    ("place", "value"),
-    [
-        ("load.file", "none.safetensors"),
-        ("encode.frames", 0),
-        ("encode.keyframe", ["positive", 0]),
-        ("sample.steps", "many"),
-    ],
-)
-def test_the_host_refuses_bad_values(comfy: Any, client: ModuleType, place: str, value: Any) -> None:
-    asked = graph()
-    name, _, given = place.partition(".")
-    asked[name]["inputs"][given] = value
-    with pytest.raises(client.GraphError):
-        comfy.queue(asked)
+@pytest.fixture(scope="module")
+def bad_files(host: Server, client: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The cases' files where the server finds them: models in its folder, pictures and latents uploaded."""
+    models = write_models(host.base / "models" / "microcinema")
+    inputs = write_inputs(tmp_path_factory.mktemp("uploads"))
+    comfy = client.ComfyClient(host.address)
+    names = [comfy.upload(path) for path in inputs]
+    assert names == [path.name for path in inputs]
+    yield
+    for path in [*models, *(host.base / "input" / name for name in names)]:
+        path.unlink()
 
 
-@pytest.mark.parametrize(
-    ("place", "value", "message"),
-    [
-        ("sample.negative", ["negative", 0], "negative conditioning did not pass through AppearNet Encode"),
-        ("encode.keyframe_at", "somewhere", "keyframe_at must be one of centre, first, last, index"),
-        ("sample.gamma", 0.5, "gamma must be one of auto, value"),
-        ("interpolate.appearnet", ["load", 1], "kind video"),
-        ("decode.vae", ["missing", 3], r"there is no VAE: .*toybox-text.safetensors: holds no vae"),
-        ("sample.keyframe", ["larger", 0], "is of 64x64 pixels and the latents are of 72x72"),
-    ],
-)
-def test_run_time_errors_say_what_to_do(comfy: Any, client: ModuleType, place: str, value: Any, message: str) -> None:
-    asked = graph()
-    asked["larger"] = node("EmptyImage", width=72, height=72, batch_size=1, color=0)
-    asked["missing"] = node("MicroCinemaLoad", file="toybox-text.safetensors")
-    name, _, given = place.partition(".")
-    asked[name]["inputs"][given] = value
-    with pytest.raises(client.RunError, match=message):
-        comfy.run(asked)
-    assert comfy.object_info()
+@pytest.fixture(scope="module")
+def titles(host: Server, client: ModuleType) -> dict[str, str]:
+    """What each class of nodes is called on the canvas."""
+    return {kind: info["display_name"] for kind, info in client.ComfyClient(host.address).object_info().items()}
+
+
+def complaint(client: ModuleType, comfy: Any, case: Case) -> tuple[str, str]:
+    """The class of the one node that complains, and its one message."""
+    with pytest.raises((client.GraphError, client.RunError)) as refused:
+        comfy.run(case.graph())
+    if isinstance(refused.value, client.RunError):
+        details = refused.value.details
+        return details["node_type"], details["exception_message"].strip()
+    [node] = refused.value.node_errors.values()
+    [error] = node["errors"]
+    return node["class_type"], f"{error['message']}: {error['details']}"
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.given)
+@pytest.mark.usefixtures("bad_files")
+def test_bad_input_gets_the_message_of_the_page(
+    case: Case, comfy: Any, client: ModuleType, titles: dict[str, str]
+) -> None:
+    node, message = expected()[case.given]
+    kind, said = complaint(client, comfy, case)
+    assert titles[kind] == node
+    assert re.fullmatch(".*".join(map(re.escape, message.split("..."))), said, flags=re.DOTALL), said
+
+
+def test_the_page_lists_every_case() -> None:
+    assert list(expected()) == [case.given for case in CASES]
+
+
+@pytest.mark.parametrize("case", WORKS, ids=lambda case: case.given)
+@pytest.mark.usefixtures("bad_files")
+def test_what_looks_wrong_and_works(case: Case, comfy: Any) -> None:
+    """After all that was refused, the server still serves."""
+    assert f"- {case.given}" in PAGE.read_text(encoding="utf-8")
+    [made] = comfy.run(case.graph())
+    assert made.filename.endswith(".mp4")

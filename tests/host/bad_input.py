@@ -1,0 +1,213 @@
+"""What a user may give that cannot be used: the cases of docs/comfyui-errors.md, and the files and nodes they take."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from http_graphs import FRAMES, SIZE, Graph, graph, node, put, stock
+from nodes_kit import WEIGHTS
+from PIL import Image
+from safetensors.torch import save_file
+
+LATENT = (FRAMES, 4, SIZE // 8, SIZE // 8)
+LATENTS = {
+    "sixteen": torch.ones(FRAMES, 16, SIZE // 8, SIZE // 8),
+    "nan": torch.full(LATENT, torch.nan),
+    "infinity": torch.full(LATENT, torch.inf),
+}
+NOTHING = dict.fromkeys(("x", "y", "width", "height"), 0)
+MISSING = object()  # in place of a value: the input is left out
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """given: the row of the page. changes: {node.input: value} in the graph with the stock sampler, or in ours."""
+
+    given: str
+    changes: dict[str, Any]
+    stock: bool = False
+
+    def graph(self) -> Graph:
+        asked = (stock(graph()) if self.stock else graph()) | sources()
+        asked = put(asked, {"sample.steps": 1, "save.filename_prefix": "bad"} | self.changes)
+        for part in asked.values():
+            part["inputs"] = {name: value for name, value in part["inputs"].items() if value is not MISSING}
+        return asked
+
+
+def sources() -> Graph:
+    """What the cases connect; the host runs none that is not connected."""
+    area = {"width": SIZE, "height": SIZE, "x": 0, "y": 0, "strength": 1.0}
+    share = {"width": 0.5, "height": 1.0, "x": 0.0, "y": 0.0, "strength": 1.0}
+    empty = {"width": SIZE, "height": SIZE}
+    return {
+        "larger": node("EmptyImage", width=SIZE + 8, height=SIZE, batch_size=1, color=0),
+        "tiny": node("EmptyImage", width=8, height=9, batch_size=1, color=0),
+        "pixel": node("EmptyImage", width=1, height=1, batch_size=1, color=0),
+        "two": node("EmptyImage", width=SIZE, height=SIZE, batch_size=2, color=0),
+        "nothing": node("ImageCropV2", image=["picture", 0], crop_region=NOTHING),
+        "upload": node("LoadImage", image=""),
+        "area": node("ConditioningSetArea", conditioning=["encode", 0], **area),
+        "share": node("ConditioningSetAreaPercentage", conditioning=["encode", 0], **share),
+        "whole": node("SolidMask", value=1.0, **empty),
+        "masked": node(
+            "ConditioningSetMask", conditioning=["encode", 0], mask=["whole", 0], strength=1.0, set_cond_area="default"
+        ),
+        "bounds": node(
+            "ConditioningSetMask", conditioning=["encode", 0], mask=["whole", 0], strength=1.0,
+            set_cond_area="mask bounds",
+        ),
+        "sixteen": node("LoadLatent", latent="sixteen.latent"),
+        "nan": node("LoadLatent", latent="nan.latent"),
+        "infinity": node("LoadLatent", latent="infinity.latent"),
+        "wide": node("EmptyLatentImage", width=SIZE + 8, height=SIZE, batch_size=FRAMES),
+        "five": node("EmptyLatentImage", batch_size=5, **empty),
+        "other-empty": node("EmptySD3LatentImage", batch_size=FRAMES, **empty),
+        "in-time": node("EmptyHunyuanLatentVideo", length=5, batch_size=1, **empty),
+        "broken": node("VAEDecode", samples=["nan", 0], vae=["load", 3]),
+        "texts": node("MicroCinemaLoad", file="toybox-text.safetensors"),
+        "image-stage": node("MicroCinemaLoad", file="toybox-image.safetensors"),
+    }  # fmt: skip
+
+
+CASES = [
+    # Refused by the host before anything runs.
+    Case("a text for a number", {"sample.steps": "many"}),
+    Case("a prompt for a picture", {"encode.keyframe": ["positive", 0]}),
+    Case("a MODEL for an APPEARNET", {"encode.appearnet": ["load", 0]}),
+    Case("a picture for latents", {"interpolate.latent": ["picture", 0]}),
+    Case("no keyframe", {"encode.keyframe": MISSING}),
+    Case("a file that is not there", {"load.file": "none.safetensors"}),
+    Case("a file outside the folder", {"load.file": "../../secret.safetensors"}),
+    Case("no frames", {"encode.frames": 0}),
+    Case("too many frames", {"encode.frames": 257}),
+    Case("too many frames for the prior's latents", {"prior.frames": 257}, stock=True),
+    Case("clips of one frame to interpolate", {"interpolate.frames_per_clip": 1}),
+    Case("three passes of interpolation", {"interpolate.passes": 3}),
+    Case("no steps", {"sample.steps": 0}),
+    Case("a sampler that does not exist", {"sample.sampler_name": "best"}),
+    Case("a picture of no width", {"picture.width": 0}),
+    Case("a gamma without its number", {"sample.gamma.value": MISSING}),
+    # Refused when the node runs.
+    Case("a place of the keyframe that does not exist", {"encode.keyframe_at": "somewhere"}),
+    Case("a keyframe beyond the last frame", {"encode.keyframe_at.index": FRAMES}),
+    Case("a choice of gamma that does not exist", {"sample.gamma": "much"}),
+    Case("an appearance that ends before it starts", {"encode.start_percent": 0.8, "encode.end_percent": 0.2}),
+    Case("a number that is none (NaN): fps", {"encode.fps": torch.nan}),
+    Case("a number that is none (NaN): strength", {"encode.strength": torch.nan}),
+    Case("a number that is none (NaN): cfg", {"sample.cfg": torch.nan}),
+    Case("a number that is none (NaN): gamma", {"sample.gamma.value": torch.nan}),
+    Case(
+        "a number that is none (NaN): the prior's gamma", {"prior.gamma": "value", "prior.gamma.value": torch.nan}, True
+    ),
+    Case("a number that is none (NaN): frames a second to interpolate", {"interpolate.fps": torch.nan}),
+    Case("a picture cropped to nothing", {"encode.keyframe": ["nothing", 0]}),
+    Case("a picture of one pixel", {"encode.keyframe": ["pixel", 0]}),
+    Case("a picture of one pixel for the prior", {"prior.keyframe": ["pixel", 0]}, stock=True),
+    Case("a picture made of NaN", {"encode.keyframe": ["broken", 0]}),
+    Case("an empty file for a picture", {"upload.image": "empty.png", "encode.keyframe": ["upload", 0]}),
+    Case("a text for a picture file", {"upload.image": "text.png", "encode.keyframe": ["upload", 0]}),
+    Case("two keyframes encoded, one sampled", {"encode.keyframe": ["two", 0]}),
+    Case("a keyframe of another size than the encoded one", {"sample.keyframe": ["larger", 0]}),
+    Case("latents of another size than the keyframe", {"sample.latent_image": ["wide", 0]}, stock=True),
+    Case("latents of another number of frames", {"sample.latent_image": ["five", 0]}, stock=True),
+    Case("latents of another model", {"sample.latent_image": ["sixteen", 0]}, stock=True),
+    Case("latents with a dimension of time", {"sample.latent_image": ["in-time", 0]}, stock=True),
+    Case("latents of NaN", {"sample.latent_image": ["nan", 0]}, stock=True),
+    Case("latents of infinity", {"sample.latent_image": ["infinity", 0]}, stock=True),
+    Case("a negative past AppearNet Encode", {"sample.negative": ["negative", 0]}, stock=True),
+    Case("a positive past AppearNet Encode", {"sample.positive": ["positive", 0]}, stock=True),
+    Case("a negative past AppearNet Encode, in our sampler", {"sample.negative": ["negative", 0]}),
+    Case(
+        "the video model without AppearNet Encode",
+        {"sample.positive": ["positive", 0], "sample.negative": ["negative", 0]},
+        stock=True,
+    ),
+    Case(
+        "the video model without AppearNet Encode, in our sampler",
+        {"sample.positive": ["positive", 0], "sample.negative": ["negative", 0]},
+    ),
+    Case("a prompt limited to an area", {"sample.positive": ["area", 0]}, stock=True),
+    Case("a prompt limited to a share of the picture", {"sample.positive": ["share", 0]}, stock=True),
+    Case("a prompt limited to the bounds of a mask", {"sample.positive": ["bounds", 0]}, stock=True),
+    Case("a prompt limited to an area, in our sampler", {"sample.positive": ["area", 0]}),
+    Case("another model in our sampler", {"sample.model": ["image-stage", 0]}),
+    Case(
+        "the interpolating model in KSampler",
+        {"sample.model": ["tsr", 0], "sample.positive": ["positive", 0], "sample.negative": ["negative", 0]},
+        stock=True,
+    ),
+    Case("the interpolating model with the video model's AppearNet", {"sample.model": ["tsr", 0]}, stock=True),
+    Case("another model's AppearNet for interpolation", {"interpolate.appearnet": ["load", 1]}),
+    Case("another model for interpolation", {"interpolate.model": ["load", 0]}),
+    Case("the interpolating AppearNet for a keyframe", {"encode.appearnet": ["tsr", 1]}),
+    Case("latents that are no whole number of clips", {"interpolate.frames_per_clip": 3}),
+    Case("latents of another model to interpolate", {"interpolate.latent": ["sixteen", 0]}),
+    Case("latents of NaN to interpolate", {"interpolate.latent": ["nan", 0]}),
+    Case("a file without MODEL", {"sample.model": ["texts", 0]}),
+    Case("a file without APPEARNET", {"encode.appearnet": ["image-stage", 1]}),
+    Case("a file without VAE", {"decode.vae": ["texts", 3]}),
+    Case("another model's safetensors", {"load.file": "other.safetensors"}),
+    Case("a pickle named .safetensors", {"load.file": "pickle.safetensors"}),
+    Case("a truncated file", {"load.file": "truncated.safetensors"}),
+    Case("an empty file", {"load.file": "empty.safetensors"}),
+    Case("a text named .safetensors", {"load.file": "text.safetensors"}),
+    Case("a file of ours that lacks tensors", {"load.file": "less.safetensors"}),
+]
+
+# What looks wrong and is not.
+WORKS = [
+    Case("a mask that limits a prompt, without its bounds", {"sample.positive": ["masked", 0]}, stock=True),
+    Case("empty latents of another model", {"sample.latent_image": ["other-empty", 0]}, stock=True),
+    Case("a picture of 8x9 pixels", {"encode.keyframe": ["tiny", 0], "sample.keyframe": ["tiny", 0]}),
+    Case("half a picture file", {"upload.image": "half.png", "encode.keyframe": ["upload", 0]}),
+    Case("a prompt limited to an area, for interpolation", {"interpolate.conditioning": ["area", 0]}),
+]
+
+
+def write_models(folder: Path) -> list[Path]:
+    """Files that are no MicroCinema models, into the host's folder for those."""
+    whole = (WEIGHTS / "toybox-video.safetensors").read_bytes()
+    contents = {
+        "pickle": pickled(),
+        "truncated": whole[: len(whole) // 2],
+        "empty": b"",
+        "text": b"This is a page that says the file was not found.",
+    }
+    paths = [folder / f"{name}.safetensors" for name in (*contents, "other", "less")]
+    for name, data in contents.items():
+        (folder / f"{name}.safetensors").write_bytes(data)
+    first_layer = "model.diffusion_model.input_blocks.0.0.weight"  # as Stable Diffusion's is named
+    save_file({first_layer: torch.zeros(320, 4, 3, 3)}, folder / "other.safetensors")
+    write_less(folder / "less.safetensors")
+    return paths
+
+
+def write_less(path: Path) -> None:
+    """The embedded model without one of its tensors."""
+    from safetensors import safe_open
+
+    with safe_open(WEIGHTS / "toybox-video.safetensors", framework="pt") as file:
+        kept = {key: file.get_tensor(key) for key in file.keys() if key != "unet.conv_in.weight"}
+        save_file(kept, path, metadata=file.metadata())
+
+
+def pickled() -> bytes:
+    made = io.BytesIO()
+    torch.save({"state_dict": {"x": torch.zeros(2)}}, made)
+    return made.getvalue()
+
+
+def write_inputs(folder: Path) -> list[Path]:
+    """Files to upload: pictures that are none, and latents as the host saves them."""
+    picture = io.BytesIO()
+    noise = torch.randint(256, (SIZE, SIZE, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    Image.fromarray(noise.numpy()).save(picture, "PNG")
+    contents = {"empty": b"", "half": picture.getvalue()[:6000], "text": b"This is no picture."}
+    for name, data in contents.items():
+        (folder / f"{name}.png").write_bytes(data)
+    for name, latent in LATENTS.items():
+        save_file({"latent_tensor": latent, "latent_format_version_0": torch.zeros(0)}, folder / f"{name}.latent")
+    return [*(folder / f"{name}.png" for name in contents), *(folder / f"{name}.latent" for name in LATENTS)]
