@@ -23,7 +23,7 @@ from ..microcinema_core.models.injection import Appearance
 from .files import read_file
 from .network import HostAttention
 
-WORKING_SET = 24  # activations alive at once, in those of the first level
+WORKING_SET = 32  # of the first level's activations, what all that is alive at once amounts to; 25 at SD 2.1's size
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,7 @@ class HostAppearNet:
     def encode(self, z_c: Tensor) -> Appearance:
         """Model-space latents [N, C, T, h, w] -> features where the host keeps results; the latents stay float32."""
         management = comfy.model_management
-        first = self.unet.block_out_channels[0] * management.dtype_size(self.dtype)
-        memory = z_c[:, 0].numel() * first * WORKING_SET
-        management.load_models_gpu([self.patcher], memory_required=memory)
+        management.load_models_gpu([self.patcher], memory_required=memory_of(self.unet, z_c, self.dtype))
         made: Appearance = self.patcher.model(z_c.to(self.patcher.load_device, self.dtype))
         kept = made.to(management.intermediate_device(), self.dtype)
         return replace(kept, latent=z_c.transpose(1, 2).float().to(management.intermediate_device()))
@@ -54,6 +52,12 @@ class HostAppearNet:
             return None
         context: Tensor = self.patcher.model.null_context
         return context.float().to(comfy.model_management.intermediate_device())
+
+
+def memory_of(unet: UNetConfig, z_c: Tensor, dtype: torch.dtype) -> int:
+    """Bytes to encode model-space latents [N, C, T, h, w], the features included."""
+    first = unet.block_out_channels[0] * comfy.model_management.dtype_size(dtype)
+    return z_c[:, 0].numel() * first * WORKING_SET
 
 
 def make_appearnet(section: Section, disable_dynamic: bool = False) -> HostAppearNet:
