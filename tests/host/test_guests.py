@@ -286,6 +286,51 @@ def two(pack: ModuleType, pack_nodes: dict[str, type], tmp_path_factory: pytest.
     return first, load(pack, pack_nodes, folder / "second.safetensors")
 
 
+def with_defaults(module: str, name: str, model: Any) -> Any:
+    """The MODEL that this node of the host makes of one, at the node's defaults."""
+    node = getattr(importlib.import_module(f"comfy_extras.{module}"), name)
+    with torch.inference_mode():
+        if hasattr(node, "define_schema"):
+            given = {socket.id: getattr(socket, "default", None) for socket in node.define_schema().inputs}
+            return node.execute(**(given | {"model": model})).result[0]
+        given = {key: options[0]["default"] for key, (_, *options) in node.INPUT_TYPES()["required"].items() if options}
+        return getattr(node(), node.FUNCTION)(model, **given)[0]
+
+
+ACTING = [
+    ("nodes_model_advanced", "RescaleCFG"),
+    ("nodes_video_model", "VideoLinearCFGGuidance"),
+    ("nodes_apg", "APG"),
+    ("nodes_cfg", "CFGZeroStar"),
+    ("nodes_fresca", "FreSca"),
+]
+IDLE = [
+    ("nodes_pag", "PerturbedAttentionGuidance"),
+    ("nodes_sag", "SelfAttentionGuidance"),
+    ("nodes_tomesd", "TomePatchModel"),
+    ("nodes_attention_multiply", "UNetSelfAttentionMultiply"),
+]
+
+
+@pytest.mark.parametrize(("module", "name"), [*ACTING, *IDLE])
+def test_nodes_that_change_guidance_act_and_those_inside_blocks_do_not(
+    two: tuple[Kit, Kit], module: str, name: str
+) -> None:
+    """The host's own U-Net has places inside its blocks for others to act on; ours is built of other blocks."""
+    kit = two[0]
+    prompts, latent = kit.encode(pictures(1)), kit.prior(pictures(1))
+    made, plain = (
+        kit.ksampler(prompts, latent, model=model) for model in (with_defaults(module, name, kit.model), kit.model)
+    )
+    assert made.isfinite().all()
+    assert apart(made, plain) > FAR if (module, name) in ACTING else apart(made, plain) < CLOSE
+
+
+def test_freeu_fails(two: tuple[Kit, Kit]) -> None:
+    with pytest.raises(KeyError, match="model_channels"):
+        with_defaults("nodes_freelunch", "FreeU_V2", two[0].model)
+
+
 def network(model: Any) -> dict[str, torch.Tensor]:
     return model.model.diffusion_model.state_dict()
 
@@ -328,5 +373,5 @@ def test_a_file_of_ours_that_lost_its_header_is_refused(two: tuple[Kit, Kit], tm
     """As other programs save a merge: the tensors alone."""
     path = tmp_path / "merged elsewhere.safetensors"
     save_file({f"model.diffusion_model.{name}": weight.clone() for name, weight in network(two[0].model).items()}, path)
-    with pytest.raises(Exception, match="without its description.*merge the files anew with ComfyUI's Save Model"):
+    with pytest.raises(Exception, match=r"without its description.*merge the files anew with ComfyUI's Save Model"):
         load(two[0].pack, two[0].nodes, path)
