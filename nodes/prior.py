@@ -145,11 +145,11 @@ class PriorNoise:
         if samples.is_nested:
             raise InputError("Appearance Noise Prior Noise: latents of several kinds at once are not supported")
         noise: Tensor = comfy.sample.prepare_noise(samples, self.seed, input_latent.get("batch_index"))
-        mean = self.gamma * self._per_row(samples)
+        mean = self.gamma * self._per_row(samples).to(noise)  # which is on the CPU wherever latents are
         held = input_latent.get("noise_mask")
         if held is not None:  # what a mask holds is noised anew at every step, and not by gamma
             mean = mean * comfy.utils.reshape_mask(held, samples.shape).cpu()
-        return noise + mean.to(noise)
+        return noise + mean
 
     def _per_row(self, samples: Tensor) -> Tensor:
         """z_c for each row of the batch, whose clips follow one another."""

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from nodes_kit import FRAMES, ROOT, Kit, load, pictures, write_small
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -248,6 +249,15 @@ def test_networks_need_no_float64_and_no_second_device(small: Kit) -> None:
     assert {answer.device.type for answer in answers} == {"meta"}
     assert answers[-1].shape == (2 * FRAMES, 4, 4, 5)
     assert watch.made == set()
+
+
+def test_the_priors_noise_where_latents_stay_on_the_gpu(small: Kit) -> None:
+    """As with --gpu-only, on a device that only pretends to be one and refuses operands of another."""
+    with FakeTensorMode():
+        z_c, samples = torch.zeros(1, 4, 4, 5, device="mps"), torch.zeros(FRAMES, 4, 4, 5, device="mps")
+        latent = {"samples": samples, "noise_mask": torch.ones(FRAMES, 1, 32, 40)}
+        noise = small.ours("prior").PriorNoise(3, 0.5, z_c).generate_noise(latent)
+    assert (noise.device.type, noise.shape) == ("cpu", samples.shape)
 
 
 def test_times_are_embedded_from_float32_in_a_bfloat16_model(small: Kit) -> None:
