@@ -63,7 +63,7 @@ def _check_described(file: Any, path: Path) -> None:
     if FORMAT not in (file.metadata() or {}) and any(".temporal_attentions." in key for key in file.keys()):
         raise CheckpointError(
             f"{path.name}: holds a MicroCinema network without its description, which the program that saved it left "
-            "out; merge the files anew with ComfyUI's Save Model, which keeps it"
+            "out; merge the files anew in ComfyUI and save with ModelSave, which keeps it"
         )
 
 
