@@ -23,8 +23,7 @@ from .clip.extend import chain
 from .clip.progress import Work
 from .clip.resize import working_size
 from .clip.retime import ping_pong, resample
-from .clip.settings import MAX_TSR_BATCH, TSR_SAMPLING, SamplingConfig, check_seed
-from .clip.settings import TSR_BATCH as TSR_BATCH
+from .clip.settings import MAX_TSR_BATCH, TSR_BATCH, TSR_SAMPLING, SamplingConfig, check_seed
 from .clip.shot import Loop, ShotConfig, ShotPlan, plan_shot
 from .clip.timing import frame_times
 from .clip.workspace import Workspace, remembered, remembering

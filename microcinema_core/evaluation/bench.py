@@ -17,11 +17,11 @@ from ..autoencoder import LatentCodec
 from ..checkpoint.components import load_codec
 from ..checkpoint.format import read_header, sha256_of
 from ..clip.cascade import super_resolve
-from ..clip.settings import SamplingConfig
+from ..clip.settings import TSR_BATCH, SamplingConfig
 from ..clip.shot import ShotConfig
 from ..errors import InputError
 from ..media import to_uint8
-from ..pipeline import TSR_BATCH, ImagePipeline, MicroCinemaPipeline
+from ..pipeline import ImagePipeline, MicroCinemaPipeline
 from ..toybox.triples import FPS, TIMES, Triple
 from ..toybox.world import render
 from .appearance import RoundTrip

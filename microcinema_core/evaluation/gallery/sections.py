@@ -90,7 +90,7 @@ def motions(material: Material) -> Section:
     scenes = [replace(TRIANGLE, motion=motion) for motion in Motion]
     asks = tuple(Ask(str(s.motion), keyframe, sentence(s), 1, material.shot()) for s in scenes)
     text = "One keyframe, one seed; the prompt's verb alone changes."
-    sheet = Sheet("motions", asks, _prompt(sentence(TRIANGLE), 1), columns=3, asked=tuple(map(str, Motion)))
+    sheet = Sheet("motions", asks, _prompt(asks[0].prompt, 1), columns=3, asked=tuple(map(str, Motion)))
     return Section("Eight motion words", text, (sheet,))
 
 
@@ -204,6 +204,10 @@ def failures(material: Material) -> Section:
     text = f"The tracker reads {count} of {every} otherwise than they were asked for."
     if count > len(sheets):
         text += f" These are {len(sheets)} of them, drawn by code."
+    text += (
+        " It forgives what the pictures above show: outlines that are not quite the keyframe's, and fast shapes that "
+        "bend between two frames of the base model, most of all the fast cross under [Slow and fast](#slow-and-fast)."
+    )
     return Section("Failures", text, tuple(sheets), across=2)
 
 
