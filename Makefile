@@ -21,7 +21,7 @@ DEMO_PROMPT := A bright yellow star moves to the left quickly over a night sky.
 # In this order: each stage reads the files of those before it.
 TRAIN_CONFIGS := $(foreach stage,autoencoder text image video tsr,configs/toybox-$(stage).toml)
 
-.PHONY: help demo gallery comfyui host test test-comfyui test-full lint train clean
+.PHONY: help demo gallery comfyui host test test-core test-comfyui test-full lint train clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -46,15 +46,18 @@ host: $(VENV)/.created
 	@$(BIN)/python tests/host/setup_host.py --torch "$(TORCH)"
 	@$(BIN)/python tests/host/setup_browser.py
 
-test: $(VENV)/.stamp-dev ## the tests of every change: minutes on two cores
+test: $(VENV)/.stamp-dev host ## the tests of every change: a quarter of an hour on two cores
+	$(BIN)/pytest -m "not slow"
+
+test-core: $(VENV)/.stamp-dev ## those of them that need no ComfyUI
 	$(BIN)/pytest -m "not slow" --ignore=tests/host
 
-test-comfyui: $(VENV)/.stamp-dev host ## the tests of the nodes, in ComfyUI
+test-comfyui: $(VENV)/.stamp-dev host ## the others: the nodes, in ComfyUI
 	$(BIN)/pytest -m "not slow" tests/host
 
-test-full: $(VENV)/.stamp-dev ## every test but those in ComfyUI; writes docs/test-full.md
+test-full: $(VENV)/.stamp-dev host ## every test; writes docs/test-full.md
 	@mkdir -p $(OUT)
-	@$(BIN)/pytest --ignore=tests/host --junitxml=$(OUT)/test-full.xml; status=$$?; \
+	@$(BIN)/pytest --junitxml=$(OUT)/test-full.xml; status=$$?; \
 	$(BIN)/python tests/write_report.py $(OUT)/test-full.xml docs/test-full.md && exit $$status
 
 lint: $(VENV)/.stamp-dev $(VENV)/.stamp-registry ## ruff, mypy, and what ComfyUI's registry checks
