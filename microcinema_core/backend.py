@@ -85,6 +85,10 @@ class Backend:
             inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=bias, **self.factory
         )
 
+    def conv_rows(self, inputs: int, outputs: int, kernel: int) -> nn.Module:
+        """A padded convolution along the rows of [B, C, rows, columns] alone."""
+        return self.operations.Conv2d(inputs, outputs, (kernel, 1), padding=(kernel // 2, 0), **self.factory)
+
     def group_norm(self, groups: int, channels: int, *, eps: float = 1e-5) -> nn.Module:
         return self.operations.GroupNorm(groups, channels, eps=eps, **self.factory)
 

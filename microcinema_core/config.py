@@ -34,6 +34,13 @@ class Positions(StrEnum):
     ROTARY = "rotary"
 
 
+class TemporalLayers(StrEnum):
+    """Which temporal layers a video U-Net carries, and where."""
+
+    NATIVE = "native"  # Sec. 3.1: after each spatial convolution and each spatial transformer
+    MODELSCOPE = "modelscope"  # those of ModelScope's text-to-video models: `models/modelscope.py`
+
+
 class Prediction(StrEnum):
     """What the network's raw output is."""
 
@@ -130,6 +137,7 @@ class UNetConfig(Config):
     norm_groups: int = 32
     norm_over_frames: bool = False  # the paper's "3D" group norm; breaks the equality with the image model
     temporal: bool = True  # False: the image stage, without temporal layers, frame time and appearance
+    temporal_layers: TemporalLayers = TemporalLayers.NATIVE
     temporal_head_dim: int = 64
     temporal_positions: Positions = Positions.ROTARY
     frame_time: bool = True
@@ -156,6 +164,10 @@ class UNetConfig(Config):
                 f"unet: {channels} channels must be a multiple of norm_groups, attention_heads and temporal_head_dim",
             )
         _require(self.temporal_head_dim % 2 == 0, "unet: temporal_head_dim must be even")
+        _require(
+            self.temporal_layers is TemporalLayers.NATIVE or self.temporal_positions is Positions.NONE,
+            "unet: temporal_layers modelscope have no positions; temporal_positions must be none",
+        )
 
     @property
     def time_embed_dim(self) -> int:
@@ -262,6 +274,13 @@ SD15 = ModelConfig(
     "sd15",
     unet=UNetConfig(attention_heads=(8, 8, 8, 8), cross_attention_dim=768, linear_projection=False),
 )
+# ModelScope T2V and its fine-tunes (ZeroScope): trained without the noise prior's lambda, at 16 frames of 256x256.
+MODELSCOPE = ModelConfig(
+    "modelscope",
+    unet=UNetConfig(temporal_layers=TemporalLayers.MODELSCOPE, temporal_positions=Positions.NONE),
+    diffusion=DiffusionConfig(prior_lambda=0.0),
+    clip=ClipConfig(frames=16, fps=8.0, width=256, height=256),
+)
 TOYBOX = ModelConfig(
     "toybox",
     unet=UNetConfig(
@@ -296,7 +315,9 @@ TOYBOX_TSR = replace(
     ),
     clip=replace(TOYBOX.clip, frames=5, fps=8.0),
 )
-PRESETS = types.MappingProxyType({preset.name: preset for preset in (SD21, SD21_BASE, SD15, TOYBOX, TOYBOX_TSR)})
+PRESETS = types.MappingProxyType(
+    {preset.name: preset for preset in (SD21, SD21_BASE, SD15, TOYBOX, TOYBOX_TSR, MODELSCOPE)}
+)
 
 
 def preset(name: str) -> ModelConfig:

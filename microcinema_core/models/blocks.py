@@ -1,6 +1,7 @@
 """ResBlocks and levels: the parts that VideoUNet and AppearNet share.
 
-With `temporal=True` a part carries the temporal layers of Sec. 3.1; AppearNet's do not.
+With `temporal=True` a part carries the temporal layers that its configuration names, by default those of Sec. 3.1;
+AppearNet's do not.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..backend import Backend
-from ..config import UNetConfig
+from ..config import TemporalLayers, UNetConfig
 from .injection import add_appearance, denormalise
+from .modelscope import TemporalAttentions, TemporalConvs
 from .spatial import SpatialTransformer
 from .temporal import TemporalConv, TemporalTransformer
 
@@ -39,6 +41,11 @@ class LevelInjection:
     spade: list[Tensor]
 
 
+def temporal_conv(channels: int, config: UNetConfig, backend: Backend, *, temporal: bool) -> TemporalConv | None:
+    """The convolution over time that follows a spatial convolution, in the models that have it there."""
+    return TemporalConv(channels, backend) if temporal and config.temporal_layers is TemporalLayers.NATIVE else None
+
+
 def norm_frames(norm: nn.Module, x: Tensor, frames: int, over_frames: bool) -> Tensor:
     """Group norm of [B*T, C, H, W] with statistics per frame, or over a clip's frames."""
     if not over_frames:
@@ -61,8 +68,8 @@ class ResBlock(nn.Module):
         self.norm2 = backend.group_norm(config.norm_groups, outputs)
         self.conv2 = backend.conv(outputs, outputs, 3)
         self.conv_shortcut = backend.conv(inputs, outputs, 1) if inputs != outputs else None
-        self.temporal_conv1 = TemporalConv(outputs, backend) if temporal else None
-        self.temporal_conv2 = TemporalConv(outputs, backend) if temporal else None
+        self.temporal_conv1 = temporal_conv(outputs, config, backend, temporal=temporal)
+        self.temporal_conv2 = temporal_conv(outputs, config, backend, temporal=temporal)
 
     def forward(self, x: Tensor, given: Conditions, spade: Tensor | None = None, gate: Tensor | None = None) -> Tensor:
         h = self.conv1(F.silu(norm_frames(self.norm1, x, given.frames, self.over_frames)))
@@ -82,10 +89,10 @@ class ResBlock(nn.Module):
 class Resample(nn.Module):
     """A 3x3 convolution after halving (stride 2) or before it nearest upsampling; then its temporal convolution."""
 
-    def __init__(self, channels: int, backend: Backend, *, stride: int, temporal: bool) -> None:
+    def __init__(self, channels: int, config: UNetConfig, backend: Backend, *, stride: int, temporal: bool) -> None:
         super().__init__()
         self.conv = backend.conv(channels, channels, 3, stride=stride)
-        self.temporal_conv = TemporalConv(channels, backend) if temporal else None
+        self.temporal_conv = temporal_conv(channels, config, backend, temporal=temporal)
 
     def forward(self, x: Tensor, frames: int, size: tuple[int, int] | None = None) -> Tensor:
         if size is not None:
@@ -104,24 +111,33 @@ class Level(nn.Module):
         self.resnets = nn.ModuleList(ResBlock(i, o, config, backend, temporal=temporal) for i, o in widths)
         attended = [o for _, o in widths] if heads is not None else []
         self.attentions = nn.ModuleList(SpatialTransformer(o, heads or 1, config, backend) for o in attended)
+        layers = config.temporal_layers if temporal else None
         self.temporal_attentions = nn.ModuleList(
-            TemporalTransformer(o, config, backend) for o in (attended if temporal else [])
+            TemporalTransformer(o, config, backend) for o in (attended if layers is TemporalLayers.NATIVE else [])
+        )
+        modelscope = layers is TemporalLayers.MODELSCOPE
+        self.temp_convs = nn.ModuleList(TemporalConvs(o, config, backend) for _, o in (widths if modelscope else []))
+        self.temp_attentions = nn.ModuleList(
+            TemporalAttentions(o, o // config.temporal_head_dim, config, backend)
+            for o in (attended if modelscope else [])
         )
 
     def resnet(self, i: int, x: Tensor, given: Conditions, inject: LevelInjection | None) -> Tensor:
         """The i-th ResBlock; the level's additive term enters after the first."""
         if inject is None:
-            out: Tensor = self.resnets[i](x, given)
-            return out
-        spade = inject.spade[i] if inject.spade else None
-        h: Tensor = self.resnets[i](x, given, spade, inject.gate)
-        return add_appearance(h, inject.add, inject.gate, given.frames) if i == 0 else h
+            h: Tensor = self.resnets[i](x, given)
+        else:
+            h = self.resnets[i](x, given, inject.spade[i] if inject.spade else None, inject.gate)
+        if i < len(self.temp_convs):
+            h = self.temp_convs[i](h, given.frames)
+        return add_appearance(h, inject.add, inject.gate, given.frames) if inject is not None and i == 0 else h
 
     def attend(self, i: int, x: Tensor, given: Conditions) -> Tensor:
         if i < len(self.attentions):
             x = self.attentions[i](x, given.context)
-        if i < len(self.temporal_attentions):
-            x = self.temporal_attentions[i](x, given.frames)
+        for over_time in (self.temporal_attentions, self.temp_attentions):
+            if i < len(over_time):
+                x = over_time[i](x, given.frames)
         return x
 
 
@@ -136,7 +152,7 @@ class DownLevel(Level):
         super().__init__(widths, heads, config, backend, temporal=temporal)
         last = index == len(channels) - 1
         self.downsamplers = nn.ModuleList(
-            [] if last else [Resample(channels[index], backend, stride=2, temporal=temporal)]
+            [] if last else [Resample(channels[index], config, backend, stride=2, temporal=temporal)]
         )
 
     def forward(self, x: Tensor, given: Conditions, inject: LevelInjection | None = None) -> list[Tensor]:
@@ -155,7 +171,7 @@ class MidLevel(Level):
     def __init__(self, config: UNetConfig, backend: Backend, *, temporal: bool) -> None:
         channels = config.block_out_channels[-1]
         super().__init__([(channels, channels)] * 2, config.attention_heads[-1], config, backend, temporal=temporal)
-        del self.attentions[1:], self.temporal_attentions[1:]
+        del self.attentions[1:], self.temporal_attentions[1:], self.temp_attentions[1:]
 
     def forward(self, x: Tensor, given: Conditions, inject: LevelInjection | None = None) -> Tensor:
         x = self.attend(0, self.resnet(0, x, given, inject), given)
@@ -175,7 +191,7 @@ class UpLevel(Level):
         heads = config.attention_heads[index] if config.attention_levels[index] else None
         super().__init__(widths, heads, config, backend, temporal=config.temporal)
         self.upsamplers = nn.ModuleList(
-            [] if index == 0 else [Resample(here, backend, stride=1, temporal=config.temporal)]
+            [] if index == 0 else [Resample(here, config, backend, stride=1, temporal=config.temporal)]
         )
 
     def forward(

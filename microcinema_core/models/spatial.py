@@ -53,7 +53,7 @@ class Attention(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Self-attention within a frame, cross-attention to the text, feed-forward. [B*T, N, C] -> same."""
+    """Self-attention, cross-attention to the text or a second self-attention, feed-forward. [B*T, N, C] -> same."""
 
     def __init__(self, channels: int, heads: int, context_dim: int, backend: Backend) -> None:
         super().__init__()
@@ -64,12 +64,19 @@ class TransformerBlock(nn.Module):
         self.norm3 = backend.layer_norm(channels)
         self.ff = FeedForward(channels, backend)
 
-    def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        """context [B, M, D]: one per clip, whose frames are one long query: keys and values are made once per clip."""
+    def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
+        """context [B, M, D]: one per clip, whose frames are one long query: keys and values are made once per clip.
+
+        None: the second attention is a self-attention too.
+        """
         normed = self.norm1(x)
         x = x + self.attn1(normed, normed)
-        clips = self.norm2(x).reshape(context.shape[0], -1, x.shape[-1])  # [B, T*N, C]
-        x = x + self.attn2(clips, context).view_as(x)
+        normed = self.norm2(x)
+        if context is None:
+            x = x + self.attn2(normed, normed)
+        else:
+            clips = normed.reshape(context.shape[0], -1, x.shape[-1])  # [B, T*N, C]
+            x = x + self.attn2(clips, context).view_as(x)
         out: Tensor = x + self.ff(self.norm3(x))
         return out
 

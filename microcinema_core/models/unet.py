@@ -7,10 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..backend import Backend
-from ..config import UNetConfig
-from .blocks import Conditions, DownLevel, LevelInjection, MidLevel, UpLevel, norm_frames
+from ..config import TemporalLayers, UNetConfig
+from .blocks import Conditions, DownLevel, LevelInjection, MidLevel, UpLevel, norm_frames, temporal_conv
 from .embedding import FRAME_TIME_CHANNELS, EmbeddingMLP, frame_time_features, time_embedding
 from .injection import MID_LEVEL, Appearance, down_level, injected_levels, resblocks_of, up_level
+from .modelscope import INPUT_HEADS, TemporalAttentions, TemporalConvs
 from .temporal import TemporalConv, TemporalTransformer
 
 
@@ -35,14 +36,19 @@ class VideoUNet(nn.Module):
             EmbeddingMLP(config.cross_attention_dim, config.time_embed_dim, backend) if config.pooled_text else None
         )
         self.conv_in = backend.conv(config.in_channels, channels[0], 3)
-        self.temporal_conv_in = TemporalConv(channels[0], backend) if config.temporal else None
+        self.temporal_conv_in = temporal_conv(channels[0], config, backend, temporal=config.temporal)
+        self.transformer_in = (
+            TemporalAttentions(channels[0], INPUT_HEADS, config, backend)
+            if config.temporal and config.temporal_layers is TemporalLayers.MODELSCOPE
+            else None
+        )
         levels = range(len(channels))
         self.down_blocks = nn.ModuleList(DownLevel(i, config, backend, temporal=config.temporal) for i in levels)
         self.mid_block = MidLevel(config, backend, temporal=config.temporal)
         self.up_blocks = nn.ModuleList(UpLevel(i, config, backend) for i in reversed(levels))
         self.conv_norm_out = backend.group_norm(config.norm_groups, channels[0])
         self.conv_out = backend.conv(channels[0], config.in_channels, 3)
-        self.temporal_conv_out = TemporalConv(config.in_channels, backend) if config.temporal else None
+        self.temporal_conv_out = temporal_conv(config.in_channels, config, backend, temporal=config.temporal)
         levels_injected = injected_levels(config) if config.temporal else {}
         self.gates = nn.ModuleDict(
             {name: backend.linear(config.time_embed_dim, c, bias=False) for name, c in levels_injected.items()}
@@ -73,6 +79,8 @@ class VideoUNet(nn.Module):
             h = (clips + appearance.concat.to(h.dtype)).view_as(h)
         if self.temporal_conv_in is not None:
             h = self.temporal_conv_in(h, frames)
+        if self.transformer_in is not None:
+            h = self.transformer_in(h, frames)
         skips = [h]
         for i, down in enumerate(self.down_blocks):
             skips += down(skips[-1], given, self._inject(down_level(i), appearance, emb))
@@ -108,7 +116,7 @@ class VideoUNet(nn.Module):
 
 def temporal_parameters(unet: VideoUNet) -> set[str]:
     """Names of the parameters that the image stage does not have."""
-    ours = ("temporal_", "frame_time_embedding", "gates.")
+    ours = ("temporal_", "temp_convs.", "temp_attentions.", "transformer_in.", "frame_time_embedding", "gates.")
     return {name for name, _ in unet.named_parameters() if any(part in name for part in ours)}
 
 
@@ -121,7 +129,9 @@ def reset_temporal_(unet: VideoUNet) -> None:
     for module in unet.modules():
         if isinstance(module, TemporalConv):
             final.append(module.taps)
-        elif isinstance(module, TemporalTransformer):
+        elif isinstance(module, TemporalConvs):
+            final.append(module.conv4[-1])
+        elif isinstance(module, TemporalTransformer | TemporalAttentions):
             final.append(module.proj_out)
     for layer in final:
         for parameter in layer.parameters():
