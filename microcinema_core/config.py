@@ -248,11 +248,16 @@ class TextConfig(Config):
     layers: int = 23
     heads: int = 16
     max_length: int = 77
+    activation: str = "quick_gelu"  # Stable Diffusion 2.x: gelu
+    pad_token_id: int | None = None  # None: the end token; Stable Diffusion 2.x: 0
 
     def __post_init__(self) -> None:
         sizes = (self.vocab_size, self.width, self.layers, self.heads, self.max_length)
         _require(all(0 < size <= 1_000_000 for size in sizes), "text: sizes must be positive")
         _require(self.width % self.heads == 0, "text: width must be a multiple of heads")
+        _require(self.activation in ("quick_gelu", "gelu"), "text: activation must be quick_gelu or gelu")
+        pad = self.pad_token_id
+        _require(pad is None or 0 <= pad < self.vocab_size, "text: pad_token_id must be a token of the vocabulary")
 
 
 @dataclass(frozen=True, slots=True)

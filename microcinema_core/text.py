@@ -50,14 +50,19 @@ def _complete(vocab: Mapping[str, int]) -> dict[str, int]:
 
 
 def build_tokenizer(stored: Mapping[str, Any], config: TextConfig) -> CLIPTokenizer:
-    """The tokenizer of a checkpoint's metadata; pads with the end token, as Stable Diffusion does."""
+    """The tokenizer of a checkpoint's metadata; pads as its configuration says."""
     vocab, merges = stored.get("vocab"), stored.get("merges")
     if not isinstance(vocab, dict) or not isinstance(merges, list) or START not in vocab or END not in vocab:
         raise CheckpointError("tokenizer: needs `vocab` with start and end tokens, and `merges`; get the file anew")
     if max(vocab.values()) >= config.vocab_size:
         raise CheckpointError(f"tokenizer: ids reach {max(vocab.values())}, the model embeds {config.vocab_size}")
     pairs: Any = [tuple(merge.split(" ")) for merge in merges]
-    return CLIPTokenizer(vocab=dict(vocab), merges=pairs, model_max_length=config.max_length)
+    pad = END
+    if config.pad_token_id is not None:
+        pad = next((token for token, number in vocab.items() if number == config.pad_token_id), "")
+        if not pad:
+            raise CheckpointError(f"tokenizer: no token {config.pad_token_id} to pad with; get the file anew")
+    return CLIPTokenizer(vocab=dict(vocab), merges=pairs, model_max_length=config.max_length, pad_token=pad)
 
 
 def build_text_model(config: TextConfig, tokenizer: CLIPTokenizer) -> CLIPTextModel:
@@ -71,7 +76,7 @@ def build_text_model(config: TextConfig, tokenizer: CLIPTokenizer) -> CLIPTextMo
             num_hidden_layers=config.layers,
             num_attention_heads=config.heads,
             max_position_embeddings=config.max_length,
-            hidden_act="quick_gelu",
+            hidden_act=config.activation,
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.eos_token_id,

@@ -67,7 +67,8 @@ def _special_tokens(stored: Mapping[str, Any], text: TextConfig, section: Sectio
     vocab = stored["vocab"]
     if START not in vocab or END not in vocab or max(vocab.values()) >= text.vocab_size:
         raise CheckpointError(f"{section.path.name}: its vocabulary does not fit its text encoder; get the file anew")
-    return {"start": vocab[START], "end": vocab[END], "pad": vocab[END]}
+    pad = vocab[END] if text.pad_token_id is None else text.pad_token_id
+    return {"start": vocab[START], "end": vocab[END], "pad": pad}
 
 
 def _settings(text: TextConfig, special: Mapping[str, int]) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def _settings(text: TextConfig, special: Mapping[str, int]) -> dict[str, Any]:
         "num_hidden_layers": text.layers,
         "num_attention_heads": text.heads,
         "max_position_embeddings": text.max_length,
-        "hidden_act": "quick_gelu",
+        "hidden_act": text.activation,
         "eos_token_id": special["end"],
     }
 
@@ -123,6 +124,7 @@ def _target(
                     max_length=text.max_length,
                     embedding_directory=embedding_directory,
                     embedding_size=text.width,
+                    pad_token=special["pad"],
                     tokenizer_data=tokenizer_data or {},
                 )
 

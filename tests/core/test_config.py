@@ -71,7 +71,7 @@ def test_every_field_is_read():
         latent=LatentConfig(4, (1.0,) * 5, (2.0,) * 5),
         clip=ClipConfig(17, 8.0, 64, 96),
         vae=VAEConfig(32, 5, 2),
-        text=TextConfig(100, 40, 2, 4, 16),
+        text=TextConfig(100, 40, 2, 4, 16, "gelu", 3),
     )
     for name in ("unet", "diffusion", "latent", "clip"):
         part, default = getattr(other, name), getattr(ModelConfig(), name)
