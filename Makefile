@@ -21,7 +21,7 @@ DEMO_PROMPT := A bright yellow star moves to the left quickly over a night sky.
 # In this order: each stage reads the files of those before it.
 TRAIN_CONFIGS := $(foreach stage,autoencoder text image video tsr,configs/toybox-$(stage).toml)
 
-.PHONY: help demo gallery comfyui host test test-core test-comfyui test-full lint train clean
+.PHONY: help demo gallery bench comfyui host test test-core test-comfyui test-full lint train clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -37,6 +37,9 @@ demo: $(VENV)/.stamp-standalone ## animate the demo keyframe with the embedded m
 
 gallery: $(VENV)/.stamp-standalone ## make docs/gallery again, what is there already excepted: up to an hour on two cores
 	$(BIN)/python -m microcinema_core.evaluation.gallery --out docs/gallery
+
+bench: $(VENV)/.stamp-dev ## speed and memory beside diffusers, into docs/bench: hours on a CPU, ten minutes with OPTIONS=--quick
+	$(BIN)/python -m microcinema_core.evaluation.speed $(OPTIONS)
 
 comfyui: $(VENV)/.created ## start ComfyUI with this pack; COMFYUI_PATH=... uses your own; OPTIONS="--port 8190 ..."
 	@$(BIN)/python tests/host/run_host.py --torch "$(TORCH)" $(OPTIONS)
