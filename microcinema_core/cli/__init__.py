@@ -20,6 +20,7 @@ from ..errors import Cancelled, MicroCinemaError
 from .animate import animate
 from .commands import inspect, keyframe, publish, train
 from .console import DONE, FAILED, INTERRUPTED, WRONG_INPUT, Warnings, complain
+from .convert import convert
 from .weights import inflate
 
 # click's class, which newer versions of typer carry inside themselves.
@@ -33,7 +34,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 failed, 2 wrong input or usage, 130 interrupted.",
 )
-for command in (animate, keyframe, inspect, train, inflate):
+for command in (animate, keyframe, inspect, train, inflate, convert):
     app.command()(command)
 app.command(hidden=True)(publish)
 

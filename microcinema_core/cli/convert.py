@@ -1,0 +1,72 @@
+"""`microcinema convert`: a text-to-video model of others becomes a file of this program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..config import MODELSCOPE, ClipConfig
+from ..errors import InputError
+from .console import Debug, Json, file_size, quiet_libraries, show
+from .weights import Precision
+
+if TYPE_CHECKING:
+    from ..weights.convert import Converted
+    from ..weights.text_to_video import Licence
+
+NAMED = {"vae": "VAE", "text_encoder": "text encoder"}
+
+
+def convert(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="ModelScope T2V, ZeroScope: .safetensors in either layout, or a folder."),
+    ],
+    out: Annotated[Path, typer.Option(help="The MicroCinema file to write (.safetensors).", show_default=False)],
+    dtype: Annotated[Precision, typer.Option(help="Of the file's numbers.")] = Precision.FP16,
+    text_encoder: Annotated[
+        Path | None,
+        typer.Option(help="For a FILE that holds none: a diffusers folder, or a file.", show_default="FILE's own"),
+    ] = None,
+    frames: Annotated[int, typer.Option(help="Of a clip; what the model was trained on.")] = MODELSCOPE.clip.frames,
+    fps: Annotated[float, typer.Option(help="Frames a second.")] = MODELSCOPE.clip.fps,
+    width: Annotated[int, typer.Option(help="Pixels.")] = MODELSCOPE.clip.width,
+    height: Annotated[int, typer.Option(help="Pixels.")] = MODELSCOPE.clip.height,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Take a text-to-video model's motion as it is; AppearNet starts untrained on top of it."""
+    if out.suffix != ".safetensors":
+        raise InputError(f"{out}: give a name that ends in .safetensors")
+    if out.is_dir() or out.resolve() == file.resolve():
+        raise InputError(f"{out}: {'is a folder' if out.is_dir() else 'is the source itself'}; give another name")
+    clip = ClipConfig(frames, fps, width, height)
+
+    import torch
+
+    from ..weights.convert import convert as convert_source
+    from ..weights.text_to_video import open_text_to_video
+
+    quiet_libraries()
+    source = open_text_to_video(file, clip)
+    dtypes = {Precision.FP16: torch.float16, Precision.BF16: torch.bfloat16, Precision.FP32: torch.float32}
+    made = convert_source(source, out, dtypes[dtype], text_encoder)
+    counts = {"trained": made.network, "copied": made.copied, "new": made.new}
+    result = {"out": str(out), "licence": source.licence.name, **counts, "lacks": list(made.lacks)}
+    show("\n".join([f"{out}: {file_size(out)}", *_report(made, source.licence)]), result, json)
+
+
+def _report(made: Converted, licence: Licence) -> list[str]:
+    lines = [
+        f"  licence: {licence}",
+        f"  trained by the source: {made.network:,} parameters (the text-to-video network)",
+        f"  copied from them: {made.copied:,} parameters (AppearNet's encoder)",
+        f"  to be trained: {made.new:,} parameters (injection, gates, frame time), which change nothing yet",
+        "  so prompts act as they do in the source, and the keyframe acts through the noise alone (--gamma)",
+    ]
+    if made.lacks:
+        parts = " and ".join(NAMED.get(name, name) for name in made.lacks)
+        lines.append(f"  not in the file: {parts}; take those of Stable Diffusion 2.1")
+    return lines
