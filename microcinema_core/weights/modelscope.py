@@ -25,7 +25,7 @@ MIDDLE = {"0": ("resnets", 0), "1": ("attentions", 0), "2": ("temp_attentions", 
 
 
 def to_diffusers(state: Mapping[str, Stored]) -> State:
-    """Either layout -> diffusers' names. Raises CheckpointError for a name of the original one without a place."""
+    """Either layout -> diffusers' names; a name without a place in the original one stays as it is."""
     found = below(state, "model.diffusion_model.", "unet.", "")
     if not any(MARK in key for key in found):
         return found
@@ -50,7 +50,7 @@ def _renamed(key: str, layers: int) -> str:
         side, first = ("down", 1) if block[1] == "in" else ("up", 0)
         level, layer = divmod(int(block[2]) - first, layers + 1)
         return f"{side}_blocks.{level}.{_layer(LAYERS[block[3]], layer, block[4])}"
-    raise CheckpointError(f"tensor {key} has no place in ModelScope's text-to-video U-Net")
+    return key
 
 
 def _layer(kind: str, number: int, rest: str) -> str:

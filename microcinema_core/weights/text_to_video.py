@@ -31,6 +31,7 @@ LICENCE_KEYS = ("license", "licence", "modelspec.license")
 CARD = "README.md"
 CARD_CHARACTERS = 20_000  # of a model card's beginning, where its licence stands
 NEW = ("frame_time_embedding", "gates")  # what this project adds to such a network
+RELATED = "it is damaged, or a related model such as VideoCrafter, DynamiCrafter or I2VGen-XL"
 WANTED = (
     "give a ModelScope text-to-video model or a fine-tune of it, such as ZeroScope (.safetensors or diffusers folder)"
 )
@@ -127,11 +128,8 @@ def _config(path: Path, named: Mapping[str, Stored], norm_groups: int) -> UNetCo
         config = unet_config(named, norm_groups)
     except (ConfigError, CheckpointError, IndexError) as error:
         raise CheckpointError(
-            f"{path}: its tensors are those of no whole text-to-video U-Net ({error}); {WANTED}"
+            f"{path}: its tensors are those of no ModelScope text-to-video U-Net ({error}); {RELATED}: {WANTED}"
         ) from error
-    channels = len(MODELSCOPE.latent.mean)
-    if config.in_channels != channels:
-        raise CheckpointError(f"{path}: has {config.in_channels} input channels, {channels} are needed; {WANTED}")
     if len(config.block_out_channels) * config.layers_per_block > MAX_BLOCKS:
         raise CheckpointError(f"{path}: has more than {MAX_BLOCKS} blocks, as no network has; {WANTED}")
     return config
@@ -146,9 +144,11 @@ def _fitting(path: Path, named: Mapping[str, Stored], config: UNetConfig) -> Sta
     if missing or extra:
         raise CheckpointError(
             f"{path}: {len(missing)} tensors of ModelScope's text-to-video U-Net are missing, {len(extra)} are none of "
-            f"its (first: {shown((missing or extra)[0])}); it is damaged, or a related model such as VideoCrafter, "
-            f"DynamiCrafter or I2VGen-XL: {WANTED}"
+            f"its (first: {shown((missing or extra)[0])}); {RELATED}: {WANTED}"
         )
+    channels = len(MODELSCOPE.latent.mean)
+    if config.in_channels != channels:
+        raise CheckpointError(f"{path}: has {config.in_channels} input channels, {channels} are needed; {WANTED}")
     state = {key: fitted(named[key], shape) for key, shape in wanted.items()}
     for key, shape in wanted.items():
         if state[key].shape != shape:
