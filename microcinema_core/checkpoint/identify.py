@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from ..errors import CheckpointError
 from .format import APPEARNET, DIFFUSION, PREFIX, TEXT_ENCODER, UNET, VAE, Header, read_header
 from .limits import MAX_DETAIL, MAX_JSON, check_file, parse_json, shown
 
+MAX_LENGTH = 100_000_000  # of a header: what a file that begins with a larger number is, it is not safetensors
 Shapes = Mapping[str, tuple[int, ...]]
 
 SECTIONS = (APPEARNET, TEXT_ENCODER, UNET, VAE)
@@ -114,11 +116,18 @@ def _width(shapes: Shapes, ending: str) -> int:
     return next((shape[-1] for key, shape in sorted(shapes.items()) if key.endswith(ending) and len(shape) > 1), 0)
 
 
+FIRST = r"(^|\.)input_blocks\.0\.0\.weight$|^conv_in\.weight$"  # the U-Net's first convolution
+VARIANTS = {5: "depth-to-image", 7: "upscaling", 8: "picture-editing", 9: "inpainting"}  # by its input channels
 STABLE_DIFFUSION = {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", 2048: "Stable Diffusion XL"}
 
 
+LORA = (".lora_down.", ".lora_A.", ".lora.down.", "_lora.down.", ".lora_linear_layer.", "lora_unet_")
+
+
 def _stable_diffusion(shapes: Shapes) -> str:
-    return STABLE_DIFFUSION.get(_width(shapes, "attn2.to_k.weight"), "Stable Diffusion-like, unknown size")
+    family = STABLE_DIFFUSION.get(_width(shapes, "attn2.to_k.weight"), "Stable Diffusion-like, unknown size")
+    first = next((shape for key, shape in shapes.items() if re.search(FIRST, key) and len(shape) > 1), (0, 0))
+    return f"{family} {VARIANTS[first[1]]} ({first[1]} input channels)" if first[1] in VARIANTS else family
 
 
 def foreign_title(shapes: Shapes) -> str:
@@ -133,7 +142,7 @@ def foreign_title(shapes: Shapes) -> str:
 
     patterns: list[tuple[Callable[[], bool], str]] = [
         (
-            lambda: any(mark in names for mark in (".lora_down.", ".lora_A.", ".lora.down.", "lora_unet_")),
+            lambda: any(mark in names for mark in LORA),
             "LoRA weights",
         ),
         (lambda: holds("motion_modules."), "AnimateDiff motion module"),
@@ -160,6 +169,8 @@ def foreign_title(shapes: Shapes) -> str:
         (lambda: starts("encoder.down_blocks.", "post_quant_conv."), "Stable Diffusion autoencoder (diffusers layout)"),
         (lambda: holds("encoder.down.0.block", "decoder.up.0.block"), "Stable Diffusion autoencoder (CompVis layout)"),
         (lambda: holds("text_model.encoder.layers."), "CLIP text encoder"),
+        (lambda: holds("transformer.resblocks.", "token_embedding.weight"), "CLIP text encoder (OpenCLIP layout)"),
+        (lambda: starts("encoder.layers.", "embeddings.token_embedding."), "CLIP text encoder"),
         (lambda: holds("double_blocks.") or holds("transformer_blocks.0."), "diffusion transformer"),
     ]
     for fits, title in patterns:
@@ -188,8 +199,26 @@ def _other_file(path: Path) -> Identity:
         return Identity("pickle, which can run code when opened: never loaded here")
     if start.startswith(b"GGUF"):
         return Identity("GGUF model, which is not loaded here")
-    read_header(path)  # names truncated and damaged files
-    raise CheckpointError(f"{path}: cannot be read as a safetensors file; get the file anew")
+    raise CheckpointError(f"{path}: {_damage(path)}; get the file anew")
+
+
+def _damage(path: Path) -> str:
+    """Why safetensors refuses a file that is nothing else; of one that ends too early, how much of it is there."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        text = file.read(min(length, MAX_JSON + 1))
+    if size < 8 or not 0 < length < MAX_LENGTH:
+        return "is not a safetensors file"
+    damaged = "is a truncated or damaged safetensors file"
+    try:
+        entries = parse_json(text.decode(), "header").values()
+        end = 8 + length + max(entry["data_offsets"][1] for entry in entries if "data_offsets" in entry)
+    except (ValueError, AttributeError, KeyError, IndexError, TypeError):
+        return damaged
+    return (
+        f"{damaged}: {size / 1e6:.1f} of {end / 1e6:.1f} MB are there" if type(end) is int and size < end else damaged
+    )
 
 
 def _folder(path: Path) -> Identity:

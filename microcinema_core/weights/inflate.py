@@ -144,15 +144,15 @@ def inflated_appearnet(config: UNetConfig, image: Mapping[str, Stored], null: Te
 def fresh(outline: nn.Module, names: Collection[str], reset: Callable[[Any], None]) -> State:
     """Parameters that no file holds: as their layers initialise them, at zero where `reset` says so.
 
-    The outline is on the meta device; each tensor is made when it is read, the same one in every run.
+    The outline, on the meta device, is used up. Each tensor is made when it is read, the same one in every run.
     """
-    zero = _zeroed(copy.deepcopy(outline), reset)
     state: State = {}
     for key in sorted(names):
-        shape = tuple(outline.get_parameter(key).shape)
         layer, _, name = key.rpartition(".")
-        module = outline.get_submodule(layer)
-        state[key] = Stored(shape, _zeros(shape) if key in zero else _initial(module, name, layer))
+        module = copy.deepcopy(outline.get_submodule(layer))
+        state[key] = Stored(tuple(outline.get_parameter(key).shape), _initial(module, name, layer))
+    for key in _zeroed(outline, reset) & set(names):
+        state[key] = Stored(state[key].shape, _zeros(state[key].shape))
     return state
 
 

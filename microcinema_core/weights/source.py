@@ -62,12 +62,16 @@ def open_source(path: Path, choices: Choices) -> Source:
     return _open_folder(path, choices) if path.is_dir() else _open_single(path, choices)
 
 
-def _refuse(path: Path, advice: str) -> CheckpointError:
-    return CheckpointError(f"{path}: is a {identify(path).title}; {advice}")
+def _refuse(path: Path) -> CheckpointError:
+    found = identify(path)
+    named = f" ({found.details['class']})" if "class" in found.details else ""
+    return CheckpointError(f"{path}: is something else: {found.title}{named}; {_advice(found.title)}")
 
 
 def _open_single(path: Path, choices: Choices) -> Source:
     state, metadata = open_file(path)
+    if not re.match(r"Stable Diffusion [12]\.x (checkpoint|U-Net)", identify(path).title):
+        raise _refuse(path)
     unet, notes = _single_unet(path, state, choices.ema)
     config = _unet_config(path, unet)
     levels = len({m[1] for key in state if (m := re.search(r"encoder\.down\.(\d+)\.", key))})
@@ -96,7 +100,7 @@ def _single_unet(path: Path, state: State, ema: bool) -> tuple[State, list[str]]
             raise CheckpointError(f"{path}: holds no running average (model_ema.*); leave --ema out")
         return dict(state), notes
     if not inside:
-        raise _refuse(path, _advice(identify(path).title))
+        raise _refuse(path)
     averaged = any(key.startswith("model_ema.") for key in state)
     if ema:
         names = {key: ema_name(COMPVIS + key) for key in inside}
@@ -112,18 +116,21 @@ def _single_unet(path: Path, state: State, ema: bool) -> tuple[State, list[str]]
     try:
         return renamed(inside, lambda key: unet_to_diffusers(key, layers)), notes
     except KeyError as error:
-        title = identify(path).title
         raise CheckpointError(
-            f"{path}: is a {title}, and its {shown(error.args[0])} is no tensor of Stable Diffusion 1.x's or 2.x's "
-            "U-Net; give a model of one of these"
+            f"{path}: {shown(error.args[0])} is no tensor of Stable Diffusion 1.x's or 2.x's U-Net; give a model of "
+            "one of these"
         ) from error
 
 
 def _advice(title: str) -> str:
     if "LoRA" in title:
         return "give the model that it belongs to, and this file with --lora"
-    if "autoencoder" in title or "text encoder" in title:
+    if any(word in title for word in ("autoencoder", "text encoder", "model folder")):
         return "a Stable Diffusion 1.x or 2.x model with its U-Net is needed here"
+    if "input channels" in title:
+        return "give the text-to-image model that it was made from"
+    if "ModelScope" in title:
+        return "`microcinema convert` takes such a model"
     if "MicroCinema" in title:
         return "it needs no inflation: train from it, or animate with it"
     return "give a Stable Diffusion 1.x or 2.x model"
@@ -139,7 +146,7 @@ def _compvis_layers(state: State) -> int:
 def _open_folder(path: Path, choices: Choices) -> Source:
     folder = path / "unet" if (path / "unet").is_dir() else path
     if not (folder / "config.json").is_file() or not _is_unet(open_json(folder / "config.json")):
-        raise _refuse(path, _advice(identify(path).title))
+        raise _refuse(path)
     stored = open_json(folder / "config.json")
     notes: list[str] = []
     if choices.ema:
@@ -189,7 +196,7 @@ def _unet_config(path: Path, state: State, stored: Mapping[str, Any] | None = No
         if stored.get(key, value) != value:
             raise CheckpointError(f"{path}: its U-Net has {key} {stored[key]!r}, which is not Stable Diffusion's")
     if "conv_in.weight" not in state:
-        raise _refuse(path, "its U-Net has no conv_in; get it anew")
+        raise CheckpointError(f"{path}: its U-Net has no conv_in; get it anew")
     channels = state["conv_in.weight"].shape[1]
     if channels != 4:
         kind = {9: "an inpainting model", 5: "a depth-to-image model", 7: "an upscaler", 8: "an editing model"}
@@ -199,7 +206,7 @@ def _unet_config(path: Path, state: State, stored: Mapping[str, Any] | None = No
         )
     width = next((v.shape[-1] for k, v in state.items() if k.endswith("attn2.to_k.weight")), 0)
     if width not in FAMILIES:
-        raise _refuse(path, "give a Stable Diffusion 1.x or 2.x model, whose text is 768 or 1024 wide")
+        raise _refuse(path)
     levels = sum(bool(re.fullmatch(r"down_blocks\.\d+\.resnets\.0\.conv1\.weight", key)) for key in state)
     blocks = [state[f"down_blocks.{i}.resnets.0.conv1.weight"].shape[0] for i in range(levels)]
     attended = tuple(f"down_blocks.{i}.attentions.0.proj_in.weight" in state for i in range(len(blocks)))

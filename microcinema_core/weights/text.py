@@ -47,19 +47,21 @@ class TextPart:
 
 def find_text(state: Mapping[str, Stored], where: str) -> TextPart | None:
     """In a single file: of a whole checkpoint, or of a text encoder alone. None where there is none."""
-    open_clip = below(state, "cond_stage_model.model.") or _bare(state, "transformer.resblocks.")
+    open_clip = below(state, "cond_stage_model.model.") or _bare(state, "token_embedding.weight")
     if open_clip:
         try:
             named = open_clip_to_transformers(open_clip)
         except KeyError as error:
             raise CheckpointError(f"{where}: {shown(str(error))} is no tensor of an OpenCLIP text encoder") from error
         return text_part(_without_last(named), where)
-    clip = below(state, "cond_stage_model.transformer.") or _bare(state, "text_model.encoder.layers.")
+    clip = below(state, "cond_stage_model.transformer.") or _bare(
+        state, VOCABULARY, VOCABULARY.removeprefix("text_model.")
+    )
     return text_part(clip, where) if clip else None
 
 
-def _bare(state: Mapping[str, Stored], mark: str) -> State:
-    return dict(state) if any(key.startswith(mark) for key in state) else {}
+def _bare(state: Mapping[str, Stored], *marks: str) -> State:
+    return dict(state) if any(mark in state for mark in marks) else {}
 
 
 def text_part(given: Mapping[str, Stored], where: str, stored: Mapping[str, Any] | None = None) -> TextPart:
