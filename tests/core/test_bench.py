@@ -82,14 +82,17 @@ def test_rivals_have_the_size_of_their_published_weights() -> None:
 
 
 def test_the_plan_varies_frames_and_pixels_one_at_a_time_beside_everyone() -> None:
-    steps = [m for m in full() if m.what is What.STEP]
+    plan = full(clips=False)
+    steps = [m for m in plan if m.what is What.STEP]
     for rival in RIVALS:
         sizes = {(m.frames, m.pixels) for m in steps if m.rival == rival}
         assert sizes == {(frames, PIXELS[0]) for frames in FRAMES} | {(FRAMES[0], pixels) for pixels in PIXELS}
-        assert {What.LOOP, What.TSR} <= {m.what for m in full() if m.rival == rival}
-    names = [m.name for m in full()]
+        assert {What.LOOP, What.TSR} <= {m.what for m in plan if m.rival == rival}
+    names = [m.name for m in plan]
     assert len(names) == len(set(names))
     assert {m.name for m in quick()} <= set(names)
+    clips = {(m.rival, m.pixels) for m in full(clips=True) if m.what is What.CLIP}
+    assert clips == {(rival, pixels) for rival in RIVALS for pixels in (320, 512)}
 
 
 @pytest.mark.parametrize(
@@ -98,7 +101,7 @@ def test_the_plan_varies_frames_and_pixels_one_at_a_time_beside_everyone() -> No
         (What.STEP, "unet3d", {OURS, RIVAL, CONTROL}),
         (What.STEP, PLAIN, {OURS, RIVAL}),
         (What.LOOP, "svd", {OURS, RIVAL}),
-        (What.TSR, "motion", {OURS, RIVAL}),
+        (What.TSR, "control", {OURS, RIVAL}),
         (What.DECODE, WHOLE, {OURS, RIVAL}),
     ],
 )
@@ -124,6 +127,8 @@ def test_what_is_done_is_kept_and_not_done_again(tmp_path: Path, monkeypatch: py
     made = contest(tmp_path)
     done = made.measure(one)
     assert [made.journal(one.name).records[i] for i in range(2)] == done
+    weights = sum(p.nbytes for p in made.ours.unet.parameters())
+    assert 0 < made.peaks(one)[RIVAL] < weights  # networks are made before the record begins
     monkeypatch.setattr(Contest, "contestants", lambda *_: pytest.fail("built again"))
     again = contest(tmp_path, deadline=0.0)
     assert again.measure(one) == done

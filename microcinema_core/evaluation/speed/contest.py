@@ -6,7 +6,7 @@ import gc
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +14,17 @@ import torch
 from diffusers import AutoencoderKL, EulerDiscreteScheduler
 from torch import Tensor
 
-from ...clip.settings import TSR_SAMPLING
 from ...config import UNetConfig
 from ..cases import Record
 from ..journal import Journal
 from .gauge import Neighbours, Work, convolution_rate, count_flops, peak_bytes, seconds
 from .given import Given, Place, random_network
 from .ours import Ours, codec_of
-from .plan import CONTROLLED, PLAIN, WHOLE, Measurement, What
+from .plan import CONTROLLED, PLAIN, STEPS, WHOLE, Measurement, What
 from .rivals import CONTROLNET, RIVALS, Rival
 
-LOOP_STEPS = 2
 WARM_FRAMES = 2
-WITH_PEAK = (What.STEP, What.DECODE)
+WITH_PEAK = (What.STEP, What.CLIP, What.DECODE)
 OURS, RIVAL, CONTROL = "ours", "rival", "controlnet"
 SD_AUTOENCODER = {
     "block_out_channels": (128, 256, 512, 512),
@@ -55,8 +53,11 @@ class Contest:
     ) -> None:
         self.config, self.place, self.folder = config, place, folder
         self.deadline, self.say, self.autoencoder = deadline, say, autoencoder
-        self.ours = Ours(config, place)
         self.networks: dict[str, Any] = {}  # of diffusers: those of one measurement
+
+    @cached_property
+    def ours(self) -> Ours:
+        return Ours(self.config, self.place)
 
     @torch.inference_mode()
     def measure(self, one: Measurement) -> list[Record]:
@@ -100,11 +101,9 @@ class Contest:
         if one.what is not What.STEP:
             return {}
 
-        def count(who: str) -> int:
-            return count_flops(self._outline().contestants(one)[who])
-
+        outline = cache(lambda: self._outline().contestants(one))
         names = {who: f"flops-{_shared(one, who)}-{one.work}" for who in self._names(one)}
-        return {who: self._once(name, partial(count, who)) for who, name in names.items()}
+        return {who: self._once(name, lambda who=who: count_flops(outline()[who])) for who, name in names.items()}  # type: ignore[misc]
 
     def _appearance_bytes(self, one: Measurement) -> int:
         outline = self._outline()
@@ -131,12 +130,12 @@ class Contest:
                 return self._decoders(given)
             case What.STEP:
                 return self._steps(one, given)
-            case What.LOOP:
-                ours: Work = lambda: self.ours.loop(given, LOOP_STEPS)  # noqa: E731
-                return {OURS: ours, RIVAL: self._loop(one.rival, given, LOOP_STEPS)}
             case What.TSR:
-                steps = TSR_SAMPLING.steps
+                steps = STEPS[one.what]
                 return {OURS: lambda: self.ours.segment(given, steps), RIVAL: self._loop(one.rival, given, steps)}
+            case What.LOOP | What.CLIP:
+                steps = STEPS[one.what]
+                return {OURS: lambda: self.ours.loop(given, steps), RIVAL: self._loop(one.rival, given, steps)}
 
     def _steps(self, one: Measurement, given: Given) -> dict[str, Work]:
         appearance = self.ours.appearance(given)

@@ -21,15 +21,12 @@ FPS = 2.0
 
 
 class Ours:
-    """VideoUNet and AppearNet of one size; AppearNet is made when first asked for."""
+    """VideoUNet and AppearNet of one size; the latter is made when it is asked for."""
 
     def __init__(self, config: UNetConfig, place: Place) -> None:
         self.config, self.place = config, place
-
-    @cached_property
-    def unet(self) -> VideoUNet:
-        network: VideoUNet = random_network(lambda: VideoUNet(self.config), self.place)
-        return network
+        self.unet: VideoUNet = random_network(lambda: VideoUNet(config), place)
+        self.features: dict[int, Appearance] = {}  # by the latent's side
 
     @cached_property
     def appearnet(self) -> AppearNet:
@@ -37,7 +34,12 @@ class Ours:
         return network
 
     def appearance(self, given: Given) -> Appearance:
-        return self.appearnet(given.keyframe)
+        """A keyframe's, for any number of frames. AppearNet is given up then: a step does not need it."""
+        side = given.x.shape[-1]
+        if side not in self.features:
+            self.features[side] = self.appearnet(given.keyframe)
+            self.__dict__.pop("appearnet")
+        return self.features[side]
 
     def step(self, given: Given, appearance: Appearance | None) -> Tensor:
         """One denoising step without guidance, or the same without anything of the keyframe's."""
@@ -45,7 +47,7 @@ class Ours:
 
     def loop(self, given: Given, steps: int) -> Tensor:
         """A whole run: AppearNet once, then the steps, without guidance."""
-        conditioning = Conditioning(given.text, given.text, self.appearance(given), self.times(given, FPS))
+        conditioning = Conditioning(given.text, given.text, self.appearnet(given.keyframe), self.times(given, FPS))
         size = (given.x.shape[2], *given.x.shape[-2:])
         sampling = SamplingConfig(steps=steps, cfg=1.0)
         return sample_latents(self.unet, DiffusionConfig(), conditioning, [NoiseStream(0)], size, sampling)

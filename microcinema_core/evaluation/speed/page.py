@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...clip.settings import TSR_SAMPLING
-from .contest import CONTROL, LOOP_STEPS, OURS, RIVAL
-from .plan import FRAMES, PIXELS, PLAIN, SEGMENT, WHOLE, What
+from .contest import CONTROL, OURS, RIVAL
+from .plan import FRAMES, PIXELS, PLAIN, SEGMENT, STEPS, WHOLE, What
 from .rivals import RIVALS
 from .summary import Row
 
@@ -54,9 +53,10 @@ def _tables(rows: Sequence[Row]) -> list[str]:
         _memory([r for r in rows if "peak_bytes" in r and r["rival"] != PLAIN]),
         _work(base),
         _ratios("### Other numbers of frames and sizes", swept),
-        _ratios(f"### {LOOP_STEPS} steps, AppearNet and scheduler included", _of(rows, What.LOOP)),
+        _ratios(f"### {STEPS[What.LOOP]} steps, AppearNet and scheduler included", _of(rows, What.LOOP)),
+        _ratios(f"### A clip: {STEPS[What.CLIP]} steps, AppearNet and scheduler included", _of(rows, What.CLIP)),
         _ratios(
-            f"### Temporal super-resolution: a segment of {SEGMENT} frames, {TSR_SAMPLING.steps} steps and AppearNet",
+            f"### Temporal super-resolution: a segment of {SEGMENT} frames, {STEPS[What.TSR]} steps and AppearNet",
             _of(rows, What.TSR),
         ),
         _ratios("### Decoding by SD's autoencoder: ours against all frames at once", _of(rows, What.DECODE)),
@@ -109,7 +109,7 @@ def _injection(rows: Sequence[Row]) -> str:
 def _memory(rows: Sequence[Row]) -> str:
     lines = [
         [
-            "decoding" if r["what"] == What.DECODE else "a step",
+            {What.DECODE: "decoding", What.CLIP: "a clip"}.get(r["what"], "a step"),
             title(r),
             f"{r['frames']} of {r['pixels']}x{r['pixels']}",
             f"{r['peak_bytes'][OURS] / 2**20:.0f}",

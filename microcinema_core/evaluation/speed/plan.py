@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ...clip.settings import TSR_SAMPLING
 from .rivals import RIVALS
 
 FRAMES = (9, 17, 33)
 PIXELS = (320, 256, 512)
+CLIP_PIXELS = (320, 512)
 SEGMENT = 5  # frames of temporal super-resolution's clips
 PLAIN = "plain"  # ours against itself without anything of the keyframe's
 WHOLE = "whole"  # decoding as diffusers does it: all frames at once
@@ -20,8 +22,12 @@ class What(StrEnum):
 
     STEP = "step"
     LOOP = "loop"
+    CLIP = "clip"
     TSR = "tsr"
     DECODE = "decode"
+
+
+STEPS = {What.LOOP: 2, What.CLIP: 25, What.TSR: TSR_SAMPLING.steps}  # of the jobs that are whole runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +52,23 @@ class Measurement:
 def quick() -> list[Measurement]:
     """The base size beside the two nearest networks."""
     return [
-        Measurement(What.STEP, "unet3d", 3),
-        Measurement(What.STEP, PLAIN, 3),
-        Measurement(What.STEP, "i2vgen", 3),
+        Measurement(What.STEP, "unet3d", 2),
+        Measurement(What.STEP, PLAIN, 2),
+        Measurement(What.STEP, "i2vgen", 2),
         Measurement(What.DECODE, WHOLE, 1),
         Measurement(What.LOOP, "i2vgen", 1),
         Measurement(What.TSR, "i2vgen", 1, frames=SEGMENT),
     ]
 
 
-def full() -> list[Measurement]:
-    """Everything, beside everyone: the base size first."""
-    base = [Measurement(What.STEP, name, 5) for name in dict.fromkeys((*CONTROLLED, PLAIN, *RIVALS))]
-    rest = [Measurement(What.DECODE, WHOLE, 3)]
+def full(*, clips: bool) -> list[Measurement]:
+    """Everything, beside everyone: the base size first. clips: whole ones too, for which a CPU would take hours."""
+    plan = [Measurement(What.STEP, name, 5) for name in dict.fromkeys((*CONTROLLED, PLAIN, *RIVALS))]
+    plan += [Measurement(What.DECODE, WHOLE, 3)]
     for name in RIVALS:
-        rest += [Measurement(What.LOOP, name, 2), Measurement(What.TSR, name, 2, frames=SEGMENT)]
+        plan += [Measurement(What.LOOP, name, 2), Measurement(What.TSR, name, 2, frames=SEGMENT)]
+        plan += [Measurement(What.CLIP, name, 2, pixels=pixels) for pixels in CLIP_PIXELS if clips]
     for name in RIVALS:
-        rest += [Measurement(What.STEP, name, 2, pixels=pixels) for pixels in PIXELS[1:]]
-        rest += [Measurement(What.STEP, name, 2, frames=frames) for frames in FRAMES[1:]]
-    return base + rest
+        plan += [Measurement(What.STEP, name, 2, pixels=pixels) for pixels in PIXELS[1:]]
+        plan += [Measurement(What.STEP, name, 2, frames=frames) for frames in FRAMES[1:]]
+    return plan

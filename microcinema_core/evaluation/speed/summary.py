@@ -49,11 +49,11 @@ def row(one: Measurement, records: Sequence[Record], peaks: dict[str, int], flop
 
 
 def document(contest: Contest, plan: Sequence[Measurement]) -> Row:
-    """Of all measurements of the plan that have every round."""
+    """Of every measurement of the plan that has begun."""
     rows = []
     for one in plan:
         records = contest.journal(one.name).records
-        if len(records) >= one.rounds:
+        if records:
             kept = [records[i] for i in sorted(records)]
             rows.append(row(one, kept, contest.peaks(one), contest.flops(one)))
     rivals = {name: rival.options(contest.config) for name, rival in (*RIVALS.items(), (CONTROL, CONTROLNET))}
