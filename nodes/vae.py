@@ -15,14 +15,21 @@ from ..microcinema_core.checkpoint.sections import find_section
 from ..microcinema_core.errors import CheckpointError, InputError
 from .files import read_file
 
+MARK = "decoder.conv_in.weight"  # of Stable Diffusion's autoencoder, in the host's own names
+SIZES: dict[str, Any] = {
+    "double_z": True, "z_channels": 4, "resolution": 256, "in_channels": 3, "out_ch": 3, "ch": 128,
+    "ch_mult": [1, 2, 4, 4], "num_res_blocks": 2, "attn_resolutions": [], "dropout": 0.0,
+}  # fmt: skip
 CONSTANTS = {"vae_scale": 1.0, "vae_shift": 0.0}  # of the host's TAESD class, which our files leave out
 
 
 def load_vae(path: Path, checkpoint: Checkpoint) -> Any:
     """Raises CheckpointError where the file and its companions hold none, or one of another architecture."""
     section = find_section(VAE, path, checkpoint)
-    state = {name: torch.tensor(value) for name, value in CONSTANTS.items()} | section.state
-    if "taesd_decoder.1.weight" not in state:
+    state = section.state
+    if MARK not in state:
+        state = {name: torch.tensor(value) for name, value in CONSTANTS.items()} | state
+    if MARK not in state and "taesd_decoder.1.weight" not in state:
         raise CheckpointError(f"{section.path.name}: its autoencoder is none that ComfyUI knows; get the file anew")
     vae = comfy.sd.VAE(sd=_checked(state, section.path.name))
     vae.patcher.cached_patcher_init = (load_vae_patcher, (path,))
@@ -36,10 +43,12 @@ def load_vae_patcher(path: Path, disable_dynamic: bool = False) -> Any:
 
 def _checked(state: Mapping[str, Tensor], title: str) -> dict[str, Tensor]:
     """Strict, which the host's own loading is not."""
-    channels = state["taesd_decoder.1.weight"].shape[1]
     with torch.device("meta"):
-        outline = comfy.taesd.taesd.TAESD(latent_channels=channels).state_dict()
-    expect_tensors(outline, state, f"{title}: {VAE}", "the file")
+        if MARK in state:
+            outline: Any = comfy.ldm.models.autoencoder.AutoencoderKL(ddconfig=SIZES, embed_dim=4)
+        else:
+            outline = comfy.taesd.taesd.TAESD(latent_channels=state["taesd_decoder.1.weight"].shape[1])
+    expect_tensors(outline.state_dict(), state, f"{title}: {VAE}", "the file")
     return dict(state)
 
 

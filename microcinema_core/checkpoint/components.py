@@ -8,9 +8,11 @@ import torch
 
 from ..autoencoder import LEVELS, LatentCodec, build_autoencoder
 from ..autoencoder import from_host_keys as vae_keys
+from ..config import ModelConfig
 from ..errors import CheckpointError
 from ..text import TextEncoder, build_text_model, build_tokenizer
 from ..text import from_host_keys as text_keys
+from ..weights.autoencoder import MARK, outline_of
 from .format import (
     TEXT_ENCODER,
     VAE,
@@ -23,7 +25,7 @@ from .format import (
     sha256_of,
 )
 from .limits import shown
-from .sections import find_section
+from .sections import Section, find_section
 
 DOWNSCALE = 2 ** (LEVELS - 1)
 
@@ -41,7 +43,7 @@ def load_codec(path: Path, checkpoint: Checkpoint | None = None) -> LatentCodec:
     found = find_section(VAE, path, checkpoint)
     where, config = found.path, found.header.config
     if config.vae is None:
-        raise CheckpointError(f"{where}: holds an autoencoder but its configuration describes none")
+        return _stable_diffusions(found, own)
     if config.latent.downscale != DOWNSCALE:
         raise CheckpointError(
             f"{where}: latent.downscale is {config.latent.downscale}, this autoencoder's is {DOWNSCALE}; get it anew"
@@ -56,6 +58,19 @@ def load_codec(path: Path, checkpoint: Checkpoint | None = None) -> LatentCodec:
         raise CheckpointError(f"{where}: {VAE}: unexpected tensor ({shown(str(error))})") from error
     load_strictly(vae, state, f"{where}: {VAE}")
     return LatentCodec(vae.eval(), config.latent)
+
+
+def _stable_diffusions(found: Section, own: ModelConfig) -> LatentCodec:
+    """AutoencoderKL, whose sizes its tensors tell."""
+    what = f"{found.path}: {VAE}"
+    if MARK not in found.state:
+        raise CheckpointError(f"{found.path}: holds an autoencoder but its configuration describes none")
+    with torch.device("meta"):
+        vae, state = outline_of(found.state, what)
+    load_strictly(vae, state, what)
+    _expect_equal(found.path, found.path, "latent channels", own.unet.in_channels, vae.latent_channels)
+    _expect_equal(found.path, found.path, "pixels for each latent", own.latent.downscale, vae.downscale)
+    return LatentCodec(vae.eval(), own.latent)
 
 
 def load_text_encoder(path: Path, checkpoint: Checkpoint | None = None) -> TextEncoder:

@@ -14,7 +14,7 @@ from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, con
 from safetensors.torch import load_file, save_file
 
 from microcinema_core.backend import Backend
-from microcinema_core.checkpoint.components import load_text_encoder
+from microcinema_core.checkpoint.components import load_codec, load_text_encoder
 from microcinema_core.checkpoint.format import read_checkpoint
 from microcinema_core.checkpoint.load import load_networks
 from microcinema_core.config import Kind, Prediction, ScheduleName
@@ -164,6 +164,19 @@ def test_the_autoencoder_lies_under_the_hosts_names(models, files, out, layout):
     wanted = vae.state_dict()
     assert again.keys() == wanted.keys()
     assert all(torch.equal(again[key], wanted[key]) for key in wanted)
+
+
+def test_the_autoencoder_of_the_file_is_diffusers_own(models, files, out):
+    inflate(files["sd21 single"], out)
+    codec, vae = load_codec(out), models["sd21"].vae
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.rand(2, 3, 32, 40, generator=generator)
+    with torch.no_grad():
+        latents = vae.encode(2 * pixels - 1).latent_dist.mean * 0.18215
+        again = (vae.decode(latents / 0.18215).sample / 2 + 0.5).clamp(0, 1)
+    assert deviation(codec.encode(pixels), latents) <= TOLERANCE
+    assert deviation(codec.decode(latents), again) <= TOLERANCE
+    assert 0.05 < again.mean() < 0.95  # not all of it at the ends of the range
 
 
 @pytest.mark.parametrize("name", ["sd21", "sd15"])
