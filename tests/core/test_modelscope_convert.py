@@ -4,13 +4,16 @@ import importlib.util
 import json
 import re
 import shutil
+import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, I2VGenXLUNet, UNet2DConditionModel, UNet3DConditionModel
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
@@ -25,6 +28,7 @@ from microcinema_core.models.unet import VideoUNet
 from microcinema_core.weights.convert import convert
 from microcinema_core.weights.lazy import Stored
 from microcinema_core.weights.modelscope import fitted, to_diffusers, unet_config
+from microcinema_core.weights.stream import write_stream
 from microcinema_core.weights.text_to_video import open_text_to_video
 
 # float32 rounds at 6e-8 of a sum's size, and two orders of summation meet in about a hundred layers.
@@ -423,6 +427,55 @@ def test_an_older_file_of_that_name_survives_a_failure(sources, tmp_path):
 def test_other_configurations_are_native():
     assert TOYBOX.unet.temporal_layers is TemporalLayers.NATIVE
     assert UNetConfig().temporal_layers is TemporalLayers.NATIVE
+
+
+def random_file(path: Path, model: torch.nn.Module) -> None:
+    """The tensors of a model on the meta device, in float32 and random, without ever holding them all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shapes = {key: tuple(value.shape) for key, value in model.state_dict().items() if value.is_floating_point()}
+    state = {key: Stored(shape, lambda shape=shape: torch.randn(shape)) for key, shape in shapes.items()}
+    write_stream(path, state, torch.float32, {})
+
+
+def peak_of_anonymous_memory(command: list[str]) -> int:
+    """Bytes; pages of mapped files are not counted, which the system takes back at will."""
+    peak, process = 0, subprocess.Popen(command)
+    while process.poll() is None:
+        found = re.search(r"RssAnon:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
+        peak = max(peak, int(found[1]) * 1024 if found else 0)
+        time.sleep(0.05)
+    assert process.returncode == 0
+    return peak
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
+def test_full_size_in_little_memory(tmp_path, record_property):
+    """A folder in float32: 5.6 GB of network and 1.4 GB of text encoder become 3.7 GB in float16."""
+    folder, out = tmp_path / "folder", tmp_path / "video.safetensors"
+    text = CLIPTextConfig(
+        vocab_size=49408, hidden_size=1024, intermediate_size=4096, num_hidden_layers=23, num_attention_heads=16,
+        hidden_act="gelu",
+    )  # fmt: skip
+    with torch.device("meta"):
+        unet, text_model = UNet3DConditionModel(), CLIPTextModel(text)
+    random_file(folder / "unet" / "diffusion_pytorch_model.safetensors", unet)
+    unet.save_config(folder / "unet")
+    random_file(folder / "text_encoder" / "model.safetensors", text_model)
+    text.save_pretrained(folder / "text_encoder")
+    command = [sys.executable, "-m", "microcinema_core.cli", "convert", str(folder), "--out", str(out)]
+    peak = peak_of_anonymous_memory(command)
+    record_property("peak of anonymous memory, GB", f"{peak / 1e9:.2f}")
+    print(f"{out.stat().st_size / 1e9:.2f} GB written, peak of anonymous memory {peak / 1e9:.2f} GB")
+    assert peak < 2e9
+    with (
+        safe_open(out, "pt") as ours,
+        safe_open(folder / "unet" / "diffusion_pytorch_model.safetensors", "pt") as theirs,
+    ):
+        for key in theirs.keys():
+            found = ours.get_tensor(f"{UNET}.{key}")
+            assert torch.equal(found, theirs.get_tensor(key).half().reshape(found.shape)), key
 
 
 MODULE = "models/multi_modal/video_synthesis/unet_sd.py"
