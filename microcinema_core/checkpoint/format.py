@@ -144,8 +144,9 @@ def _opened(path: Path) -> Iterator[Any]:
 
 def _what_it_is(path: Path) -> str:
     with path.open("rb") as file:
-        start = file.read(8)
-    if start[:4] == b"PK\x03\x04" or start[:1] == b"\x80":
+        start, header = file.read(8), file.read(1)
+    # The length of a safetensors header, which comes first, may begin as a pickle does; its header begins with a brace.
+    if start[:4] == b"PK\x03\x04" or (start[:1] == b"\x80" and header != b"{"):
         return "is a pickle (.ckpt, .pt), which can run code when opened and is never loaded"
     if len(start) == 8 and 0 < int.from_bytes(start, "little") < 100_000_000:
         return "is a truncated or damaged safetensors file"

@@ -183,7 +183,7 @@ def foreign_title(shapes: Shapes) -> str:
 def _other_file(path: Path) -> Identity:
     """What safetensors refused."""
     with path.open("rb") as file:
-        start = file.read(8)
+        start, header = file.read(8), file.read(1)
     if start.startswith(b"PK\x03\x04"):
         try:
             with zipfile.ZipFile(path) as archive:
@@ -195,7 +195,7 @@ def _other_file(path: Path) -> Identity:
             if pickled
             else "ZIP archive"
         )
-    if start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05":
+    if start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05" and header != b"{":
         return Identity("pickle, which can run code when opened: never loaded here")
     if start.startswith(b"GGUF"):
         return Identity("GGUF model, which is not loaded here")

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from microcinema_core.checkpoint.format import read_header
 from microcinema_core.checkpoint.identify import identify
 from microcinema_core.errors import CheckpointError
 
@@ -78,6 +79,16 @@ def test_pickles_are_named_and_not_opened(tmp_path: Path) -> None:
     for name in ("old.ckpt", "new.ckpt"):
         assert "pickle" in identify(tmp_path / name).title
     assert not trap.path.exists()
+
+
+@pytest.mark.parametrize("length", [0x80, 0x280, 0x480])
+def test_a_header_whose_length_begins_as_a_pickle_does_is_no_pickle(tmp_path: Path, length: int) -> None:
+    """One header in 32 has such a length: they are multiples of 8."""
+    header = json.dumps({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode().ljust(length)
+    (tmp_path / "half.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    for read in (identify, read_header):
+        with pytest.raises(CheckpointError, match="truncated or damaged safetensors"):
+            read(tmp_path / "half.safetensors")
 
 
 def test_folders_are_named(tmp_path: Path) -> None:
