@@ -173,21 +173,18 @@ def peak_anonymous_memory(arguments: list[str]) -> float:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="anonymous memory is read from Linux's /proc")
-def test_memory_does_not_grow_with_the_file(material, folder):
-    """A model of four times the width has a file seven times as large; what it takes besides is its largest tensors."""
-    wide = sd.build("sd15")
-    config = replace(wide.config, block_out_channels=(256, 512))
-    wide = replace(wide, config=config, unet=sd.image_model(config).eval())
-    sd.write_single(wide, folder / "wide.safetensors")
-    peaks, sizes = [], []
-    for source in (material / "sd15.safetensors", folder / "wide.safetensors"):
-        out = folder / "video.safetensors"
-        peaks.append(peak_anonymous_memory(["inflate", str(source), "--out", str(out), "--dtype", "fp32"]))
-        sizes.append(out.stat().st_size / 1e6)
-    print(f"files of {sizes} MB, peaks of {peaks} MB")
-    assert sizes[1] > sizes[0] + 300
-    assert peaks[1] - peaks[0] < 0.35 * (sizes[1] - sizes[0])
-    assert max(peaks) < 2000
+def test_the_file_is_never_in_memory(folder):
+    """The libraries take 0.3 GB before anything is read: with the file's 0.45 GB besides it would be well above this."""
+    model = sd.build("sd15")
+    config = replace(model.config, block_out_channels=(256, 512))
+    wide = replace(model, config=config, unet=sd.image_model(config))
+    source = sd.write_single(wide, folder / "wide.safetensors")
+    out = folder / "video.safetensors"
+    peak = peak_anonymous_memory(["inflate", str(source), "--out", str(out), "--dtype", "fp32"])
+    size = out.stat().st_size / 1e6
+    print(f"a file of {size:.0f} MB, a peak of {peak:.0f} MB")
+    assert size > 400
+    assert peak < size
 
 
 @pytest.mark.slow
