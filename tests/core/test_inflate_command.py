@@ -174,7 +174,7 @@ def peak_anonymous_memory(arguments: list[str]) -> float:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="anonymous memory is read from Linux's /proc")
 def test_the_file_is_never_in_memory(folder):
-    """The libraries take 0.3 GB before anything is read: with the file's 0.45 GB besides it would be well above this."""
+    """The libraries take 0.3 GB before anything is read: with the file's 0.45 GB besides it would be far above."""
     model = sd.build("sd15")
     config = replace(model.config, block_out_channels=(256, 512))
     wide = replace(model, config=config, unet=sd.image_model(config))
