@@ -206,7 +206,7 @@ def failures(material: Material) -> Section:
         text += f" These are {len(sheets)} of them, drawn by code."
     text += (
         " It forgives what the pictures above show: outlines that are not quite the keyframe's, and fast shapes that "
-        "bend between two frames of the base model, most of all the fast cross under [Slow and fast](#slow-and-fast)."
+        "bend between two frames of the base model, most of all the fast cross under *Slow and fast*."
     )
     return Section("Failures", text, tuple(sheets), across=2)
 
