@@ -81,7 +81,7 @@ def _open_single(path: Path, choices: Choices) -> Source:
         if key.startswith(("encoder.", "decoder.", "quant_conv.", "post_quant_conv."))
     }
     if vae and not levels:  # diffusers' names in a single file
-        vae = _folder_vae(vae, str(path))
+        vae = folder_vae(vae, str(path))
     told, schedule = metadata.get("modelspec.prediction_type"), ScheduleName.SD
     prediction = PREDICTIONS.get(told or "", Prediction.V if "v_pred" in state else None)
     if "ztsnr" in state:
@@ -156,13 +156,13 @@ def _open_folder(path: Path, choices: Choices) -> Source:
         )
     unet = open_folder(folder, "diffusion_pytorch_model")
     config = _unet_config(path, unet, stored)
-    prediction, schedule = _scheduler(path / "scheduler" / "scheduler_config.json")
+    prediction, schedule = read_scheduler(path / "scheduler" / "scheduler_config.json")
     model, more = _model(config, prediction, schedule, choices, path)
     vae: State = {}
     if (path / "vae").is_dir():
         scaling = float(open_json(path / "vae" / "config.json").get("scaling_factor", 0.18215))
         model = replace(model, latent=LatentConfig(std=(1 / scaling,) * config.in_channels))
-        vae = _folder_vae(open_folder(path / "vae", "diffusion_pytorch_model"), str(path / "vae"))
+        vae = folder_vae(open_folder(path / "vae", "diffusion_pytorch_model"), str(path / "vae"))
     text = folder_text(path / "text_encoder") if (path / "text_encoder").is_dir() else None
     if text is not None and (path / "tokenizer" / "vocab.json").is_file():
         text = text.with_tokenizer(path / "tokenizer")
@@ -173,7 +173,7 @@ def _is_unet(stored: Mapping[str, Any]) -> bool:
     return stored.get("_class_name") == "UNet2DConditionModel"
 
 
-def _folder_vae(state: State, where: str) -> State:
+def folder_vae(state: State, where: str) -> State:
     levels = len({m[1] for key in state if (m := re.match(r"encoder\.down_blocks\.(\d+)\.", key))})
     try:
         named = renamed(state, lambda key: vae_to_compvis(key, levels))
@@ -243,7 +243,7 @@ def _expect_unet(path: Path, state: State, config: UNetConfig) -> None:
             )
 
 
-def _scheduler(path: Path) -> tuple[Prediction | None, ScheduleName]:
+def read_scheduler(path: Path) -> tuple[Prediction | None, ScheduleName]:
     """Raises CheckpointError for a schedule that is not Stable Diffusion's."""
     if not path.is_file():
         return None, ScheduleName.SD

@@ -17,7 +17,7 @@ from ..errors import CheckpointError, ConfigError
 from ..models.unet import VideoUNet
 from .lazy import State, Stored, open_file, open_folder, open_json
 from .modelscope import fitted, to_diffusers, unet_config
-from .source import _folder_vae, _scheduler
+from .source import folder_vae, read_scheduler
 from .text import TextPart, open_text
 
 SETTINGS = {  # of diffusers' UNet3DConditionModel: the values with which our network computes the same
@@ -97,14 +97,14 @@ def _open_folder(path: Path, clip: ClipConfig) -> TextToVideo:
         raise CheckpointError(f"{folder}: norm_num_groups is {groups!r}, a number was expected; get the folder anew")
     named = open_folder(folder, "diffusion_pytorch_model")
     config = _config(path, named, groups)
-    prediction, schedule = _scheduler(top / "scheduler" / "scheduler_config.json")
+    prediction, schedule = read_scheduler(top / "scheduler" / "scheduler_config.json")
     diffusion = replace(
         MODELSCOPE.diffusion, prediction=prediction or MODELSCOPE.diffusion.prediction, schedule=schedule
     )
     model = replace(MODELSCOPE, unet=config, diffusion=diffusion, clip=clip)
     vae: State = {}
     if (top / "vae").is_dir():
-        vae = _folder_vae(open_folder(top / "vae", "diffusion_pytorch_model"), str(top / "vae"))
+        vae = folder_vae(open_folder(top / "vae", "diffusion_pytorch_model"), str(top / "vae"))
     text = open_text(top) if (top / "text_encoder").is_dir() else None
     return TextToVideo(path, model, _fitting(path, named, config), False, vae, text, _card_licence(top))
 

@@ -197,6 +197,8 @@ def test_the_page_says_injections_share_and_takes_every_machine() -> None:
     text = page(documents)
     assert text.count("takes 20.0 % of a step") == 2
     assert text.index("## CPU") < text.index("## GPU")
+    assert "None was measured" not in text
+    assert "None was measured" in page({"cpu": documents["cpu"]})
 
 
 def test_the_command_with_a_limit_of_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

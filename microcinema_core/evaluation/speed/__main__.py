@@ -22,7 +22,7 @@ from ..journal import PACKAGE, fingerprint
 from .contest import Contest, OutOfTime
 from .gauge import machine
 from .given import Place
-from .page import files_of, page
+from .page import CPU, files_of, page
 from .plan import Measurement, full, quick
 from .plot import plot
 from .summary import document
@@ -44,7 +44,7 @@ def write(contest: Contest, plan: Sequence[Measurement], out: Path) -> Path:
     """The JSON and the picture of this machine, and the page of all; returns the page."""
     made = document(contest, plan)
     place = contest.place
-    name = "cpu" if place.device.type == "cpu" else re.sub(r"[^a-z0-9]+", "-", made["machine"]["device"].lower())
+    name = CPU if place.device.type == "cpu" else re.sub(r"[^a-z0-9]+", "-", made["machine"]["device"].lower())
     with written_whole(out / f"{name}.json") as temporary:
         temporary.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
     with written_whole(out / f"{name}.png") as temporary:

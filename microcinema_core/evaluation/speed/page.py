@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .contest import CONTROL, OURS, RIVAL
-from .plan import FRAMES, PIXELS, PLAIN, SEGMENT, STEPS, WHOLE, What
+from .plan import CLIP_PIXELS, FRAMES, PIXELS, PLAIN, SEGMENT, STEPS, WHOLE, What
 from .rivals import RIVALS
 from .summary import Row
 
@@ -28,6 +28,12 @@ Nothing is downloaded.
   timed in the same turn. The rest is lost to memory traffic and small operations.
 """
 
+CPU = "cpu"  # the name of its files; a GPU's are named after it
+NO_GPU = f"""## GPU
+
+None was measured yet. There the same command takes float16 and adds whole clips of {STEPS[What.CLIP]} steps,
+{FRAMES[0]} frames of {" and ".join(f"{side}x{side}" for side in CLIP_PIXELS)} pixels, with their seconds and peaks."""
+
 
 def page(documents: dict[str, Row]) -> str:
     """Markdown of each machine's document, by the name of its files."""
@@ -41,6 +47,8 @@ def page(documents: dict[str, Row]) -> str:
             f"![Ratios of time, seconds over frames and pixels, and memory]({name}.png)",
             *_tables(made["measurements"]),
         ]
+    if all(name == CPU for name in documents):
+        sections.append(NO_GPU)
     return "\n\n".join(section.strip() for section in sections if section) + "\n"
 
 
