@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import matplotlib as mpl
@@ -24,7 +25,7 @@ def plot(document: Row, path: Path) -> None:
     rows = [r for r in document["measurements"] if r["rival"] not in (PLAIN, WHOLE)]
     steps = [r for r in rows if r["what"] == What.STEP]
     base = [r for r in steps if (r["frames"], r["pixels"]) == (FRAMES[0], PIXELS[0])]
-    drawing, ((ratios, memory), (frames, pixels)) = plt.subplots(2, 2, figsize=(12, 8), layout="constrained")
+    drawing, ((ratios, memory), (frames, pixels)) = plt.subplots(2, 2, figsize=(14, 10), layout="constrained")
     machine = document["machine"]
     drawing.suptitle(f"MicroCinema beside diffusers, random weights: {machine['device']}, {machine['dtype']}")
     _ratios(ratios, base)
@@ -38,11 +39,15 @@ def plot(document: Row, path: Path) -> None:
     plt.close(drawing)
 
 
+def _label(row: Row) -> str:
+    return title(row).replace("Condition", "\nCondition", 1).replace(" + ", "\n+ ")
+
+
 def _ratios(axes: Any, rows: Sequence[Row]) -> None:
     """A bar from 0, with the lowest and the highest turn."""
     axes.set_title("time of a step, ours / theirs: below 1 ours is faster")
-    bars = [(title(r), r["ratio"]) for r in rows]
-    bars += [(f"{title(r)}\n+ a ControlNet a step", s) for r in rows if (s := r.get("ratio_with_controlnet"))]
+    bars = [(_label(r), r["ratio"]) for r in rows]
+    bars += [(f"{_label(r)}\n+ a ControlNet a step", s) for r in rows if (s := r.get("ratio_with_controlnet"))]
     if not bars:
         return
     middle = [s["median"] for _, s in bars]
@@ -59,14 +64,14 @@ def _memory(axes: Any, rows: Sequence[Row]) -> None:
     axes.set_title("peak of activations in a step, MiB")
     if not rows:
         return
-    names = ["MicroCinema", *(title(r) for r in rows)]
+    names = ["MicroCinema", *(_label(r) for r in rows)]
     sizes = [rows[0]["peak_bytes"][OURS], *(r["peak_bytes"][RIVAL] for r in rows)]
     axes.barh(names, [size / 2**20 for size in sizes], color=[OUR_COLOUR] + [THEIR_COLOUR] * len(rows))
     axes.invert_yaxis()
 
 
 def _growth(axes: Any, rows: Sequence[Row], over: str, label: str) -> None:
-    axes.set_title(f"seconds of a step over {label}")
+    axes.set_title("seconds of a step")
     lines: dict[str, list[tuple[int, float]]] = {}
     for r in rows:
         lines.setdefault(title(r), []).append((r[over], r["seconds"][RIVAL]["median"]))
@@ -74,9 +79,10 @@ def _growth(axes: Any, rows: Sequence[Row], over: str, label: str) -> None:
     for name, points in lines.items():
         ours = name == "MicroCinema"
         at = sorted({x for x, _ in points})
-        lowest = [min(y for x, y in points if x == where) for where in at]
-        axes.plot(at, lowest, marker="o", label=name, linewidth=2.5 if ours else 1, color=OUR_COLOUR if ours else None)
+        middle = [median(y for x, y in points if x == where) for where in at]  # ours was measured beside each
+        axes.plot(at, middle, marker="o", label=name, linewidth=2.5 if ours else 1, color=OUR_COLOUR if ours else None)
     if lines:
         axes.set_xlabel(label)
+        axes.set_xticks(sorted({x for points in lines.values() for x, _ in points}))
         axes.set_ylim(bottom=0)
         axes.legend(fontsize=8)
