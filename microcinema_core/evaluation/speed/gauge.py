@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import time
 from collections.abc import Callable
 from itertools import accumulate
@@ -18,6 +17,7 @@ from .given import Place
 
 Work = Callable[[], object]
 STAT = Path("/proc/stat")
+TICKS = 100  # a second: the unit of that file, the same on every common kind of processor
 
 
 def seconds(work: Work, place: Place) -> float:
@@ -75,7 +75,7 @@ class Neighbours:
         if not STAT.exists():
             return None
         user, nice, system, _, _, irq, softirq = map(int, STAT.read_text(encoding="ascii").split()[1:8])
-        busy = (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+        busy = (user + nice + system + irq + softirq) / TICKS
         return busy, time.process_time(), time.perf_counter()
 
     def busy(self) -> float | None:
