@@ -11,9 +11,8 @@ import torch
 from nodes_kit import FRAMES, MOVES_LEFT, WEIGHTS, Kit, load, pictures, write_small
 
 VARIANCE = 0.5
-# With sgm_uniform, the sampler node's default, Heun (1.8e-5) and dpm_adaptive (1.3e-3) exceed the bounds below on the
-# cosine schedule, which starts at sigma 500; whether by rounding has not been shown.
 STEPS, SCHEDULER = 8, "exponential"
+ROUNDING = 2.0**-24  # of a float32, relative
 CLIPS = 50
 TOGETHER = 5  # clips in one batch
 
@@ -21,14 +20,15 @@ TOGETHER = 5  # clips in one batch
 class Gaussian(torch.nn.Module):
     """The best network for z_0 ~ N(mean, VARIANCE) under noise with mean `shift`; the data's mean is read in the text.
 
-    shift: lambda z_c of each row [clips * frames, C, h, w].
+    shift: lambda z_c of each row [clips * frames, C, h, w]. rounding: every answer is off by this share, up or down.
     """
 
     dtype = torch.float32
 
-    def __init__(self, v_prediction: bool, shift: torch.Tensor) -> None:
+    def __init__(self, v_prediction: bool, shift: torch.Tensor, rounding: float = 0.0) -> None:
         super().__init__()
-        self.v_prediction, self.shift = v_prediction, shift
+        self.v_prediction, self.shift, self.rounding = v_prediction, shift, rounding
+        self.generator = torch.Generator().manual_seed(3)
 
     def forward(
         self, x: torch.Tensor, t: torch.Tensor, context: torch.Tensor, transformer_options: dict, **ignored: Any
@@ -41,7 +41,8 @@ class Gaussian(torch.nn.Module):
         total = alpha**2 * VARIANCE + s**2
         surprise = x - alpha * mean - s * shift
         eps = shift + s / total * surprise
-        return alpha * eps - s * (mean + alpha * VARIANCE / total * surprise) if self.v_prediction else eps
+        out = alpha * eps - s * (mean + alpha * VARIANCE / total * surprise) if self.v_prediction else eps
+        return out * (1 + self.rounding * torch.randn(out.shape, generator=self.generator).sign())
 
 
 @pytest.fixture(scope="module", params=["toybox", "sd21_base"])
@@ -56,7 +57,7 @@ def small(request: pytest.FixtureRequest, pack: ModuleType, pack_nodes: dict[str
     return load(pack, pack_nodes, write_small(pack, folder, base=base))
 
 
-def gaussian(kit: Kit, ours: bool, shift: torch.Tensor) -> Any:
+def gaussian(kit: Kit, ours: bool, shift: torch.Tensor, rounding: float = 0.0) -> Any:
     """As a MODEL: in our class, which adds lambda z_c, or in the host's own, which knows nothing of it."""
     import comfy.model_base
     import comfy.model_patcher
@@ -65,7 +66,7 @@ def gaussian(kit: Kit, ours: bool, shift: torch.Tensor) -> Any:
     config = module.HostConfig(kit.appearnet.header)
     config.set_inference_dtype(torch.float32, None)
     kind = config.model_type()
-    network = Gaussian(kind is not comfy.model_base.ModelType.EPS, shift)
+    network = Gaussian(kind is not comfy.model_base.ModelType.EPS, shift, rounding)
     if ours:
         model = config.get_model(None, device="cpu")
         model.diffusion_model = network
@@ -74,18 +75,24 @@ def gaussian(kit: Kit, ours: bool, shift: torch.Tensor) -> Any:
     return comfy.model_patcher.ModelPatcher(model, torch.device("cpu"), torch.device("cpu"))
 
 
-def deviations(kit: Kit, samplers: list[str], network_lambda: float) -> dict[str, float]:
-    """Largest difference between our MODEL's run and the unbiased one with the same seed, relative to its extreme."""
+def deviations(
+    kit: Kit, samplers: list[str], network_lambda: float, scheduler: str = SCHEDULER, rounding: bool = False
+) -> dict[str, float]:
+    """Largest difference between our MODEL's run and the unbiased one with the same seed, relative to its extreme.
+
+    rounding: in the place of our MODEL's run the unbiased one, with a network that rounds otherwise.
+    """
     keyframes = pictures(2)
     prompts, latent = kit.encode(keyframes), kit.prior(keyframes, gamma={"gamma": "value", "value": 0.0})
     z_c = prompts[0][0][1]["microcinema"].appearance.latent.expand(-1, FRAMES, -1, -1, -1).flatten(0, 1)
-    biased = gaussian(kit, True, network_lambda * z_c)
-    unbiased = gaussian(kit, False, torch.zeros_like(z_c))
+    nothing = torch.zeros_like(z_c)
+    biased = gaussian(kit, False, nothing, ROUNDING) if rounding else gaussian(kit, True, network_lambda * z_c)
+    unbiased = gaussian(kit, False, nothing)
     plain = kit.text(MOVES_LEFT), kit.text("")
     found = {}
     for sampler in samplers:
-        ours = kit.ksampler(prompts, latent, sampler, SCHEDULER, STEPS, model=biased)
-        theirs = kit.ksampler(plain, latent, sampler, SCHEDULER, STEPS, model=unbiased)
+        ours = kit.ksampler(plain if rounding else prompts, latent, sampler, scheduler, STEPS, model=biased)
+        theirs = kit.ksampler(plain, latent, sampler, scheduler, STEPS, model=unbiased)
         found[sampler] = float((ours - theirs).abs().max() / theirs.abs().max())
     return found
 
@@ -98,6 +105,20 @@ def test_every_sampler_equals_its_unbiased_run(small: Kit) -> None:
     # dpm_adaptive chooses its steps by errors that differ in their last digits.
     tolerance = dict.fromkeys(found, 1e-5) | {"dpm_adaptive": 1e-3}
     assert not {name: value for name, value in found.items() if not value <= tolerance[name]}
+
+
+def test_at_the_default_scheduler_too_up_to_rounding(small: Kit) -> None:
+    """sgm_uniform begins with a step of several hundred sigma on the cosine schedule, by half of which Heun's method
+    multiplies the rounding of its second slope, and dpm_adaptive chooses its steps by such last digits. So what a
+    sampler makes of one rounding of the network's answers is measured beside; our MODEL may be off by twice that.
+    """
+    import comfy.samplers
+
+    given = small, comfy.samplers.SAMPLER_NAMES, small.appearnet.header.config.diffusion.prior_lambda, "sgm_uniform"
+    found, rounded = deviations(*given), deviations(*given, rounding=True)
+    beyond = {name: (value, rounded[name]) for name, value in found.items() if value > 1e-5}
+    print({name: f"{value:.1e}, by rounding {other:.1e}" for name, (value, other) in beyond.items()})
+    assert not {name for name, (value, other) in beyond.items() if not value <= 2 * other}
 
 
 def test_a_network_of_another_lambda_fails_that_tolerance(small: Kit) -> None:
