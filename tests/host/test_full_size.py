@@ -49,9 +49,9 @@ def random_state(build: Any) -> dict[str, torch.Tensor]:
 
 
 def loaded(pack: ModuleType, pack_nodes: dict[str, type], file: Path) -> Kit:
-    """With Toybox's VAE, whose latents have as many channels; the texts come from nowhere."""
-    vae = load(pack, pack_nodes, WEIGHTS / "toybox-video.safetensors").vae
-    return replace(load(pack, pack_nodes, file), vae=vae)
+    """With Toybox's VAE, whose latents have as many channels, and its CLIP, whose texts `prompts` replaces."""
+    toybox = load(pack, pack_nodes, WEIGHTS / "toybox-video.safetensors")
+    return replace(load(pack, pack_nodes, file), vae=toybox.vae, clip=toybox.clip)
 
 
 def prompts(kit: Kit, keyframes: torch.Tensor, frames: int) -> tuple:
