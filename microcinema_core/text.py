@@ -67,6 +67,11 @@ def build_tokenizer(stored: Mapping[str, Any], config: TextConfig) -> CLIPTokeni
 
 def build_text_model(config: TextConfig, tokenizer: CLIPTokenizer) -> CLIPTextModel:
     """Structure only."""
+    return clip_text_model(config, tokenizer.bos_token_id, tokenizer.eos_token_id)
+
+
+def clip_text_model(config: TextConfig, start: int, end: int) -> CLIPTextModel:
+    """The same from the ids of the start and the end token."""
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=config.vocab_size,
@@ -77,9 +82,9 @@ def build_text_model(config: TextConfig, tokenizer: CLIPTokenizer) -> CLIPTextMo
             num_attention_heads=config.heads,
             max_position_embeddings=config.max_length,
             hidden_act=config.activation,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.eos_token_id,
+            bos_token_id=start,
+            eos_token_id=end,
+            pad_token_id=end,
         )
     )
 

@@ -18,8 +18,8 @@ from ..checkpoint.format import APPEARNET, TEXT_ENCODER, UNET, VAE, Header
 from ..config import Kind
 from ..errors import CheckpointError
 from ..models.unet import VideoUNet, reset_temporal_
-from .inflate import PROJECTION, fresh, inflated_appearnet
-from .lazy import State, Stored, parameters
+from .inflate import fresh, inflated_appearnet
+from .lazy import parameters
 from .stream import write_stream
 from .text import TextPart, null_prompt, open_text
 from .text_to_video import TextToVideo
@@ -50,7 +50,7 @@ def convert(
     outline = VideoUNet(config, Backend(device="meta"))
     unet = source.unet | fresh(outline, set(outline.state_dict()) - set(source.unet), reset_temporal_)
     appearnet = inflated_appearnet(config, source.unet, null)
-    sections = {UNET: unet, APPEARNET: appearnet, VAE: source.vae, TEXT_ENCODER: _text_state(text)}
+    sections = {UNET: unet, APPEARNET: appearnet, VAE: source.vae, TEXT_ENCODER: text.section()}
     header = _header(source, text)
     state = {f"{name}.{key}": value for name, part in sections.items() for key, value in part.items()}
     write_stream(out, state, dtype, header.to_metadata())
@@ -75,14 +75,6 @@ def _text(source: TextToVideo, named: Path | None) -> TextPart:
             "one that belongs to the model (Stable Diffusion 2.1 has the same)"
         )
     return text
-
-
-def _text_state(text: TextPart) -> State:
-    """Empty where the vocabulary is not at hand."""
-    if text.tokenizer is None:
-        return {}
-    width = text.config.width
-    return text.state | {PROJECTION: Stored((width, width), lambda: torch.eye(width))}
 
 
 def _header(source: TextToVideo, text: TextPart) -> Header:

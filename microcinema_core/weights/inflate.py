@@ -28,8 +28,6 @@ from .source import Choices, Source, open_source
 from .stream import write_stream
 from .text import null_prompt, open_text
 
-PROJECTION = "text_projection.weight"
-
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -63,11 +61,8 @@ def inflate_file(order: Order) -> Inflated:
     null = null_prompt(source.text)
     unet = inflated_unet(config, source.unet)
     appearnet = inflated_appearnet(config, source.unet, null)
-    sections = {UNET: unet, APPEARNET: appearnet, VAE: source.vae, TEXT_ENCODER: {}}
+    sections = {UNET: unet, APPEARNET: appearnet, VAE: source.vae, TEXT_ENCODER: source.text.section()}
     tokenizer = source.text.tokenizer
-    if tokenizer is not None:
-        width = source.text.config.width
-        sections[TEXT_ENCODER] = source.text.state | {PROJECTION: Stored((width, width), lambda: torch.eye(width))}
     state = {f"{name}.{key}": value for name, part in sections.items() for key, value in part.items()}
     model = replace(source.config, text=source.text.config if tokenizer is not None else None)
     header = Header(Kind.VIDEO, model, source.licence, _provenance(order, source, notes), tokenizer)

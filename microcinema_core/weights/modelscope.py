@@ -8,18 +8,11 @@ from collections.abc import Mapping
 from ..config import MODELSCOPE, Positions, TemporalLayers, UNetConfig
 from ..errors import CheckpointError
 from ..models.modelscope import INPUT_HEADS
-from .keys import RESNET
+from .keys import ENDS, RESNET
 from .lazy import State, Stored, below
 
 MARK = "temopral_conv"  # their spelling; what only the original layout holds
-ENDS = {
-    "time_embed.0": "time_embedding.linear_1",
-    "time_embed.2": "time_embedding.linear_2",
-    "input_blocks.0.0": "conv_in",
-    "input_blocks.0.1": "transformer_in",
-    "out.0": "conv_norm_out",
-    "out.2": "conv_out",
-}
+PLACES = ENDS | {"input_blocks.0.1": "transformer_in"}
 LAYERS = {"0": "resnets", "1": "attentions", "2": "temp_attentions"}  # by place within an input or output block
 MIDDLE = {"0": ("resnets", 0), "1": ("attentions", 0), "2": ("temp_attentions", 0), "3": ("resnets", 1)}
 
@@ -36,7 +29,7 @@ def to_diffusers(state: Mapping[str, Stored]) -> State:
 
 def _renamed(key: str, layers: int) -> str:
     """layers: ResBlocks of a down level; an up level has one more."""
-    for end, name in ENDS.items():
+    for end, name in PLACES.items():
         if key.startswith(end + "."):
             return name + key[len(end) :]
     if down := re.fullmatch(r"input_blocks\.(\d+)\.op\.(.+)", key):

@@ -14,6 +14,7 @@ from ..checkpoint.identify import identify
 from ..checkpoint.limits import MAX_BLOCKS, MAX_TOKENIZER, shown
 from ..config import TextConfig
 from ..errors import CheckpointError
+from ..text import PROJECTION, clip_text_model
 from .keys import open_clip_to_transformers
 from .lazy import State, Stored, below, open_file, open_folder, open_json
 
@@ -43,6 +44,13 @@ class TextPart:
                 "tokenizer that belongs to it"
             )
         return replace(self, tokenizer=stored)
+
+    def section(self) -> State:
+        """What a MicroCinema file holds of it: nothing where the vocabulary, without which it is of no use, is missing."""
+        if self.tokenizer is None:
+            return {}
+        width = self.config.width
+        return self.state | {PROJECTION: Stored((width, width), lambda: torch.eye(width))}
 
 
 def find_text(state: Mapping[str, Stored], where: str) -> TextPart | None:
@@ -117,23 +125,9 @@ def _expect_text(state: State, config: TextConfig, where: str) -> None:
 
 
 def _outline(config: TextConfig) -> nn.Module:
-    from transformers import CLIPTextConfig, CLIPTextModel
-
+    """CLIP's vocabulary ends with the start and the end token."""
     with torch.device("meta"):
-        return CLIPTextModel(
-            CLIPTextConfig(
-                vocab_size=config.vocab_size,
-                hidden_size=config.width,
-                intermediate_size=4 * config.width,
-                num_hidden_layers=config.layers,
-                num_attention_heads=config.heads,
-                max_position_embeddings=config.max_length,
-                hidden_act=config.activation,
-                bos_token_id=config.vocab_size - 2,
-                eos_token_id=config.vocab_size - 1,
-                pad_token_id=config.vocab_size - 1,
-            )
-        ).eval()
+        return clip_text_model(config, config.vocab_size - 2, config.vocab_size - 1).eval()
 
 
 def open_text(path: Path) -> TextPart:
@@ -199,8 +193,7 @@ def null_prompt(part: TextPart) -> Tensor:
 
 def _load_while_running(module: nn.Module, prefix: str, state: State) -> None:
     def load(module: nn.Module, _: Any) -> None:
-        own = {key: state[prefix + key].read().float() for key in module.state_dict() if key != "position_ids"}
-        module.load_state_dict(own, strict=False, assign=True)
+        module.load_state_dict({key: state[prefix + key].read().float() for key in module.state_dict()}, assign=True)
 
     def unload(module: nn.Module, *_: Any) -> None:
         for key, parameter in list(module.named_parameters(recurse=False)):

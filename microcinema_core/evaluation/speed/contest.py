@@ -6,7 +6,7 @@ import gc
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +102,12 @@ class Contest:
             return {}
 
         outline = cache(lambda: self._outline().contestants(one))
+
+        def counted(who: str) -> int:
+            return count_flops(outline()[who])
+
         names = {who: f"flops-{_shared(one, who)}-{one.work}" for who in self._names(one)}
-        return {who: self._once(name, lambda who=who: count_flops(outline()[who])) for who, name in names.items()}  # type: ignore[misc]
+        return {who: self._once(name, partial(counted, who)) for who, name in names.items()}
 
     def _appearance_bytes(self, one: Measurement) -> int:
         outline = self._outline()

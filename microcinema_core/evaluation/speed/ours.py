@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,11 +67,11 @@ class Ours:
         return (torch.arange(frames, device=self.place.device) - frames // 2) / fps
 
 
-def codec_of(autoencoder: object) -> LatentCodec:
+def codec_of(autoencoder: Any) -> LatentCodec:
     """Our decoding, a few frames at a time, by Stable Diffusion's own autoencoder."""
 
     def decoder(latents: Tensor) -> Tensor:
-        pixels: Tensor = autoencoder.decode(latents, return_dict=False)[0]  # type: ignore[attr-defined]
+        pixels: Tensor = autoencoder.decode(latents, return_dict=False)[0]
         return pixels
 
     return LatentCodec(SimpleNamespace(decoder=decoder), LatentConfig())
