@@ -35,6 +35,7 @@ class Conditioning:
     null_context: Tensor
     appearance: Appearance | None = None
     frame_time: Tensor | None = None  # seconds from the keyframe, [T]
+    shared_frame: int | None = None  # the frame that every frame's spatial self-attention reads beside its own
 
 
 def check_sampler(name: str) -> None:
@@ -93,7 +94,9 @@ def sample_latents(
         diffusion.prediction,
         diffusion.prior_lambda if z_c is not None else 0.0,
     )
-    shared = {"appearance": appearance, "frame_time": conditioning.frame_time}
+    shared: dict[str, Any] = {"appearance": appearance, "frame_time": conditioning.frame_time}
+    if conditioning.shared_frame is not None:
+        shared["shared_frame"] = conditioning.shared_frame
     guided = GuidedDenoiser(
         denoiser,
         z_c,

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from .bundle import Bundle, aligned, listed
 from .checkpoint.embedded import sibling
+from .clip.anchor import scaled
 from .clip.cascade import cascade
 from .clip.extend import chain
 from .clip.progress import Work
@@ -35,6 +36,7 @@ from .images import ImagePipeline as ImagePipeline
 from .images import Pictures as Pictures
 from .interpolation import TemporalSuperResolution
 from .media import Frames, place, save_clip, to_picture, to_pixels
+from .models.injection import Appearance
 
 DECODED = 8  # frames at once
 
@@ -139,6 +141,8 @@ class MicroCinemaPipeline:
         frames: int | None = None,
         motion: float = 1.0,
         exact_keyframe: bool = False,
+        strength: float = 1.0,
+        share_attention: bool = False,
         width: int | None = None,
         height: int | None = None,
         callback: Callback | None = None,
@@ -147,7 +151,7 @@ class MicroCinemaPipeline:
 
         image: PIL, uint8 [H, W, 3] or float tensor [3, H, W] in 0..1, of any size; cropped around its centre.
         keyframe_at: centre, first, last or an index. frames: None is the number the model was trained for.
-        motion, exact_keyframe, width, height: as in ShotConfig.
+        motion, exact_keyframe, strength, share_attention, width, height: as in ShotConfig.
         steps, cfg, sampler: None is the default of SamplingConfig; gamma: None is the checkpoint's.
         callback: (steps done, steps in all, estimate of z_0 [B, C, T, h, w]); may raise Cancelled.
         A clip depends on its own seed, not on those made with it. Raises InputError for unusable values.
@@ -158,6 +162,8 @@ class MicroCinemaPipeline:
             passes=0,
             motion=motion,
             exact_keyframe=exact_keyframe,
+            strength=strength,
+            share_attention=share_attention,
             width=width,
             height=height,
         )
@@ -251,9 +257,11 @@ class MicroCinemaPipeline:
     ) -> Tensor:
         """Latents [B, C, T, h, w] of clips around their keyframes [B, C, 1, h, w]; AppearNet runs here, once."""
         plan, shot = job.plan, job.plan.shot
-        appearance = self.appearnet(z_c.to(self.bundle.dtype))
+        appearance = self._appearance(z_c.to(self.bundle.dtype), shot.strength)
         times = [shot.motion * t for t in frame_times(plan.clip_frames, plan.clip_fps, key)]
-        given = Conditioning(job.context, job.null, appearance, torch.tensor(times, device=self.bundle.device))
+        seconds = torch.tensor(times, device=self.bundle.device)
+        shared = key if shot.share_attention else None
+        given = Conditioning(job.context, job.null, appearance, seconds, shared)
         return sample_latents(
             self.bundle.networks.unet,
             self.bundle.config.diffusion,
@@ -264,6 +272,10 @@ class MicroCinemaPipeline:
             callback,
             exact_key=key if shot.exact_keyframe else None,
         )
+
+    def _appearance(self, z_c: Tensor, strength: float) -> Appearance:
+        """At strength 0 only the latent itself, which the noise prior needs: AppearNet is not run."""
+        return scaled(self.appearnet(z_c), strength) if strength else Appearance(z_c.transpose(1, 2))
 
     def _frames(
         self,

@@ -16,6 +16,7 @@ from torch import Tensor
 from ..microcinema_core.backend import Backend
 from ..microcinema_core.checkpoint.format import APPEARNET, Header, expect_blocks, expect_fit
 from ..microcinema_core.checkpoint.sections import Section, find_section
+from ..microcinema_core.clip.anchor import scaled
 from ..microcinema_core.config import Injection, UNetConfig
 from ..microcinema_core.errors import CheckpointError
 from ..microcinema_core.models.appearnet import AppearNet
@@ -38,13 +39,19 @@ class HostAppearNet:
     def unet(self) -> UNetConfig:
         return self.header.config.unet
 
-    def encode(self, z_c: Tensor) -> Appearance:
-        """Model-space latents [N, C, T, h, w] -> features where the host keeps results; the latents stay float32."""
+    def encode(self, z_c: Tensor, strength: float = 1.0) -> Appearance:
+        """Model-space latents [N, C, T, h, w] -> features where the host keeps results; the latents stay float32.
+
+        At strength 0 there are no features, and AppearNet is neither loaded nor run.
+        """
         management = comfy.model_management
+        latent = z_c.transpose(1, 2).float().to(management.intermediate_device())
+        if strength == 0:
+            return Appearance(latent)
         management.load_models_gpu([self.patcher], memory_required=memory_of(self.unet, z_c, self.dtype))
         made: Appearance = self.patcher.model(z_c.to(self.patcher.load_device, self.dtype))
         kept = made.to(management.intermediate_device(), self.dtype)
-        return replace(kept, latent=z_c.transpose(1, 2).float().to(management.intermediate_device()))
+        return replace(scaled(kept, strength), latent=latent)
 
     def null_prompt(self) -> Tensor | None:
         """The null prompt's embedding [1, L, D], for a model used without a prompt; mode `concat` stores none."""

@@ -20,11 +20,15 @@ KEY = "microcinema"  # in a conditioning's dictionary
 
 @dataclass(frozen=True, slots=True)
 class Acting:
-    """How strongly the appearance acts, and from where to where in the schedule, 0..1; by default as trained."""
+    """How strongly the appearance acts, and from where to where in the schedule, 0..1; by default as trained.
+
+    share_attention: every frame's spatial self-attention reads the keyframe's frame too, from and to the same places.
+    """
 
     strength: float = 1.0
     start: float = 0.0
     end: float = 1.0
+    share_attention: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +45,11 @@ class Encoded:
     unet: UNetConfig
     key: int = 0
     acting: Acting = Acting()
+
+    @property
+    def from_key(self) -> list[int]:
+        """Of each frame of a clip, how many frames it is away from the keyframe."""
+        return [abs(frame - self.key) for frame in range(self.frames)]
 
     @property
     def clips(self) -> int:
@@ -70,11 +79,9 @@ class Placed:
             return cls(source, moved)
         return cls(source, moved, (sampling.percent_to_sigma(start), sampling.percent_to_sigma(end)))
 
-    def acting(self, sigma: Tensor) -> Appearance | None:
-        """The features, where they act at this sigma; lambda z_c acts always."""
-        if self.sigmas is not None and not self.sigmas[1] <= float(sigma[0]) <= self.sigmas[0]:
-            return None
-        return self.appearance
+    def acts(self, sigma: Tensor) -> bool:
+        """Whether the features act at this sigma; lambda z_c acts always."""
+        return self.sigmas is None or self.sigmas[1] <= float(sigma[0]) <= self.sigmas[0]
 
     def shifted(self, x: Tensor, sigma: Tensor, frames: int, prior_lambda: float) -> Tensor:
         """y + sigma lambda z_c, the network's own noisy sample. x [B*T, C, h, w], sigma [B*T]."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import node_helpers
 from comfy_api.latest import io
 
-from ..microcinema_core.clip.shot import MOTION, ShotConfig
+from ..microcinema_core.clip.shot import MOTION, STRENGTH, ShotConfig
 from ..microcinema_core.clip.timing import MAX_FRAMES, POSITIONS, check_frames, frame_times, keyframe_index
 from ..microcinema_core.config import ClipConfig, Kind
 from ..microcinema_core.errors import InputError
-from ..microcinema_core.models.injection import Appearance
 from .appearance import HostAppearNet
 from .conditions import KEY, Acting, Encoded
 from .latents import latent_format
@@ -75,10 +73,10 @@ class AppearNetEncode(io.ComfyNode):
                 io.Float.Input(
                     "strength",
                     default=ACTING.strength,
-                    min=0.0,
-                    max=2.0,
+                    min=STRENGTH[0],
+                    max=STRENGTH[1],
                     step=0.05,
-                    tooltip="Strength of the keyframe's appearance; 1 as trained.",
+                    tooltip="Strength of the keyframe's appearance; 1 as trained, 0 leaves AppearNet out.",
                     advanced=True,
                 ),
                 io.Float.Input(
@@ -97,6 +95,13 @@ class AppearNetEncode(io.ComfyNode):
                     max=1.0,
                     step=0.01,
                     tooltip="Where in the schedule the appearance ceases to act.",
+                    advanced=True,
+                ),
+                io.Boolean.Input(
+                    "share_attention",
+                    default=ACTING.share_attention,
+                    optional=True,
+                    tooltip="All frames attend to the keyframe's too; for models whose AppearNet is not trained.",
                     advanced=True,
                 ),
             ],
@@ -121,6 +126,7 @@ class AppearNetEncode(io.ComfyNode):
         start_percent: float,
         end_percent: float,
         keyframe_at: dict[str, Any] | None = None,
+        share_attention: bool = ACTING.share_attention,
     ) -> io.NodeOutput:
         if appearnet.header.kind is not Kind.VIDEO:
             raise InputError(
@@ -138,24 +144,12 @@ class AppearNetEncode(io.ComfyNode):
         latents = encode_keyframes(vae, keyframe, config.unet.in_channels)
         z_c = latent_format(config.latent).process_in(latents.float()).unsqueeze(2)
         encoded = Encoded(
-            scaled(appearnet.encode(z_c), strength),
+            appearnet.encode(z_c, strength),
             frames,
             [motion * seconds for seconds in frame_times(frames, fps, key)],
             config.unet,
             key,
-            Acting(strength, start_percent, end_percent),
+            Acting(strength, start_percent, end_percent, share_attention),
         )
         both = (node_helpers.conditioning_set_values(prompt, {KEY: encoded}) for prompt in (positive, negative))
         return io.NodeOutput(*both)
-
-
-def scaled(appearance: Appearance, strength: float) -> Appearance:
-    """Every injected term times the strength; the keyframe's latent, which the noise prior needs, as it is."""
-    if strength == 1:
-        return appearance
-    return replace(
-        appearance,
-        concat=None if appearance.concat is None else appearance.concat * strength,
-        add={name: term * strength for name, term in appearance.add.items()},
-        spade={name: pair * strength for name, pair in appearance.spade.items()},
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from comfy_api.latest import io
 
 from ..microcinema_core.checkpoint.format import APPEARNET, UNET, Checkpoint
 from ..microcinema_core.checkpoint.sections import find_section
+from ..microcinema_core.checkpoint.trained import trained_of
 from ..microcinema_core.errors import CheckpointError
 from .appearance import make_appearnet
 from .files import read_file
@@ -75,7 +77,17 @@ def load_parts(path: Path) -> tuple[Any, Any, Any, Any]:
     known = None if isinstance(vae, Missing) else vae
     model = _part(UNET, "MODEL", path, checkpoint, lambda section: make_model(section, known))
     appearnet = _part(APPEARNET, "APPEARNET", path, checkpoint, make_appearnet)
+    _tell(path, checkpoint)
     return model, appearnet, clip, vae
+
+
+def _tell(path: Path, checkpoint: Checkpoint) -> None:
+    """In the host's log, what of a video file is trained; a warning where something is not."""
+    trained = trained_of(checkpoint)
+    said = "; ".join(f"{part}: {label}" for part, label in trained.labels.items())
+    if said:
+        level = logging.WARNING if False in (trained.motion, trained.appearance) else logging.INFO
+        logging.log(level, "MicroCinema: %s: %s", path.name, said)
 
 
 def _part(name: str, output: str, path: Path, checkpoint: Checkpoint, make: Callable[[Any], Any]) -> Any:

@@ -87,6 +87,8 @@ class HostModel(comfy.model_base.BaseModel):
         out["encoded"] = CONDEncoded(Placed.of(encoded, device, dtype, self.model_sampling))
         seconds = torch.tensor(encoded.seconds, dtype=torch.float32, device=device).repeat(encoded.clips)
         out["seconds"] = comfy.conds.CONDRegular(seconds)
+        if encoded.acting.share_attention:
+            out["from_key"] = comfy.conds.CONDRegular(torch.tensor(encoded.from_key).repeat(encoded.clips))
         out["num_video_frames"] = comfy.conds.CONDConstant(encoded.frames)
         return out
 
@@ -103,9 +105,13 @@ class HostModel(comfy.model_base.BaseModel):
         placed: Placed | None = kwargs.pop("encoded", None)
         if placed is not None:
             frames, seconds = kwargs.pop("num_video_frames"), kwargs.pop("seconds")
+            from_key = kwargs.pop("from_key", None)
             self._check_rows(x, transformer_options or {}, placed.source.clips, frames)
             x = placed.shifted(x, t, frames, self.header.config.diffusion.prior_lambda)
-            kwargs["clips"] = Clips(frames, placed.acting(t), seconds)
+            acting = placed.acts(t)
+            # A context window without the keyframe shares the frame that is nearest to it.
+            shared = int(from_key[:frames].argmin()) if acting and from_key is not None else None
+            kwargs["clips"] = Clips(frames, placed.appearance if acting else None, seconds, shared)
         return super()._apply_model(x, t, c_concat, c_crossattn, control, transformer_options or {}, **kwargs)
 
     def resize_cond_for_context_window(

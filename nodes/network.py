@@ -36,11 +36,15 @@ class HostAttention:
 
 @dataclass(frozen=True, slots=True)
 class Clips:
-    """How rows of a batch are clips: every `frames` rows are one. seconds: [rows] from the keyframe."""
+    """How rows of a batch are clips: every `frames` rows are one. seconds: [rows] from the keyframe.
+
+    shared_frame: of each clip, the frame that all of its frames attend to beside themselves.
+    """
 
     frames: int
     appearance: Appearance | None = None
     seconds: Tensor | None = None
+    shared_frame: int | None = None
 
 
 class HostUNet(VideoUNet):
@@ -88,7 +92,9 @@ class HostUNet(VideoUNet):
         self.attention.options = transformer_options
         try:
             with controlled(self, control):
-                out = super().forward(video, t[::step], context[::step], clips.appearance, seconds)
+                out = super().forward(
+                    video, t[::step], context[::step], clips.appearance, seconds, shared_frame=clips.shared_frame
+                )
         finally:
             self.attention.options = {}
         return out.transpose(1, 2).flatten(0, 1)

@@ -130,7 +130,7 @@ def save_checkpoint_file(path: Path, checkpoint: Checkpoint, dtype: torch.dtype 
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def opened(path: Path) -> Iterator[Any]:
     """The file, opened by safetensors; anything else is refused by name."""
     check_file(path, "a MicroCinema .safetensors file")
     try:
@@ -234,13 +234,13 @@ def _tokenizer(value: Any) -> dict[str, Any] | None:
 
 def read_header(path: Path) -> Header:
     """The file's header alone. Raises CheckpointError for whatever is not a MicroCinema file."""
-    with _opened(path) as file:
+    with opened(path) as file:
         return parse_header(file.metadata(), path)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """The whole file. Raises CheckpointError for a damaged file, and for sections too many or too few for its kind."""
-    with _opened(path) as file:
+    with opened(path) as file:
         header = parse_header(file.metadata(), path)
         allowed = (*REQUIRED[header.kind], *BUNDLED.get(header.kind, ()))
         sections: dict[str, dict[str, Tensor]] = {}

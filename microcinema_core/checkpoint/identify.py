@@ -1,4 +1,7 @@
-"""What a model file or folder is, from its header alone: no tensor is loaded, nothing is unpickled."""
+"""What a model file or folder is, from its header; of our video files some tensors tell what is trained.
+
+Nothing is unpickled.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from ..config import Kind, ModelConfig
 from ..errors import CheckpointError
 from .format import APPEARNET, DIFFUSION, PREFIX, TEXT_ENCODER, UNET, VAE, Header, read_header
 from .limits import MAX_DETAIL, MAX_JSON, check_file, parse_json, shown
+from .trained import trained_in
 
 MAX_LENGTH = 100_000_000  # of a header: what a file that begins with a larger number is, it is not safetensors
 Shapes = Mapping[str, tuple[int, ...]]
@@ -62,7 +66,9 @@ def identify(path: Path) -> Identity:
         "precision": ", ".join(name for name, _ in precisions.most_common()) or "none",
     }
     if PREFIX + "format" in metadata:
-        return _ours(read_header(path), shapes, counts["precision"])
+        header = read_header(path)
+        labels = trained_in(path).labels if header.kind.needs_appearance else {}
+        return _ours(header, shapes, counts["precision"], labels)
     return Identity(foreign_title(shapes), counts)
 
 
@@ -75,9 +81,10 @@ def _unexpected(shapes: Shapes) -> dict[str, str]:
     return {"unexpected": f"{len(others)} tensors (first: {shown(min(others))})"} if others else {}
 
 
-def _ours(header: Header, shapes: Shapes, precision: str) -> Identity:
+def _ours(header: Header, shapes: Shapes, precision: str, labels: Mapping[str, str]) -> Identity:
     counts = {section: _parameters(shapes, section + ".") for section in SECTIONS}
     details = {section: f"{count:,} parameters" for section, count in counts.items() if count} | _unexpected(shapes)
+    details |= labels
     details |= {"precision": precision, "preset": header.config.name}
     if header.kind in DIFFUSION:
         details |= _diffusion(header.config, video=header.kind.needs_appearance)

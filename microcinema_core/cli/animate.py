@@ -74,8 +74,19 @@ def animate(
         str, typer.Option(help="centre, first, last, or the frame's index from 0, in its clip.")
     ] = SHOT.keyframe_at,
     exact_keyframe: Annotated[
-        bool, typer.Option("--exact-keyframe", help="Show the keyframe itself at its frame.")
-    ] = SHOT.exact_keyframe,
+        bool | None,
+        typer.Option(
+            "--exact-keyframe/--no-exact-keyframe",
+            help="Hold the keyframe itself at its frame.",
+            show_default="where AppearNet is not trained",
+        ),
+    ] = None,
+    strength: Annotated[
+        float, typer.Option(help="Strength of AppearNet, 0 to 2; 0 is off, 1 as trained.")
+    ] = SHOT.strength,
+    share_attention: Annotated[
+        bool, typer.Option("--share-attention", help="Let every frame attend to the keyframe's too.")
+    ] = SHOT.share_attention,
     motion: Annotated[float, typer.Option(help="Strength of the motion, 0 to 2; 1 is as trained.")] = SHOT.motion,
     frames: Annotated[
         int | None, typer.Option(help="Frames of one clip at the model's rate.", show_default="the model's")
@@ -136,7 +147,9 @@ def animate(
         resampling=resampling,
         loop=loop,
         motion=motion,
-        exact_keyframe=exact_keyframe,
+        exact_keyframe=bool(exact_keyframe),
+        strength=strength,
+        share_attention=share_attention,
         width=width,
         height=height,
         resize=resize,
@@ -149,6 +162,7 @@ def animate(
         media.check_writable(contact_sheet, ".png")
     picture = None if image is None else media.read_picture(image)
     check_shot(models, shot, sampling, None if picture is None else picture.size)
+    shot = _with_anchor(shot, exact_keyframe, models.video)
     if keyframe_prompt is not None:
         kept = keyframe_out or target.beside("keyframe.png")
         picture = _make_keyframe(keyframe_prompt, keyframe_model or embedded("image"), kept, seed)
@@ -224,6 +238,19 @@ def check_shot(
     plan_shot(shot, header.config.clip, factor)
     model_size = (header.config.clip.width, header.config.clip.height)
     working_size(picture_size or model_size, model_size, shot.resize, shot.width, shot.height)
+
+
+def _with_anchor(shot: ShotConfig, asked: bool | None, video: Path) -> ShotConfig:
+    """The keyframe held at its frame where AppearNet, which would tell all frames of it, is not trained."""
+    from ..checkpoint.trained import trained_in
+
+    trained = trained_in(video)
+    if not trained.motion:
+        complain("note", f"{video.name}: its motion is not trained, so every frame is a picture of its own")
+    if trained.appearance or asked is not None:
+        return shot
+    complain("note", f"{video.name}: its AppearNet is not trained; --exact-keyframe is on (off: --no-exact-keyframe)")
+    return replace(shot, exact_keyframe=True)
 
 
 def _make_keyframe(prompt: str, model: Path, out: Path, seed: int) -> Image.Image:

@@ -1,11 +1,14 @@
-"""The exact keyframe: its latent stands at its frame while the others are denoised around it."""
+"""How firmly a clip holds to its keyframe: its latent stands at its frame, and its appearance acts more or less."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from ..diffusion.samplers import Denoise
+from ..models.injection import Appearance
 
 
 def place_keyframe(latents: Tensor, z_c: Tensor, key: int) -> Tensor:
@@ -21,3 +24,15 @@ def anchored(denoise: Denoise, z_c: Tensor, key: int) -> Denoise:
         return place_keyframe(denoise(y, sigma), z_c, key)
 
     return with_keyframe
+
+
+def scaled(appearance: Appearance, strength: float) -> Appearance:
+    """Every injected term times the strength; the keyframe's latent, which the noise prior needs, as it is."""
+    if strength == 1:
+        return appearance
+    return replace(
+        appearance,
+        concat=None if appearance.concat is None else appearance.concat * strength,
+        add={name: term * strength for name, term in appearance.add.items()},
+        spade={name: pair * strength for name, pair in appearance.spade.items()},
+    )

@@ -20,6 +20,7 @@ from .timing import check_frames, frame_count, keyframe_index, segment_count
 MAX_PASSES = 2  # the rates that a TSR model knows: 2 to 8 and 8 to 32 frames a second
 MAX_CLIPS = 256
 MOTION = (0.0, 2.0)
+STRENGTH = (0.0, 2.0)
 
 
 class Loop(StrEnum):
@@ -44,7 +45,9 @@ class ShotConfig(Config):
     resampling: Resampling = Resampling.NEAREST
     loop: Loop = Loop.NONE
     motion: float = 1.0  # strength: 0 is still, 1 as trained
-    exact_keyframe: bool = False
+    exact_keyframe: bool = False  # its latent is held at its frame
+    strength: float = 1.0  # of AppearNet: 0 is off, 1 as trained
+    share_attention: bool = False  # every frame attends to the keyframe's too
     width: int | None = None  # None: the model's
     height: int | None = None
     resize: ResizePolicy = ResizePolicy.CROP
@@ -57,6 +60,8 @@ class ShotConfig(Config):
                 raise InputError(f"clips to chain {name} must be between 0 and {MAX_CLIPS - 1}, got {clips}")
         if not MOTION[0] <= self.motion <= MOTION[1]:
             raise InputError(f"motion must be between {MOTION[0]:g} and {MOTION[1]:g}, got {self.motion}")
+        if not STRENGTH[0] <= self.strength <= STRENGTH[1]:
+            raise InputError(f"strength must be between {STRENGTH[0]:g} and {STRENGTH[1]:g}, got {self.strength}")
         if self.loop is Loop.JOIN and self.passes == 0:
             raise InputError("a joined loop needs temporal super-resolution; give passes 1 or 2, or loop by ping-pong")
         if self.fps is not None:

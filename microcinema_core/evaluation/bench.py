@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from ..media import to_uint8
 from ..pipeline import ImagePipeline, MicroCinemaPipeline
 from ..toybox.triples import FPS, TIMES, Triple
 from ..toybox.world import render
+from .anchor import AS_TRAINED, Binding
 from .appearance import RoundTrip
 from .cases import SIZE, Animate, Frames, Shot
 from .interpolation import Interpolate
@@ -39,16 +40,23 @@ class Bench:
     sampling: SamplingConfig
     folder: Path
     motion: float = 1.0
+    binding: Binding = AS_TRAINED
 
     @cached_property
     def settings(self) -> dict[str, Any]:
         """What a clip follows from, beside the shot: the file's hash (it names its companions') and the sampling."""
         moved = {} if self.motion == 1 else {"motion": self.motion}
-        return {"sha256": sha256_of(self.model), **self.sampling.to_dict(), **moved}
+        asked = asdict(self.binding)
+        bound = {f.name: asked[f.name] for f in fields(Binding) if asked[f.name] != f.default}
+        return {"sha256": sha256_of(self.model), **self.sampling.to_dict(), **moved, **bound}
 
     @cached_property
     def pipeline(self) -> MicroCinemaPipeline:
-        return MicroCinemaPipeline.from_pretrained(self.model)
+        made = MicroCinemaPipeline.from_pretrained(self.model)
+        config, prior_lambda = made.bundle.config, self.binding.prior_lambda
+        if prior_lambda is not None:
+            made.bundle.config = replace(config, diffusion=replace(config.diffusion, prior_lambda=prior_lambda))
+        return made
 
     @cached_property
     def codec(self) -> LatentCodec:
@@ -73,8 +81,11 @@ class Bench:
             steps=self.sampling.steps,
             cfg=self.sampling.cfg,
             sampler=self.sampling.sampler,
-            gamma=self.sampling.gamma,
+            gamma=self.sampling.gamma if self.binding.prior_gamma is None else self.binding.prior_gamma,
             motion=self.motion,
+            strength=self.binding.strength,
+            exact_keyframe=self.binding.exact_keyframe,
+            share_attention=self.binding.share_attention,
         )
         return list(made.frames)
 

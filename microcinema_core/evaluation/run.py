@@ -23,6 +23,7 @@ from ..checkpoint.format import sha256_of, written_whole
 from ..clip.settings import TSR_SAMPLING, SamplingConfig
 from ..toybox.triples import FPS, LISTS, Triple, read_prompts, read_triples
 from ..training.pictures import save_sheet
+from .anchor import BINDINGS, anchor_part, anchor_sheet, summarise_anchor
 from .appearance import appearance_part
 from .bench import Bench, pictures_of, reconstruction, round_trip_of
 from .cases import SIZE, Animate, Outcome, Part
@@ -44,7 +45,7 @@ ANIMATED: dict[str, Callable[[Bench, Sequence[Triple]], Part]] = {
     "appearance": lambda bench, triples: appearance_part(triples, round_trip_of(bench.codec)),
     "chains": lambda _, triples: chains_part(triples),
 }
-PARTS = (*ANIMATED, "dial", "tsr", "autoencoder", "keyframes", "baselines")
+PARTS = (*ANIMATED, "dial", "anchor", "tsr", "autoencoder", "keyframes", "baselines")
 DIAL = (0.5, 0.75, 1.0, 1.25, 1.5)
 TSR_CLIPS, TSR_SEEDS = 48, (0, 1, 2)
 
@@ -79,6 +80,21 @@ def _dial(bench: Bench, triples: Sequence[Triple], options: argparse.Namespace) 
         lambda motion: replace(bench, motion=motion).animate, dial_cases(triples), DIAL, batch=options.batch
     )
     return Outcome(scores.to_dict(), scores.to_markdown())
+
+
+def _anchor(bench: Bench, triples: Sequence[Triple], options: argparse.Namespace) -> Outcome:
+    """The same clips by every binding, each of which keeps its own journal."""
+    part = anchor_part(triples, round_trip_of(bench.codec))
+    benches = {binding: replace(bench, binding=binding) for binding in BINDINGS}
+    records = {}
+    for binding, bound in benches.items():
+        journal = bound.journal("anchor", [case.to_dict() for case in part.cases])
+        bar = partial(tqdm, desc=f"{binding.label}, prior {binding.prior}")
+        records[binding] = measure_all(part, bound.animate, journal, batch=options.batch, size=SIZE, bar=bar)
+    if options.out is not None:
+        sheet = anchor_sheet(part.cases, lambda binding: benches[binding].animate)
+        save_sheet(options.out.with_name(f"{options.out.name}-sheet.png"), [sheet[None]])
+    return summarise_anchor(part.cases, records)
 
 
 def _tsr(bench: Bench, triples: Sequence[Triple], options: argparse.Namespace) -> Outcome:
@@ -120,6 +136,8 @@ def score(options: argparse.Namespace) -> dict[str, Any]:
             outcome = _keyframes(options, sampling)
         elif name == "dial":
             outcome = _dial(bench, triples, options)
+        elif name == "anchor":
+            outcome = _anchor(bench, triples, options)
         elif name == "tsr":
             outcome = _tsr(bench, triples, options)
         else:
