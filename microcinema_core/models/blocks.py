@@ -24,12 +24,14 @@ from .temporal import TemporalConv, TemporalTransformer
 class Conditions:
     """What every block of one forward sees.
 
-    emb: activated time embedding of each frame [B*T, D]; context: text [B, L, D]; frames: T.
+    emb: activated time embedding of each frame [B*T, D]; context: text [B, L, D]; frames: T;
+    shared_frame: as VideoUNet is given it.
     """
 
     emb: Tensor
     context: Tensor
     frames: int
+    shared_frame: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ class Level(nn.Module):
 
     def attend(self, i: int, x: Tensor, given: Conditions) -> Tensor:
         if i < len(self.attentions):
-            x = self.attentions[i](x, given.context)
+            x = self.attentions[i](x, given.context, given.shared_frame)
         for over_time in (self.temporal_attentions, self.temp_attentions):
             if i < len(over_time):
                 x = over_time[i](x, given.frames)

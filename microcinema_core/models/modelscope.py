@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from ..backend import Backend
 from ..config import UNetConfig
-from .spatial import TransformerBlock
+from .slices import in_slices, rows_at_once
+from .spatial import WIDEST, TransformerBlock
 
 INPUT_HEADS = 8  # of the transformer after conv_in, whatever its width
 
@@ -59,7 +60,17 @@ class TemporalAttentions(nn.Module):
         self.proj_out = backend.linear(inner, channels)
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
-        rows = self.norm(frames_as_rows(x, frames))  # [B, C, T, H*W]
-        sequences = rows.permute(0, 3, 2, 1).flatten(0, 1)  # [B*H*W, T, C]
-        out = self.proj_out(self.transformer_blocks[0](self.proj_in(sequences), None))
-        return add_rows(x, out.unflatten(0, (rows.shape[0], -1)).permute(0, 3, 2, 1))
+        sequences = self.norm(frames_as_rows(x, frames)).permute(0, 3, 2, 1)  # [B, H*W, T, C]
+        rows = rows_at_once(x, WIDEST * sequences[0, 0].numel())
+        if rows >= sequences.shape[1]:
+            out = self._branch(sequences.flatten(0, 1)).view(sequences.shape)
+        else:
+            out = x.new_empty(sequences.shape)
+            for clip, into in zip(sequences, out, strict=True):
+                in_slices(self._branch, clip, into, rows)
+        return add_rows(x, out.permute(0, 3, 2, 1))
+
+    def _branch(self, sequences: Tensor) -> Tensor:
+        """[N, T, C] -> same."""
+        out: Tensor = self.proj_out(self.transformer_blocks[0](self.proj_in(sequences), None))
+        return out

@@ -5,11 +5,19 @@ Frames are folded into the batch: [B*T, C, H, W].
 
 from __future__ import annotations
 
+from functools import partial
+from typing import cast
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..backend import Backend
 from ..config import UNetConfig
+from .slices import in_slices, rows_at_once
+
+KeysValues = tuple[Tensor, Tensor]
+WIDEST = 8  # times the channels: what the feed-forward makes of each token
 
 
 class FeedForward(nn.Module):
@@ -37,7 +45,7 @@ class GEGLU(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self- or cross-attention. x [B, N, C], context [B, M, D] -> [B, N, C]."""
+    """Self- or cross-attention. x [B, N, C], keys and values of a context [B, M, D] -> [B, N, C]."""
 
     def __init__(self, channels: int, context_dim: int, heads: int, backend: Backend) -> None:
         super().__init__()
@@ -47,8 +55,12 @@ class Attention(nn.Module):
         self.to_v = backend.linear(context_dim, channels, bias=False)
         self.to_out = nn.ModuleList([backend.linear(channels, channels), nn.Identity()])
 
-    def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        out: Tensor = self.to_out[0](self.attention(self.to_q(x), self.to_k(context), self.to_v(context), self.heads))
+    def keys_values(self, context: Tensor) -> KeysValues:
+        """Each [B, M, C]."""
+        return self.to_k(context), self.to_v(context)
+
+    def forward(self, x: Tensor, keys_values: KeysValues) -> Tensor:
+        out: Tensor = self.to_out[0](self.attention(self.to_q(x), *keys_values, self.heads))
         return out
 
 
@@ -64,21 +76,29 @@ class TransformerBlock(nn.Module):
         self.norm3 = backend.layer_norm(channels)
         self.ff = FeedForward(channels, backend)
 
-    def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
-        """context [B, M, D]: one per clip, whose frames are one long query: keys and values are made once per clip.
-
-        None: the second attention is a self-attention too.
+    def forward(self, x: Tensor, text: KeysValues | None, shared: KeysValues | None = None) -> Tensor:
+        """text: what the second attention reads, one per clip [B, M, C], whose frames are one long query; None: that is
+        a self-attention too. shared: what the first reads of another frame besides, one per clip [B, N, C].
         """
         normed = self.norm1(x)
-        x = x + self.attn1(normed, normed)
+        x = x + self.attn1(normed, self._own(normed, shared))
         normed = self.norm2(x)
-        if context is None:
-            x = x + self.attn2(normed, normed)
+        if text is None:
+            x = x + self.attn2(normed, self.attn2.keys_values(normed))
         else:
-            clips = normed.reshape(context.shape[0], -1, x.shape[-1])  # [B, T*N, C]
-            x = x + self.attn2(clips, context).view_as(x)
+            clips = normed.reshape(text[0].shape[0], -1, x.shape[-1])  # [B, T*N, C]
+            x = x + self.attn2(clips, text).view_as(x)
         out: Tensor = x + self.ff(self.norm3(x))
         return out
+
+    def _own(self, normed: Tensor, shared: KeysValues | None) -> KeysValues:
+        own = self.attn1.keys_values(normed)
+        if shared is None:
+            return own
+        frames = normed.shape[0] // shared[0].shape[0]
+        pairs = zip(own, shared, strict=True)
+        keys, values = (torch.cat([mine, other.repeat_interleave(frames, dim=0)], dim=1) for mine, other in pairs)
+        return keys, values
 
 
 class SpatialTransformer(nn.Module):
@@ -94,16 +114,37 @@ class SpatialTransformer(nn.Module):
         self.transformer_blocks = nn.ModuleList([block])
         self.proj_out = project(channels, channels)
 
-    def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        height, width = x.shape[-2:]
+    def forward(self, x: Tensor, context: Tensor, shared_frame: int | None = None) -> Tensor:
+        """context [B, L, D]: one per clip, whose keys and values are made once.
+
+        shared_frame: the frame of each clip whose keys and values all its frames' self-attention reads beside its own.
+        """
+        clips = x.unflatten(0, (context.shape[0], -1))
+        block = cast(TransformerBlock, self.transformer_blocks[0])
+        text, shared = block.attn2.keys_values(context), None
+        if shared_frame is not None:
+            shared = block.attn1.keys_values(block.norm1(self._tokens(clips[:, shared_frame])))
+        rows = rows_at_once(x, WIDEST * x[0].numel())
+        if rows >= clips.shape[1]:
+            return self._run(x, text, shared)
+        out = torch.empty_like(x)
+        for i, (clip, into) in enumerate(zip(clips, out.view_as(clips), strict=True)):
+            own = [None if every is None else (every[0][i : i + 1], every[1][i : i + 1]) for every in (text, shared)]
+            in_slices(partial(self._run, text=own[0], shared=own[1]), clip, into, rows)
+        return out
+
+    def _tokens(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] -> [N, H*W, C]."""
         h = self.norm(x)
         if self.linear_projection:
             h = self.proj_in(h.flatten(2).transpose(1, 2))
         else:
             h = self.proj_in(h).flatten(2).transpose(1, 2)
-        h = self.transformer_blocks[0](h, context)
+        return h
+
+    def _run(self, x: Tensor, text: KeysValues | None, shared: KeysValues | None) -> Tensor:
+        size = x.shape[-2:]
+        h = self.transformer_blocks[0](self._tokens(x), text, shared)
         if self.linear_projection:
-            h = self.proj_out(h).transpose(1, 2).unflatten(2, (height, width))
-        else:
-            h = self.proj_out(h.transpose(1, 2).unflatten(2, (height, width)))
-        return x + h
+            return x + self.proj_out(h).transpose(1, 2).unflatten(2, size)
+        return x + self.proj_out(h.transpose(1, 2).unflatten(2, size))

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..backend import Backend
 from ..config import Positions, UNetConfig
 from .embedding import rotate, sinusoid
-from .spatial import FeedForward
+from .slices import in_slices, rows_at_once
+from .spatial import WIDEST, FeedForward
 
 
 class TemporalConv(nn.Module):
@@ -27,10 +27,18 @@ class TemporalConv(nn.Module):
         self.taps = backend.conv(channels, 3 * channels, 1, bias=False)
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
-        before, here, after = self.taps(x).unflatten(0, (-1, frames)).chunk(3, dim=2)
-        pad = (0, 0) * 3
-        mixed = here + F.pad(before[:, :-1], (*pad, 1, 0)) + F.pad(after[:, 1:], (*pad, 0, 1))
-        return x + mixed.flatten(0, 1)
+        out = x.clone()
+        clips, summed = x.unflatten(0, (-1, frames)), out.unflatten(0, (-1, frames))
+        rows = rows_at_once(x, 3 * len(clips) * x[0].numel())
+        for start in range(0, frames, rows):
+            part = clips[:, start : start + rows]
+            taps = self.taps(part.flatten(0, 1)).unflatten(0, part.shape[:2])
+            before, here, after = taps.chunk(3, dim=2)
+            end, last = start + part.shape[1], start == 0
+            summed[:, start:end] += here
+            summed[:, start + 1 : end + 1] += before[:, : frames - 1 - start]
+            summed[:, max(0, start - 1) : end - 1] += after[:, int(last) :]
+        return out
 
 
 class TemporalTransformer(nn.Module):
@@ -52,10 +60,20 @@ class TemporalTransformer(nn.Module):
         self.proj_out = backend.linear(channels, channels)
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
-        height, width = x.shape[-2:]
-        sequences = x.unflatten(0, (-1, frames)).permute(0, 3, 4, 1, 2).flatten(0, 2)  # [B*H*W, T, C]
-        out = self.proj_out(self._block(self.proj_in(sequences)))
-        return x + out.unflatten(0, (-1, height, width)).permute(0, 3, 4, 1, 2).flatten(0, 1)
+        sequences = _sequences(x, frames)
+        rows = rows_at_once(x, WIDEST * sequences[0, 0].numel())
+        if rows >= sequences.shape[1]:
+            done = self._branch(sequences.flatten(0, 1)).view(sequences.shape)
+            return x + done.permute(0, 2, 3, 1).reshape(x.shape)
+        out = x.new_empty(x.shape)
+        for clip, into in zip(sequences, _sequences(out, frames), strict=True):
+            in_slices(lambda part: part + self._branch(part.contiguous()), clip, into, rows)
+        return out
+
+    def _branch(self, sequences: Tensor) -> Tensor:
+        """[N, T, C] -> same."""
+        out: Tensor = self.proj_out(self._block(self.proj_in(sequences)))
+        return out
 
     def _block(self, h: Tensor) -> Tensor:
         normed = self.norm_1(h)
@@ -67,3 +85,8 @@ class TemporalTransformer(nn.Module):
         h = h + self.to_out(self.attention(q, k, v, self.heads))
         out: Tensor = h + self.ff(self.norm_2(h))
         return out
+
+
+def _sequences(x: Tensor, frames: int) -> Tensor:
+    """[B*T, C, H, W] -> [B, H*W, T, C], a view of it."""
+    return x.unflatten(0, (-1, frames)).flatten(3).permute(0, 3, 1, 2)

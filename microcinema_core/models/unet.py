@@ -61,6 +61,7 @@ class VideoUNet(nn.Module):
         context: Tensor,
         appearance: Appearance | None = None,
         frame_time: Tensor | None = None,
+        shared_frame: int | None = None,
     ) -> Tensor:
         """
         x: noisy model-space latents [B, C, T, h, w]; any h, w.
@@ -69,10 +70,12 @@ class VideoUNet(nn.Module):
         appearance: AppearNet's output for B clips, or for B/2 shared by both branches of guidance;
             None for single images.
         frame_time: each frame's seconds from the keyframe, [T] or [B, T].
+        shared_frame: the frame of each clip whose keys and values every frame's spatial self-attention reads beside its
+            own; None: each frame reads its own alone.
         """
         batch, _, frames = x.shape[:3]
         emb = F.silu(self._embed(t, context, frame_time, batch, frames, x.dtype))
-        given = Conditions(emb, context, frames)
+        given = Conditions(emb, context, frames, shared_frame)
         h = self.conv_in(x.transpose(1, 2).flatten(0, 1))
         if appearance is not None and appearance.concat is not None:
             clips = h.view(-1, appearance.concat.shape[0], frames, *h.shape[1:])
