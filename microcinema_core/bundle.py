@@ -16,10 +16,11 @@ from .backend import Backend, attention_named
 from .checkpoint.components import load_codec, load_text_encoder
 from .checkpoint.format import read_checkpoint
 from .checkpoint.load import Networks, networks_of
-from .clip.settings import SamplingConfig, check_prompt
+from .clip.settings import Precision, SamplingConfig, check_prompt
 from .config import Kind
 from .errors import InputError
 from .media import Frames, to_uint8
+from .precision import default_device, dtype_for
 from .text import TextEncoder
 
 logger = logging.getLogger("microcinema")
@@ -60,7 +61,8 @@ class Bundle:
         checkpoint = read_checkpoint(path)
         networks = networks_of(checkpoint, path, backend, kind=kind)
         codec, text = load_codec(path, checkpoint), load_text_encoder(path, checkpoint)
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        device = torch.device(device) if device else default_device()
+        dtype = dtype or dtype_for(Precision.AUTO, device)
         for network in (networks.unet, networks.appearnet):
             if network is not None:
                 network.to(device, dtype)

@@ -13,12 +13,13 @@ from torch import Tensor
 
 from . import __version__
 from .bundle import Bundle, aligned, listed
-from .clip.settings import SamplingConfig, check_prompt, check_seed
+from .clip.settings import Precision, SamplingConfig, check_prompt, check_seed
 from .config import Kind
 from .diffusion.samplers import Callback
 from .errors import CheckpointError, InputError
 from .generation import Conditioning, NoiseStream, check_sampler, sample_latents
 from .media import Frames, save_picture, to_uint8
+from .precision import default_device, dtype_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +117,8 @@ class DiffusersImages(ImagePipeline):
 
         if not (folder / "model_index.json").is_file():
             raise CheckpointError(f"{folder}: holds no model_index.json; give the folder of a diffusers model")
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        dtype = dtype or (torch.float32 if torch.device(device).type == "cpu" else torch.float16)
+        device = torch.device(device) if device else default_device()
+        dtype = dtype or dtype_for(Precision.AUTO, device)
         try:
             pipeline = AutoPipelineForText2Image.from_pretrained(
                 str(folder), local_files_only=True, use_safetensors=True, torch_dtype=dtype

@@ -119,7 +119,7 @@ class MicroCinemaPipeline:
         """Load a video model's file, and its companions beside it. Raises CheckpointError for any other file.
 
         tsr: the temporal super-resolution model's file; None takes NAME-tsr.safetensors beside NAME-video.safetensors
-        where there is one. device: None takes a GPU where there is one. dtype: of the networks, None for float32.
+        where there is one. device: None takes a GPU where there is one. dtype: of the networks; None as Precision.AUTO.
         attention: sdpa or xformers.
         """
         bundle = Bundle.load(Path(path), Kind.VIDEO, device, dtype, attention)

@@ -14,10 +14,23 @@ import typer
 from ..checkpoint.embedded import embedded, sibling
 from ..clip.resize import ResizePolicy, working_size
 from ..clip.retime import Resampling
-from ..clip.settings import TSR_SAMPLING, SamplingConfig, check_prompt, check_seed
+from ..clip.settings import TSR_SAMPLING, Precision, SamplingConfig, check_prompt, check_seed
 from ..clip.shot import MAX_PASSES, Loop, ShotConfig, plan_shot
 from ..errors import InputError
-from .console import Attention, Cfg, Debug, Json, Sampler, Seed, Steps, complain, progress, quiet_libraries, show
+from .console import (
+    Attention,
+    Cfg,
+    Debug,
+    Json,
+    PrecisionOption,
+    Sampler,
+    Seed,
+    Steps,
+    complain,
+    progress,
+    quiet_libraries,
+    show,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -119,6 +132,7 @@ def animate(
         Path | None, typer.Option(help="Also write frames as one picture (PNG).", show_default=False)
     ] = None,
     attention: Attention = "sdpa",
+    precision: PrecisionOption = Precision.AUTO,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -163,6 +177,10 @@ def animate(
     picture = None if image is None else media.read_picture(image)
     check_shot(models, shot, sampling, None if picture is None else picture.size)
     shot = _with_anchor(shot, exact_keyframe, models.video)
+    from ..precision import default_device, dtype_for
+
+    device = default_device()
+    dtype = dtype_for(precision, device)
     if keyframe_prompt is not None:
         kept = keyframe_out or target.beside("keyframe.png")
         picture = _make_keyframe(keyframe_prompt, keyframe_model or embedded("image"), kept, seed)
@@ -172,7 +190,9 @@ def animate(
     from ..pipeline import MicroCinemaPipeline
 
     with progress("Loading"):
-        pipeline = MicroCinemaPipeline.from_pretrained(models.video, tsr=models.tsr, attention=attention)
+        pipeline = MicroCinemaPipeline.from_pretrained(
+            models.video, tsr=models.tsr, device=device, dtype=dtype, attention=attention
+        )
     with _hint(work), progress("Frames") as callback:
         bar = _Bar(callback, grid)
         shots = [

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ..clip.settings import SamplingConfig
+from ..clip.settings import Precision, SamplingConfig
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 DEFAULTS = SamplingConfig()
@@ -39,6 +39,10 @@ Sampler = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
 Attention = Annotated[str, typer.Option(help="sdpa or xformers.")]
+PrecisionOption = Annotated[
+    Precision,
+    typer.Option("--precision", help="Of the networks; auto is fp16 on a GPU and fp32 on a CPU."),
+]
 Debug = Annotated[
     bool, typer.Option("--debug", help="Show a traceback on errors.", callback=_remember("debug"), is_eager=True)
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Self
 
 from ..config import Config
@@ -14,6 +15,15 @@ MAX_STEPS = 1000
 MAX_CFG = 100.0
 TSR_BATCH = 8  # segments at once: what bounds the memory of a pass
 MAX_TSR_BATCH = 1024
+
+
+class Precision(StrEnum):
+    """Of the networks. AUTO: float16 on a GPU; float32 on a CPU, with which every machine makes the same clip."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    FP16 = "fp16"
+    BF16 = "bf16"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,9 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from ..errors import ConfigError
+from ..precision import bfloat16_pays
 from .config import TrainConfig
-from .optim import WeightAverage, bfloat16_pays, learning_rate, total
+from .optim import WeightAverage, learning_rate, total
 from .stage import Draw, Stage
 
 PREFIX = "checkpoint-"

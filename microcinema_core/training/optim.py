@@ -1,9 +1,8 @@
-"""Learning rate, weight averaging and the precision a processor is good at."""
+"""Learning rate and weight averaging."""
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -50,24 +49,6 @@ class WeightAverage:
             held = p.detach().clone()
             p.copy_(self.average[name])
             self.average[name].copy_(held)
-
-
-def bfloat16_pays(device: torch.device) -> bool:
-    """Whether bfloat16 is faster than float32 here: processors without it emulate it, up to a hundred times slower."""
-    if device.type != "cpu":
-        return True
-
-    def seconds(dtype: torch.dtype) -> float:
-        x, w = torch.randn(4, 32, 24, 24, dtype=dtype), torch.randn(32, 32, 3, 3, dtype=dtype)
-        times = []
-        for _ in range(5):
-            start = time.perf_counter()
-            torch.conv2d(x, w, padding=1)
-            times.append(time.perf_counter() - start)
-        return sorted(times)[2]
-
-    seconds(torch.float32)
-    return seconds(torch.bfloat16) < seconds(torch.float32)
 
 
 def total(losses: dict[str, Tensor]) -> Tensor:

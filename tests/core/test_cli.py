@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from microcinema_core import __version__, cli, pipeline
+from microcinema_core import __version__, cli, pipeline, precision
 from microcinema_core.clip.settings import SamplingConfig
 from microcinema_core.clip.shot import ShotConfig
 from microcinema_core.media import read_settings
@@ -89,6 +89,8 @@ WRONG_ANIMATE = {
     "position outside": {"keyframe_at": "3"},
     "position unknown": {"keyframe_at": "middle"},
     "attention unknown": {"attention": "magic"},
+    "precision unknown": {"precision": "fp8"},
+    "precision of GPUs": {"precision": "fp16"},
     "prompt enormous": {"prompt": "x" * 20_000},
     "prompt not Unicode": {"prompt": "\udcff"},
     "prompt left out": {"prompt": None},
@@ -313,3 +315,10 @@ def test_help_and_input_errors_answer_without_the_large_libraries(folder: Path, 
     for command in ("animate", "keyframe", "inspect", "train"):
         assert any(command in line for line in shown)
     assert not any("publish" in line for line in shown)
+
+
+@pytest.mark.parametrize(("asked", "written"), [("auto", "float32"), ("bf16", "bfloat16")])
+def test_a_clip_says_what_precision_made_it(folder, material, monkeypatch, asked, written):
+    monkeypatch.setattr(precision, "bfloat16_pays", lambda device: True)  # three small frames: slow is fast enough
+    assert cli.run(animate(material, precision=asked, passes="0")) == 0
+    assert read_settings(folder / "clip.mp4")["precision"] == written
