@@ -271,7 +271,7 @@ def test_each_binding_has_its_row() -> None:
     assert (first["motion"]["hits"], second["motion"]["hits"], second["right"]["hits"]) == (4, 0, 0)
     assert (second["strength"], second["exact_keyframe"], second["prior_lambda"]) == (0, True, 0)
     shown = [[cell.strip() for cell in line.split("|")[1:5]] for line in outcome.markdown.splitlines()[4:]]
-    assert shown == [["as trained", "on", "", ""], ["none", "off", "yes", "yes"]]
+    assert shown == [["as trained", "on", "", ""], ["gamma 0.5 alone", "off", "yes", "yes"]]
 
 
 def test_a_bench_asks_for_its_binding_and_keeps_its_clips_apart(weights: Path, tmp_path: Path) -> None:
@@ -298,7 +298,7 @@ def test_the_part_runs_and_goes_on(weights: Path, tmp_path: Path, monkeypatch: p
     result = json.loads((tmp_path / "r.json").read_text())
     assert len(result["anchor"]["rows"]) == 2
     with Image.open(tmp_path / "r-sheet.png") as sheet:
-        assert sheet.height == 3 * (64 + 2)  # truth and two bindings
+        assert sheet.height == 3 * (32 + 2)  # truth and two bindings, at half size
     times = {path: path.stat().st_mtime_ns for path in kept.rglob("*") if path.is_file()}
     run.main([*arguments, "--parts", "anchor"])
     assert {path: path.stat().st_mtime_ns for path in kept.rglob("*") if path.is_file()} == times
