@@ -56,12 +56,11 @@ class Binding:
 
 
 AS_TRAINED = Binding()
-WAYS = ((False, False), (True, False), (False, True), (True, True))  # latent held, attention shared
 BINDINGS = (
     AS_TRAINED,
-    *(Binding(0.0, *way) for way in WAYS),
-    *(Binding(0.0, *way, prior_lambda=0.0, prior_gamma=0.0) for way in (WAYS[0], WAYS[-1])),
-    *(Binding(0.0, *way, prior_lambda=0.0, prior_gamma=GAMMA) for way in WAYS),
+    *(Binding(0.0, held, shared) for shared in (False, True) for held in (False, True)),
+    Binding(0.0, prior_lambda=0.0, prior_gamma=0.0),
+    *(Binding(0.0, *way, 0.0, GAMMA) for way in ((False, False), (True, False), (True, True))),
 )
 
 
