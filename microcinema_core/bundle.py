@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -93,8 +94,10 @@ class Bundle:
 
     def decode(self, latents: Tensor) -> Frames:
         """[B, C, T, h, w] -> uint8 [B, T, H, W, 3]."""
-        pixels = self.codec.decode(latents.transpose(1, 2).flatten(0, 1))
-        return to_uint8(pixels.unflatten(0, (latents.shape[0], latents.shape[2])))
+        batch, _, frames = latents.shape[:3]
+        parts = self.codec.decoded(latents.transpose(1, 2).flatten(0, 1))
+        made = np.concatenate([to_uint8(part) for part in parts])
+        return made.reshape(batch, frames, *made.shape[1:])
 
     def settings(
         self, config: SamplingConfig, prompts: list[str], seeds: list[int], **more: Any

@@ -36,8 +36,6 @@ from .images import Pictures as Pictures
 from .interpolation import TemporalSuperResolution
 from .media import Frames, place, save_clip, to_picture, to_pixels
 
-DECODED = 8  # frames at once
-
 
 @dataclass(frozen=True, slots=True)
 class Clips:
@@ -299,19 +297,20 @@ class MicroCinemaPipeline:
             segments = self.tsr.interpolate(context, seed, plan.clip_fps, fast, work.inner_step)
             counted = work.counting(remembering(segments, kept))
             stream = cascade(base, counted, plan.shot.passes, batch)
-        frames = self._decoded(stream, plan.made_frames)
+        frames = self._decoded(stream, plan.made_frames, job.size)
         if plan.retiming is not None:
             frames = resample(frames, plan.retiming, plan.shot.resampling)
         yield from ping_pong(frames) if plan.shot.loop is Loop.PING_PONG else frames
 
-    def _decoded(self, latents: Iterator[Tensor], count: int) -> Iterator[Frames]:
-        """The first `count` of these latents [C, h, w] as pictures, a few at a time."""
+    def _decoded(self, latents: Iterator[Tensor], count: int, size: tuple[int, int]) -> Iterator[Frames]:
+        """The first `count` of these latents [C, h, w] as pictures, a few at a time. size: h, w."""
         waiting: list[Tensor] = []
+        at_once = self.bundle.codec.at_once(*size)
         for done, latent in enumerate(latents, start=1):
             if done > count:
                 continue  # a joined loop's last frame is its first again
             waiting.append(latent)
-            if len(waiting) == DECODED or done == count:
+            if len(waiting) == at_once or done == count:
                 yield from self.bundle.decode(torch.stack(waiting, dim=1)[None])[0]
                 waiting = []
 
