@@ -9,16 +9,12 @@ from __future__ import annotations
 
 import re
 import sys
-import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from ..autoencoder import LatentCodec
 from ..backend import Backend
@@ -28,49 +24,12 @@ from ..models.appearnet import AppearNet
 from ..models.injection import Appearance
 from ..models.unet import VideoUNet
 from ..weights.autoencoder import Autoencoder
+from .ledger import peak_of
 
 META = torch.device("meta")
 MIB = 2**20
 TABLE = re.compile(r"\| pictures \| stage .*?\n(?!\|)", re.DOTALL)
 SD_VAE = ((128, 256, 512, 512), 2, 4)  # channels of its levels, blocks of each, latent channels
-
-
-class Ledger(TorchDispatchMode):
-    """Bytes of the tensors made within it: those alive now, and the most there were."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sizes: dict[int, int] = {}
-        self.now = self.peak = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
-        given = {_storage(t)._cdata for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)}
-        out = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(out):
-            if isinstance(tensor, Tensor) and _storage(tensor)._cdata not in given | self.sizes.keys():
-                self._enter(_storage(tensor))
-        return out
-
-    def _enter(self, storage: torch.UntypedStorage) -> None:
-        self.sizes[storage._cdata] = storage.nbytes()
-        self.now += storage.nbytes()
-        self.peak = max(self.peak, self.now)
-        weakref.finalize(storage, self._leave, storage._cdata)
-
-    def _leave(self, key: int) -> None:
-        self.now -= self.sizes.pop(key)
-
-
-def _storage(tensor: Tensor) -> torch.UntypedStorage:
-    return tensor.untyped_storage()
-
-
-@torch.no_grad()
-def peak_of(work: Callable[[], object]) -> int:
-    """The most bytes that the work's own tensors take at one time, its result among them."""
-    with Ledger() as ledger:
-        work()
-    return ledger.peak
 
 
 def fused(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:

@@ -16,7 +16,8 @@ import torch
 from microcinema_core.autoencoder import LatentCodec
 from microcinema_core.backend import Backend
 from microcinema_core.config import SD21_BASE, LatentConfig
-from microcinema_core.evaluation.memory import META, MIB, FullSize, peak_of
+from microcinema_core.evaluation.ledger import peak_of
+from microcinema_core.evaluation.memory import META, MIB, FullSize
 from microcinema_core.evaluation.speed.gauge import peak_bytes
 from microcinema_core.evaluation.speed.given import Place
 from microcinema_core.models.appearnet import AppearNet
