@@ -75,12 +75,13 @@ def test_nine_frames_of_320_fit_into_six_gigabytes(full: FullSize) -> None:
         assert part.total < 5e9
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="reads Linux's own figures of a process")
 def test_the_job_takes_as_much_for_129_frames_as_for_33(tmp_path: Path) -> None:
     """A model of Stable Diffusion's layout, from `microcinema inflate`; the animated file has that many frames."""
     video, tsr = kit.write_models(tmp_path, full=False)
     done = subprocess.run(
-        [sys.executable, kit.__file__, "--measure", str(video), str(tsr), str(tmp_path), "192"],
+        [sys.executable, kit.__file__, "--measure", str(video), str(tsr), str(tmp_path), "128"],
         env=os.environ | kit.ENVIRONMENT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     found = {
@@ -90,5 +91,5 @@ def test_the_job_takes_as_much_for_129_frames_as_for_33(tmp_path: Path) -> None:
     for frames in found:
         with av.open(str(tmp_path / f"{frames}.mp4")) as container:
             assert container.streams.video[0].frames == frames
-    assert found[33] > 100  # far above what the file's writer and chance make
+    assert found[33] > 80  # MiB, far above what the file's writer and chance make
     assert abs(found[129] - found[33]) <= 0.1 * found[33]
