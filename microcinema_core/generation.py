@@ -94,9 +94,11 @@ def sample_latents(
         diffusion.prediction,
         diffusion.prior_lambda if z_c is not None else 0.0,
     )
-    shared: dict[str, Any] = {"appearance": appearance, "frame_time": conditioning.frame_time}
-    if conditioning.shared_frame is not None:
-        shared["shared_frame"] = conditioning.shared_frame
+    shared = {
+        "appearance": appearance,
+        "frame_time": conditioning.frame_time,
+        "shared_frame": conditioning.shared_frame,
+    }
     guided = GuidedDenoiser(
         denoiser,
         z_c,

@@ -64,7 +64,8 @@ def _report(made: Converted, licence: Licence) -> list[str]:
         f"  trained by the source: {made.network:,} parameters (the text-to-video network)",
         f"  copied from them: {made.copied:,} parameters (AppearNet's encoder)",
         f"  to be trained: {made.new:,} parameters (injection, gates, frame time), which change nothing yet",
-        "  so prompts act as they do in the source, and the keyframe acts through the noise alone (--gamma)",
+        "  so prompts act as they do in the source; `animate` holds the keyframe at its frame, and --gamma, "
+        "--share-attention draw the others to it",
     ]
     if made.lacks:
         parts = " and ".join(NAMED.get(name, name) for name in made.lacks)

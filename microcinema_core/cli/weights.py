@@ -101,6 +101,7 @@ def inflate(
         f"{diffusion.prediction}-prediction",
         f"  trained by the source: {made.taken:,} parameters (VideoUNet's spatial layers, AppearNet's encoder)",
         f"  to be trained: {made.new:,} parameters (temporal layers, AppearNet's injection), which change nothing yet",
+        "  until then `animate` holds the keyframe at its frame, and the others are pictures of their own",
         f"  licence: {made.header.licence}",
     ]
     result = {"out": str(out), "model": made.header.config.name, "prediction": str(diffusion.prediction)}

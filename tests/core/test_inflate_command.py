@@ -151,6 +151,8 @@ def test_what_it_prints_and_writes(material, folder, capsys):
     assert "start at zero" in provenance["trained"]
     assert "keyframe-and-text-to-video" in identify(out).title
     assert identify(out).details["licence"] == result["licence"]
+    assert identify(out).details["motion"].startswith("not trained")
+    assert identify(out).details["appearance"].startswith("AppearNet is not trained")
 
     assert cli.run(["inflate", str(material / "newer"), "--out", "new.safetensors", "--dtype", "bf16"]) == 0
     assert "v-prediction" in capsys.readouterr().out

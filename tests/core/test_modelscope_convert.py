@@ -258,7 +258,9 @@ def test_it_says_what_it_found_and_covers(sources, tmp_path, capsys):
     assert "change nothing yet" in said[4]
     assert len(said) == 6
     assert cli.run(["inspect", str(out)]) == cli.DONE
-    assert "licence: cc-by-nc-4.0" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "licence: cc-by-nc-4.0" in told
+    assert "  motion: trained\n  appearance: AppearNet is not trained" in told
 
     single = ["convert", str(sources.single), "--out", str(out), "--text-encoder", str(sources.text), "--json"]
     assert cli.run(single) == cli.DONE
