@@ -24,7 +24,7 @@ class Ledger(TorchDispatchMode):
         given = {_key(tensor) for tensor in tree_leaves((args, kwargs)) if isinstance(tensor, Tensor)}
         out = function(*args, **(kwargs or {}))
         for tensor in tree_leaves(out):
-            if isinstance(tensor, Tensor) and _key(tensor) not in given | self.sizes.keys():
+            if isinstance(tensor, Tensor) and _key(tensor) not in given and _key(tensor) not in self.sizes:
                 self._enter(tensor)
         return out
 

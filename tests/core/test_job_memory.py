@@ -22,6 +22,7 @@ from microcinema_core.evaluation.speed.gauge import peak_bytes
 from microcinema_core.evaluation.speed.given import Place
 from microcinema_core.models.appearnet import AppearNet
 from microcinema_core.models.unet import VideoUNet
+from microcinema_core.weights.autoencoder import Autoencoder
 
 CPU = torch.device("cpu")
 kit = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("full_job.py"))))
@@ -51,8 +52,12 @@ def test_the_count_without_numbers_is_the_allocators_own() -> None:
 
 
 def test_129_frames_through_the_autoencoder_need_no_more_than_9(full: FullSize) -> None:
-    """Stable Diffusion's, at 320x320, decoded into a stream of frames; encoded, latents stay, which are small."""
-    codec = LatentCodec(full.vae, LatentConfig())
+    """At 320x320, decoded into a stream of frames; encoded, latents stay, which are small.
+
+    With Stable Diffusion's channels and one block in each level, which is as large at its peak and sooner counted.
+    """
+    with META:
+        codec = LatentCodec(Autoencoder((128, 256, 512, 512), 1, 4).to(full.dtype), LatentConfig())
 
     def decode(frames: int) -> int:
         latents = full.empty(frames, 4, 40, 40)
@@ -78,7 +83,10 @@ def test_nine_frames_of_320_fit_into_six_gigabytes(full: FullSize) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="reads Linux's own figures of a process")
 def test_the_job_takes_as_much_for_129_frames_as_for_33(tmp_path: Path) -> None:
-    """A model of Stable Diffusion's layout, from `microcinema inflate`; the animated file has that many frames."""
+    """A model of Stable Diffusion's layout, from `microcinema inflate`; the animated file has that many frames.
+
+    What 129 take more is the window of the file's encoder, which 33 frames do not fill: 11 MiB, whatever the length.
+    """
     video, tsr = kit.write_models(tmp_path, full=False)
     done = subprocess.run(
         [sys.executable, kit.__file__, "--measure", str(video), str(tsr), str(tmp_path), "128"],
@@ -91,5 +99,5 @@ def test_the_job_takes_as_much_for_129_frames_as_for_33(tmp_path: Path) -> None:
     for frames in found:
         with av.open(str(tmp_path / f"{frames}.mp4")) as container:
             assert container.streams.video[0].frames == frames
-    assert found[33] > 80  # MiB, far above what the file's writer and chance make
+    assert found[33] > 150  # MiB, far above that window and chance
     assert abs(found[129] - found[33]) <= 0.1 * found[33]
