@@ -6,6 +6,7 @@ frame, its attention shared with all frames. AppearNet is off, but for the rows 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -13,18 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from ..toybox.tracker import read_clip
+from ..toybox.tracker import Reading, read_clip
 from ..toybox.triples import KEYFRAME, Triple
+from ..toybox.world import mask
 from .appearance import RoundTrip, never_covered, psnr, unit
 from .cases import SIZE, Animate, Case, Frames, Outcome, Part, Record, Seen
 from .chains import SEAM_LIMIT, changes
-from .interpolation import Interval
+from .interpolation import Interval, centre_of
 from .shares import Share, number, pick, quantile, table
 
 CLIPS = 100
 EQUAL = 99.0  # dB that stand for equality
 STILL = 1e-5  # the least usual change: that of a clip that stands still
 GAMMA = 0.5  # of 0, 0.1, 0.3, 0.6 and 1, on three clips of `select`: below it shapes jump, at 1 motion wanes
+BESIDE = (KEYFRAME - 1, KEYFRAME + 1)
+PLACE_TOLERANCE = 0.1  # sides
 SHEET_CLIPS = (0, 1, 2)
 LABEL_WIDTH = 120  # pixels left of each strip
 
@@ -52,12 +56,11 @@ class Binding:
 
 
 AS_TRAINED = Binding()
-WAYS = ((False, False), (True, False), (False, True), (True, True))  # latent held, attention shared
 BINDINGS = (
     AS_TRAINED,
-    *(Binding(0.0, *way) for way in WAYS),
-    *(Binding(0.0, *way, prior_lambda=0.0, prior_gamma=0.0) for way in (WAYS[0], WAYS[-1])),
-    *(Binding(0.0, *way, prior_lambda=0.0, prior_gamma=GAMMA) for way in WAYS),
+    *(Binding(0.0, held, shared) for shared in (False, True) for held in (False, True)),
+    Binding(0.0, prior_lambda=0.0, prior_gamma=0.0),
+    *(Binding(0.0, *way, 0.0, GAMMA) for way in ((False, False), (True, False), (True, True))),
 )
 
 
@@ -72,24 +75,32 @@ def anchor_part(triples: Sequence[Triple], round_trip: RoundTrip) -> Part:
 
 
 def measure_anchor(case: Case, frames: Frames, round_trip: RoundTrip) -> Record:
-    """The keyframe, its two neighbours' background, the change beside it over the usual one, and what is seen.
+    """The keyframe, its two neighbours, the change beside it over the usual one, and what is seen.
 
     keyframe, beside: PSNR against the keyframe's round trip through the autoencoder; `beside` on pixels that no shape
-    reaches, None where there are none.
+    reaches, None where there are none. off: how far the neighbours' shape is from its true place at most, sides; None
+    where one shows none.
     """
     size = frames.shape[1]
     (alone,) = unit(round_trip(case.truth(size)[KEYFRAME : KEYFRAME + 1]))
     reading, pixels = read_clip(frames, case.times), unit(frames)
     background = never_covered(case.scene, case.times, reading.masks)
-    beside = pixels[[KEYFRAME - 1, KEYFRAME + 1]]
     steps = changes(frames)
     usual = float(np.median(np.delete(steps, [KEYFRAME - 1, KEYFRAME])))
+    off = max(_off(case, reading, i, size) for i in BESIDE)
     return {
         **asdict(Seen.of(reading)),
         "keyframe": min(psnr(pixels[KEYFRAME], alone), EQUAL),
-        "beside": min(psnr(beside, alone[None], background), EQUAL) if background.any() else None,
+        "beside": min(psnr(pixels[list(BESIDE)], alone[None], background), EQUAL) if background.any() else None,
+        "off": off if math.isfinite(off) else None,
         "jump": float(max(steps[KEYFRAME - 1], steps[KEYFRAME])) / max(usual, STILL),
     }
+
+
+def _off(case: Case, reading: Reading, frame: int, size: int) -> float:
+    """Distance of the tracked centre of mass from the true one, sides; infinite where nothing is found."""
+    x, y = centre_of(mask(case.scene, case.times[frame], size))
+    return math.hypot(reading.x[frame] - x, reading.y[frame] - y) / size if reading.found[frame] else math.inf
 
 
 def summarise_anchor(cases: Sequence[Case], records: Mapping[Binding, Sequence[Record]]) -> Outcome:
@@ -100,6 +111,7 @@ def summarise_anchor(cases: Sequence[Case], records: Mapping[Binding, Sequence[R
         keyframe = Interval.of([record["keyframe"] for record in given])
         beside = Interval.of([record["beside"] for record in given if record["beside"] is not None])
         jumps = [record["jump"] for record in given]
+        place = Share.of([record["off"] is not None and record["off"] <= PLACE_TOLERANCE for record in given])
         smooth = Share.of([jump <= SEAM_LIMIT for jump in jumps])
         motion = Share.of([s.motion == case.scene.motion for s, case in zip(seen, cases, strict=True)])
         right = Share.of([s.right(case.scene) for s, case in zip(seen, cases, strict=True)])
@@ -108,6 +120,7 @@ def summarise_anchor(cases: Sequence[Case], records: Mapping[Binding, Sequence[R
                 **asdict(binding),
                 "keyframe_psnr": keyframe.to_dict(),
                 "beside_psnr": beside.to_dict(),
+                "place": place.to_dict(),
                 "jump_median": quantile(jumps),
                 "smooth": smooth.to_dict(),
                 "motion": motion.to_dict(),
@@ -122,12 +135,13 @@ def summarise_anchor(cases: Sequence[Case], records: Mapping[Binding, Sequence[R
                 "yes" if binding.share_attention else "",
                 _decibels(keyframe),
                 _decibels(beside),
+                str(place),
                 number(quantile(jumps), 2),
                 *(str(share) for share in (smooth, motion, right)),
             ]
         )
     header = ["noise prior", "AppearNet", "latent held", "attention shared", "keyframe, dB", "background beside it, dB"]
-    header += ["jump, median", "no jump", "motion", "motion, shape and colour"]
+    header += ["shape beside it in place", "jump, median", "no jump", "motion", "motion, shape and colour"]
     return Outcome({"n": len(cases), "rows": figures}, f"n = {len(cases)}.\n\n" + table(header, rows))
 
 

@@ -253,6 +253,10 @@ def test_the_scores_of_truth_of_a_splice_and_of_another_scene() -> None:
     assert jumps["beside"] == pytest.approx(far["beside"], abs=1e-6)
     assert far["keyframe"] < 20
     assert far["jump"] < 2
+    assert perfect["off"] < 0.01
+    moved = np.roll(truth, 16, axis=2)
+    moved[KEYFRAME] = truth[KEYFRAME]
+    assert part.measure(case, moved)["off"] == pytest.approx(0.25, abs=0.02)
 
 
 def test_each_binding_has_its_row() -> None:
@@ -260,7 +264,7 @@ def test_each_binding_has_its_row() -> None:
     scene = [case.scene for case in part.cases]
     right = [
         asdict(Seen(s.motion.value, s.speed.value, 0.1, s.shape.value, s.colour.value))
-        | {"keyframe": 30.0 + 2 * i, "beside": None if i else 20.0, "jump": 1.0 + i}
+        | {"keyframe": 30.0 + 2 * i, "beside": None if i else 20.0, "off": [0.0, 0.1, 0.2, None][i], "jump": 1.0 + i}
         for i, s in enumerate(scene)
     ]
     still = [{**record, "motion": "still"} for record in right]
@@ -268,6 +272,7 @@ def test_each_binding_has_its_row() -> None:
     first, second = json.loads(json.dumps(outcome.figures, allow_nan=False))["rows"]
     assert (first["keyframe_psnr"]["mean"], first["beside_psnr"]["mean"], first["beside_psnr"]["n"]) == (33, 20, 1)
     assert (first["smooth"]["hits"], first["jump_median"], first["right"]["hits"]) == (2, 2.5, 4)
+    assert (first["place"]["hits"], first["place"]["n"]) == (2, 4)
     assert (first["motion"]["hits"], second["motion"]["hits"], second["right"]["hits"]) == (4, 0, 0)
     assert (second["strength"], second["exact_keyframe"], second["prior_lambda"]) == (0, True, 0)
     shown = [[cell.strip() for cell in line.split("|")[1:5]] for line in outcome.markdown.splitlines()[4:]]
