@@ -83,8 +83,7 @@ class DiffusionStage(Stage):
             self.carried = {name: find_section(name, path, checkpoint) for name in (VAE, TEXT_ENCODER)}
         except CheckpointError as error:
             raise CheckpointError(
-                f"{error}; training needs the autoencoder and the text encoder with its vocabulary: make the file of a "
-                "source that holds them (`microcinema inflate`, --tokenizer), or name `autoencoder` and `text_encoder`"
+                f"{error}, or name the files of both with `autoencoder` and `text_encoder`: training needs them"
             ) from error
         self.autoencoder = self.text_file = path
         self.text, self.codec = load_text_encoder(path, checkpoint), load_codec(path, checkpoint)

@@ -24,7 +24,7 @@ PICKLE = r"PyTorch pickle .*can run code when opened: never loaded here; get the
 
 GIVE_SD = "; give a Stable Diffusion 1.x or 2.x model"
 INFLATE = {
-    "LoRA": "something else: LoRA weights, in safetensors; give the model that it belongs to, and this file with --lora",
+    "LoRA": "something else: LoRA weights, in safetensors; give the model that it belongs to, and this file with --l",
     "SDXL": "is something else: Stable Diffusion XL checkpoint, single file (CompVis layout), in safetensors" + GIVE_SD,
     "VAE": "is something else: Stable Diffusion autoencoder (CompVis layout), in safetensors; a Stable Diffusion 1.x",
     "ModelScope": "ModelScope-like text-to-video U-Net (diffusers' UNet3D), in safetensors; `microcinema convert`",

@@ -1,8 +1,10 @@
 """Files of `microcinema inflate` and `convert` in the real ComfyUI: all four outputs, and what is missing."""
 
+import runpy
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 import torch
 from conftest import InProcess
 from made_files import LAYERS, Material, material
-from nodes_kit import FRAMES, Kit, load, pictures, standalone
+from nodes_kit import FRAMES, ROOT, Kit, load, pictures, standalone
 
 PROMPTS = ("", "A red star moves left slowly", "a (very:1.3) red star, ünder «clouds» " * 3)
 
@@ -113,3 +115,36 @@ def test_what_a_file_was_made_without_is_taken_from_another_node(
     whole: Any = replace(bare, clip=inflated.clip, vae=inflated.vae)
     keyframes = pictures(1)
     assert whole.ksampler(whole.encode(keyframes), whole.prior(keyframes), steps=1).isfinite().all()
+
+
+WRONG = {
+    "LoRA": "LoRA weights;",
+    "SD 2.1": "Stable Diffusion 2.x checkpoint, single file (CompVis layout); `microcinema inflate` makes",
+    "SDXL": "Stable Diffusion XL checkpoint, single file (CompVis layout);",
+    "VAE": "Stable Diffusion autoencoder (CompVis layout);",
+    "ModelScope": "ModelScope-like text-to-video U-Net (diffusers' UNet3D); `microcinema convert` makes",
+    "AnimateDiff": "AnimateDiff motion module;",
+    "SVD": "Stable Video Diffusion-like U-Net;",
+    "Wan": "Wan-like video transformer;",
+    "half": "is a truncated or damaged safetensors file",
+    "pickle": "is a pickle (.ckpt, .pt), which can run code when opened and is never loaded",
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_a_wrong_file_is_named_for_what_it_is(pack_nodes: dict[str, type], tmp_path: Path, kind: str) -> None:
+    """As in tests/core/test_wrong_files.py, of Load MicroCinema."""
+    import folder_paths
+
+    write = runpy.run_path(str(ROOT / "tests" / "core" / "wrong_files.py"))["write"]
+    path = Path(folder_paths.models_dir) / "microcinema" / "wrong.safetensors"
+    shutil.copy(write(kind, tmp_path), path)
+    try:
+        with pytest.raises(Exception, match="Load MicroCinema: ") as refused:
+            pack_nodes["MicroCinemaLoad"].execute(file=path.name)
+    finally:
+        path.unlink()
+    said = str(refused.value)
+    assert f"{path}: " in said
+    assert WRONG[kind] in said, said
+    assert "other models have loaders of their own" in said

@@ -161,7 +161,7 @@ def test_frames_are_those_shown_at_the_times_asked_for(videos: Path) -> None:
         ("short", r"plays for 2\.50 s, a clip needs 4\.00; .*\[clip\]"),
         ("hard motions", "hard_motions are Toybox's"),
         ("tsr", "stage image learns from Toybox alone; leave `videos` out"),
-        ("no vocabulary", r"holds no text_encoder .*`microcinema inflate`, --tokenizer"),
+        ("no vocabulary", r"holds no text_encoder .*--tokenizer\), or name .* with `autoencoder`"),
         ("another kind", "is a file of kind autoencoder; a file of kind video is needed"),
     ],
 )
