@@ -33,7 +33,7 @@ class FilmStage(VideoStage):
         clips = [replace(self.base.clip, fps=rate) for rate in rates]
         films = find_films(Path(self.config.videos), max(map(length_of, clips)))
         kept = films[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
-        used = [film for film in films if film not in kept]
+        used = [film for i, film in enumerate(films, start=1) if i % HELD_OUT_EVERY]
         counts = (data.clips, *[data.other_rate_clips] * len(data.other_rates))
         self.codec.vae.to(self.device)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -117,6 +118,32 @@ def test_an_interrupted_run_reaches_the_same_weights(
     for section, state in read_checkpoint(trained).sections.items():
         for key, value in state.items():
             assert torch.equal(again[section][key], value), f"{section}.{key}"
+
+
+def test_a_converted_file_is_trained_on_too(inflated: Path, videos: Path, tmp_path: Path) -> None:
+    """ModelScope's network with the other parts of the Stable Diffusion above; the configuration gives it a prior."""
+    from diffusers import UNet3DConditionModel
+
+    source = tmp_path / "modelscope"
+    shutil.copytree(inflated.parent / "sd21", source)
+    shutil.rmtree(source / "unet")
+    UNet3DConditionModel(
+        block_out_channels=(64, 128),
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"),
+        up_block_types=("UpBlock3D", "CrossAttnUpBlock3D"),
+        attention_head_dim=64,
+        cross_attention_dim=1024,
+    ).save_pretrained(source / "unet")
+    converted = tmp_path / "converted.safetensors"
+    assert cli.run(["convert", str(source), "--out", str(converted)]) == cli.DONE
+    path = configured(tmp_path, converted, videos, steps=1, prior_lambda=0.03)
+    made = read_checkpoint(train(TrainConfig.load(path), build_stage, progress=False))
+    assert made.header.config.diffusion.prior_lambda == 0.03
+    before = read_checkpoint(converted).sections["unet"]
+    changed = [key for key, value in made.sections["unet"].items() if not torch.equal(value, before[key])]
+    assert any(".temp_attentions." in key for key in changed)
+    assert made.header.provenance["started_from"]["command"] == "convert"
 
 
 def test_animate_takes_the_trained_file(trained: Path, tmp_path: Path) -> None:
