@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import av
 import pytest
 import torch
+from microcinema_core.weights.autoencoder import Autoencoder
 
 from microcinema_core.autoencoder import LatentCodec
 from microcinema_core.backend import Backend
@@ -22,7 +23,6 @@ from microcinema_core.evaluation.speed.gauge import peak_bytes
 from microcinema_core.evaluation.speed.given import Place
 from microcinema_core.models.appearnet import AppearNet
 from microcinema_core.models.unet import VideoUNet
-from microcinema_core.weights.autoencoder import Autoencoder
 
 CPU = torch.device("cpu")
 kit = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("full_job.py"))))
