@@ -12,9 +12,9 @@ from types import SimpleNamespace
 import av
 import pytest
 import torch
-from microcinema_core.weights.autoencoder import Autoencoder
 
 from microcinema_core.autoencoder import LatentCodec
+from microcinema_core.autoencoder_kl import Autoencoder
 from microcinema_core.backend import Backend
 from microcinema_core.config import SD21_BASE, LatentConfig
 from microcinema_core.evaluation.ledger import peak_of
