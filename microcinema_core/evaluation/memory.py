@@ -17,13 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from ..autoencoder import LatentCodec
+from ..autoencoder_kl import Autoencoder
 from ..backend import Backend
 from ..clip.settings import TSR_BATCH
 from ..config import SD21_BASE, LatentConfig
 from ..models.appearnet import AppearNet
 from ..models.injection import Appearance
 from ..models.unet import VideoUNet
-from ..weights.autoencoder import Autoencoder
 from .ledger import peak_of
 
 META = torch.device("meta")
