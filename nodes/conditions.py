@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+from weakref import WeakValueDictionary
 
 import comfy.conds
 import torch
@@ -37,6 +38,7 @@ class Encoded:
 
     appearance: features, strength included, and the model-space keyframe latents [N, T or 1, C, h, w], all unrepeated.
     seconds: of each frame of a clip, from its keyframe, which is frame `key`.
+    placed: its copies on devices, for as long as a sampling run holds them.
     """
 
     appearance: Appearance
@@ -45,6 +47,7 @@ class Encoded:
     unet: UNetConfig
     key: int = 0
     acting: Acting = Acting()
+    placed: WeakValueDictionary[Any, Placed] = field(default_factory=WeakValueDictionary)
 
     @property
     def from_key(self) -> list[int]:
@@ -61,23 +64,35 @@ class Encoded:
         height, width = self.appearance.latent.shape[-2:]
         return height, width
 
+    @property
+    def numbers(self) -> int:
+        """How many the features are: with a keyframe for every frame, as in TSR, they are larger than activations."""
+        given = self.appearance
+        features = (*given.add.values(), *given.spade.values(), *(() if given.concat is None else (given.concat,)))
+        return sum(feature.numel() for feature in features)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Placed:
     """An Encoded on the device of a sampling run. sigmas: the largest and smallest at which the features act."""
 
     source: Encoded
     appearance: Appearance
-    sigmas: tuple[float, float] | None = field(default=None)
+    sigmas: tuple[float, float] | None
 
     @classmethod
     def of(cls, source: Encoded, device: torch.device, dtype: torch.dtype, sampling: Any) -> Placed:
-        moved = source.appearance.to(device, dtype)
-        moved = replace(moved, latent=source.appearance.latent.to(device))
+        """One copy for both prompts of a run."""
         start, end = source.acting.start, source.acting.end
-        if (start, end) == (0.0, 1.0):
-            return cls(source, moved)
-        return cls(source, moved, (sampling.percent_to_sigma(start), sampling.percent_to_sigma(end)))
+        always = (start, end) == (0.0, 1.0)
+        sigmas = None if always else (sampling.percent_to_sigma(start), sampling.percent_to_sigma(end))
+        there = source.placed.get((device, dtype, sigmas))
+        if there is not None:
+            return there
+        moved = source.appearance.to(device, dtype)
+        made = cls(source, replace(moved, latent=source.appearance.latent.to(device)), sigmas)
+        source.placed[device, dtype, sigmas] = made
+        return made
 
     def acts(self, sigma: Tensor) -> bool:
         """Whether the features act at this sigma; lambda z_c acts always."""

@@ -32,6 +32,7 @@ SETTINGS: dict[ScheduleName, dict[str, Any]] = {
     ScheduleName.SD_ZSNR: {"zsnr": True},
     ScheduleName.COSINE: {"sigma_min": CosineSchedule.sigma_min, "sigma_max": CosineSchedule.sigma_max},
 }
+SD_CHANNELS = 320  # of the first level
 TYPES = {
     (ScheduleName.SD, Prediction.EPS): ModelType.EPS,
     (ScheduleName.SD, Prediction.V): ModelType.V_PREDICTION,
@@ -45,11 +46,14 @@ class HostConfig(comfy.supported_models_base.BASE):
     """Without `num_res_blocks` in `unet_config`, LoRAs of the diffusers layout map onto our keys by name."""
 
     unet_extra_config: dict[str, Any] = {}  # noqa: RUF012  the host's own shape of it
+    # At Stable Diffusion's width, for each frame of the batch: 1.0 of it are the activations, the rest is for what
+    # kernels use inside themselves.
     memory_usage_factor = 1.5
 
     def __init__(self, header: Header, vae: Any = None) -> None:
         super().__init__({"config": header.config.unet})
         self.header = header
+        self.memory_usage_factor *= header.config.unet.block_out_channels[0] / SD_CHANNELS
         self.sampling_settings = dict(SETTINGS[header.config.diffusion.schedule])
         self.latent_format = latent_format(header.config.latent, vae)
 
@@ -113,6 +117,20 @@ class HostModel(comfy.model_base.BaseModel):
             shared = int(from_key[:frames].argmin()) if acting and from_key is not None else None
             kwargs["clips"] = Clips(frames, placed.appearance if acting else None, seconds, shared)
         return super()._apply_model(x, t, c_concat, c_crossattn, control, transformer_options or {}, **kwargs)
+
+    def extra_conds_shapes(self, **kwargs: Any) -> dict[str, Any]:
+        """The features too, which the host moves to the device after it has made room there."""
+        shapes: dict[str, Any] = super().extra_conds_shapes(**kwargs)
+        encoded: Encoded | None = kwargs.get(KEY)
+        return shapes if encoded is None else shapes | {KEY: [encoded.numbers]}
+
+    def memory_required(self, input_shape: Any, cond_shapes: Any = None) -> float:
+        """Bytes of activations, and of the largest features: prompts of one run share them."""
+        given = cond_shapes or {}
+        features = max((numbers for (numbers,) in given.get(KEY, ())), default=0)
+        size: int = comfy.model_management.dtype_size(self.get_dtype_inference())
+        activations: float = super().memory_required(input_shape, cond_shapes=given)
+        return activations + features * size
 
     def resize_cond_for_context_window(
         self, cond_key: str, cond_value: Any, window: Any, x_in: Tensor, device: Any, retain_index_list: Any = ()

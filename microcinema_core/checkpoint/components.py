@@ -8,11 +8,11 @@ import torch
 
 from ..autoencoder import LEVELS, LatentCodec, build_autoencoder
 from ..autoencoder import from_host_keys as vae_keys
+from ..autoencoder_kl import MARK, outline_of
 from ..config import ModelConfig
 from ..errors import CheckpointError
 from ..text import TextEncoder, build_text_model, build_tokenizer
 from ..text import from_host_keys as text_keys
-from ..weights.autoencoder import MARK, outline_of
 from .format import (
     TEXT_ENCODER,
     VAE,

@@ -25,8 +25,10 @@ from torch import Tensor, nn
 
 from ..config import Kind, ModelConfig
 from ..errors import CheckpointError, ConfigError
+from .foreign import IN_SAFETENSORS, foreign_title
 from .limits import MAX_BLOCKS, MAX_JSON, MAX_TOKENIZER, check_file, parse_json, shown
 
+MAKERS = {"inflate": r"Stable Diffusion [12]\.x (checkpoint|U-Net)", "convert": "ModelScope"}  # by a model's title
 FORMAT_VERSION = 1
 PREFIX = "microcinema."
 VAE, TEXT_ENCODER, UNET, APPEARNET = "vae", "text_encoder", "unet", "appearnet"
@@ -232,16 +234,34 @@ def _tokenizer(value: Any) -> dict[str, Any] | None:
     return {"vocab": vocab, "merges": merges}
 
 
+def _header(file: Any, path: Path) -> Header:
+    """Raises CheckpointError that names another's model for what it is."""
+    metadata = file.metadata() or {}
+    if PREFIX + "format" in metadata:
+        return parse_header(metadata, path)
+    title = foreign_title({key: tuple(file.get_slice(key).get_shape()) for key in file.keys()})
+    raise CheckpointError(
+        f"{path}: is a safetensors file, but not MicroCinema's (no {PREFIX}format in its metadata): "
+        f"{title.removesuffix(IN_SAFETENSORS)}; {_use_of(title)}`microcinema inspect` says what it holds"
+    )
+
+
+def _use_of(title: str) -> str:
+    """The command that makes our files of such a model."""
+    command = next((name for name, pattern in MAKERS.items() if re.match(pattern, title)), None)
+    return f"`microcinema {command}` makes a MicroCinema file of such a model; " if command else ""
+
+
 def read_header(path: Path) -> Header:
     """The file's header alone. Raises CheckpointError for whatever is not a MicroCinema file."""
     with opened(path) as file:
-        return parse_header(file.metadata(), path)
+        return _header(file, path)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """The whole file. Raises CheckpointError for a damaged file, and for sections too many or too few for its kind."""
     with opened(path) as file:
-        header = parse_header(file.metadata(), path)
+        header = _header(file, path)
         allowed = (*REQUIRED[header.kind], *BUNDLED.get(header.kind, ()))
         sections: dict[str, dict[str, Tensor]] = {}
         for key in file.keys():

@@ -8,7 +8,12 @@ from pathlib import Path
 from torch import Tensor
 
 from ..errors import CheckpointError
-from .format import Checkpoint, Header, read_checkpoint, sha256_of
+from .format import DIFFUSION, TEXT_ENCODER, VAE, Checkpoint, Header, read_checkpoint, sha256_of
+
+ADVICE = {
+    VAE: "make it anew from a source with its autoencoder",
+    TEXT_ENCODER: "make it anew from a source with its text encoder and vocabulary (`inflate` takes --tokenizer)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,8 @@ def find_section(name: str, path: Path, checkpoint: Checkpoint) -> Section:
         return Section(path, checkpoint.header, checkpoint.sections[name])
     companion = checkpoint.header.companions.get(name)
     if companion is None:
-        raise CheckpointError(f"{path}: holds no {name} and names no companion file that does")
+        advice = f"; {ADVICE[name]}" if name in ADVICE and checkpoint.header.kind in DIFFUSION else ""
+        raise CheckpointError(f"{path}: holds no {name} and names no companion file that does{advice}")
     beside = path.parent / companion.file
     if not beside.is_file():
         raise CheckpointError(f"{path}: needs {companion.file} beside it for its {name}; put both in one folder")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from ..config import Config, Injection
+from ..config import ClipConfig, Config, Injection
 from ..errors import ConfigError
 
 
@@ -22,7 +22,8 @@ class StageName(StrEnum):
 @dataclass(frozen=True, slots=True)
 class OptimiserConfig(Config):
     lr: float = 1e-3
-    spatial_lr_scale: float = 1.0  # the paper trains spatial layers at a tenth of the temporal ones' rate
+    # The paper trains spatial layers at a tenth of the temporal ones' rate. 0: they stay, and need no memory to learn.
+    spatial_lr_scale: float = 1.0
     weight_decay: float = 0.01
     beta1: float = 0.9
     beta2: float = 0.99
@@ -32,8 +33,12 @@ class OptimiserConfig(Config):
     ema: float = 0.999
 
     def __post_init__(self) -> None:
-        if not (self.lr > 0 and 0 <= self.ema < 1 and self.clip_norm > 0 and self.warmup >= 0):
-            raise ConfigError("optimiser: lr and clip_norm must be positive, warmup not negative, ema in 0..1")
+        if not (
+            self.lr > 0 and 0 <= self.ema < 1 and self.clip_norm > 0 and min(self.warmup, self.spatial_lr_scale) >= 0
+        ):
+            raise ConfigError(
+                "optimiser: lr and clip_norm must be positive, warmup and spatial_lr_scale not negative, ema in 0..1"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,11 @@ class TrainConfig(Config):
     autoencoder: str = ""
     text_encoder: str = ""
     image: str = ""  # the image stage's file, from which the video model is inflated
-    start_from: str = ""  # a trained file of the same kind to go on from, with a new schedule
+    # A file of the same kind to go on from, with a new schedule. Where neither autoencoder nor text encoder is named,
+    # its own are taken, and its configuration in the place of the preset's: so with the files that `inflate` makes.
+    start_from: str = ""
+    videos: str = ""  # video: a folder of videos, each with NAME.txt beside it, in the place of Toybox
+    clip: ClipConfig | None = None  # frames, rate and size to train at; None: the model's
     injection: Injection | None = None  # None: the preset's
     prior_lambda: float | None = None
     residual: bool = False  # tsr: diffuse what the line between the end frames leaves, scaled to deviation 1

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -27,10 +28,11 @@ from ..checkpoint.format import (
 )
 from ..checkpoint.inflate import inflate_
 from ..checkpoint.load import expect_kind
+from ..checkpoint.sections import Section, find_section
 from ..config import Kind, ModelConfig, image_stage, preset, with_injection
 from ..diffusion.prediction import Denoiser, Network
 from ..diffusion.schedule import make_schedule
-from ..errors import ConfigError
+from ..errors import CheckpointError, ConfigError
 from ..generation import Conditioning, NoiseStream, SamplingConfig, sample_latents
 from ..models.appearnet import AppearNet
 from ..models.unet import VideoUNet, temporal_parameters
@@ -51,27 +53,51 @@ class DiffusionStage(Stage):
     """What both stages share: frozen autoencoder and text encoder, cached latents, the noise schedule."""
 
     model_config: ModelConfig
+    licence: str | None = None  # of the weights gone on from, where there are any
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__(config)
         self.history: dict[str, Any] = {}
-        self.autoencoder = existing(config.autoencoder, "autoencoder", Kind.AUTOENCODER)
-        self.text_file = existing(config.text_encoder, "text_encoder", Kind.TEXT_ENCODER)
-        base = preset(config.preset)
-        self.base = replace(base, latent=read_header(self.autoencoder).config.latent)
+        self.device = PartialState().device
+        self.carried: dict[str, Section] = {}
+        if config.start_from and not (config.autoencoder or config.text_encoder):
+            base = self._whole_model(existing(config.start_from, "start_from", Kind(config.stage)))
+        else:
+            self.autoencoder = existing(config.autoencoder, "autoencoder", Kind.AUTOENCODER)
+            self.text_file = existing(config.text_encoder, "text_encoder", Kind.TEXT_ENCODER)
+            self.text, self.codec = load_text_encoder(self.text_file), load_codec(self.autoencoder)
+            base = replace(preset(config.preset), latent=read_header(self.autoencoder).config.latent)
+        self.base = base if config.clip is None else replace(base, clip=config.clip)
         if config.injection is not None:
             self.base = with_injection(self.base, config.injection)
         if config.prior_lambda is not None:
             self.base = replace(self.base, diffusion=replace(base.diffusion, prior_lambda=config.prior_lambda))
-        self.text = load_text_encoder(self.text_file)
-        self.codec = load_codec(self.autoencoder)
         self.schedule = make_schedule(base.diffusion.schedule)
+        self.text.model.to(self.device)
         self.null = self.text.encode([""])
 
+    def _whole_model(self, path: Path) -> ModelConfig:
+        """Take the file's own autoencoder, text encoder and configuration; what is trained carries them on."""
+        checkpoint = read_checkpoint(path)
+        try:
+            self.carried = {name: find_section(name, path, checkpoint) for name in (VAE, TEXT_ENCODER)}
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"{error}, or name the files of both with `autoencoder` and `text_encoder`: training needs them"
+            ) from error
+        self.autoencoder = self.text_file = path
+        self.text, self.codec = load_text_encoder(path, checkpoint), load_codec(path, checkpoint)
+        return checkpoint.header.config
+
+    @property
+    def cache(self) -> Path:
+        """Of all runs that share the folder of runs."""
+        return Path(self.config.out).parent / "cache"
+
     def cached(self, excerpt: Excerpt, *, bf16: bool, count: int | None = None) -> LatentClips:
-        """Latents of the training scenes, computed once for all runs that share the folder of runs."""
-        data, cache = self.config.data, Path(self.config.out).parent / "cache"
-        return latent_clips(self.autoencoder, excerpt, count or data.clips, data.seed, cache, bf16=bf16)
+        """Latents of the training scenes, computed once."""
+        data = self.config.data
+        return latent_clips(self.autoencoder, excerpt, count or data.clips, data.seed, self.cache, bf16=bf16)
 
     def times(self, draw: Draw, count: int) -> Tensor:
         u = torch.rand(count, generator=draw.generator)
@@ -100,12 +126,22 @@ class DiffusionStage(Stage):
         earlier = read_checkpoint(path)
         for section, module in modules.items():
             load_strictly(module, earlier.sections[section], f"{path}: {section}")
-        self.history = {"started_from": earlier.header.provenance}
+        self.history, self.licence = {"started_from": earlier.header.provenance}, earlier.header.licence
         return True
 
-    def header(self, kind: Kind, provenance: dict[str, Any]) -> Header:
-        companions = {VAE: companion_of(self.autoencoder), TEXT_ENCODER: companion_of(self.text_file)}
-        return Header(kind, self.model_config, provenance=provenance | self.history, companions=companions)
+    def save(self, path: Path, kind: Kind, provenance: dict[str, Any], networks: dict[str, nn.Module]) -> None:
+        """With the autoencoder and the text encoder in it where these came with the file gone on from."""
+        sections = {name: network.state_dict() for name, network in networks.items()}
+        header = Header(kind, self.model_config, provenance=provenance | self.history)
+        if self.licence is not None:
+            header = replace(header, licence=self.licence)
+        if self.carried:
+            sections |= {name: section.state for name, section in self.carried.items()}
+            header = replace(header, tokenizer=self.carried[TEXT_ENCODER].header.tokenizer)
+        else:
+            companions = {VAE: companion_of(self.autoencoder), TEXT_ENCODER: companion_of(self.text_file)}
+            header = replace(header, companions=companions)
+        save_checkpoint_file(path, Checkpoint(header, sections))
 
     def decode(self, latents: Tensor) -> Tensor:
         """[B, C, T, h, w] -> pixels [B, T, 3, H, W]."""
@@ -165,7 +201,7 @@ class ImageStage(DiffusionStage):
         return {"shape_and_colour_right": float(np.mean(right))}
 
     def export(self, path: Path, provenance: dict[str, Any]) -> None:
-        save_checkpoint_file(path, Checkpoint(self.header(Kind.IMAGE, provenance), {UNET: self.unet.state_dict()}))
+        self.save(path, Kind.IMAGE, provenance, {UNET: self.unet})
 
 
 class VideoModel(nn.Module):
@@ -185,14 +221,7 @@ class VideoStage(DiffusionStage):
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__(config)
-        bf16, data = config.precision == "bf16", config.data
-        if unknown := set(data.hard_motions) - set(Motion):
-            raise ConfigError(f"train: hard_motions: {min(unknown)!r} is none of {', '.join(Motion)}")
-        self.clips = self.cached(Excerpt(self.base.clip), bf16=bf16)
-        others = {rate: Excerpt(replace(self.base.clip, fps=rate)) for rate in data.other_rates}
-        self.other = [
-            (rate, self.cached(excerpt, bf16=bf16, count=data.other_rate_clips)) for rate, excerpt in others.items()
-        ]
+        self.collect()
         self.model_config = self.base
         self.unet = VideoUNet(self.base.unet)
         self.appearnet = AppearNet(self.base.unet, text_length=self.null.shape[1])
@@ -201,22 +230,35 @@ class VideoStage(DiffusionStage):
             image = read_checkpoint(existing(config.image, "image", Kind.IMAGE))
             inflate_(self.unet, self.appearnet, image.sections[UNET], self.null)
 
+    def collect(self) -> None:
+        """The clips to train on."""
+        bf16, data = self.config.precision == "bf16", self.config.data
+        if unknown := set(data.hard_motions) - set(Motion):
+            raise ConfigError(f"train: hard_motions: {min(unknown)!r} is none of {', '.join(Motion)}")
+        self.clips = self.cached(Excerpt(self.base.clip), bf16=bf16)
+        others = {rate: Excerpt(replace(self.base.clip, fps=rate)) for rate in data.other_rates}
+        self.other = [
+            (rate, self.cached(excerpt, bf16=bf16, count=data.other_rate_clips)) for rate, excerpt in others.items()
+        ]
+
     def groups(self, lr: float) -> list[dict[str, Any]]:
         new = {f"unet.{name}" for name in temporal_parameters(self.unet)}
         fresh = [p for name, p in self.model.named_parameters() if name in new or name.startswith("appearnet.")]
         spatial = [p for name, p in self.model.named_parameters() if not (name in new or name.startswith("appearnet."))]
         scale = self.config.optimiser.spatial_lr_scale
+        if not scale:
+            for parameter in spatial:
+                parameter.requires_grad_(False)
+            return [{"params": fresh, "scale": 1.0, "lr": lr}]
         return [{"params": fresh, "scale": 1.0, "lr": lr}, {"params": spatial, "scale": scale, "lr": lr}]
 
     def batch(self, draw: Draw) -> dict[str, Any]:
         clips, texts, keys, rates = [], [], [], []
         for _ in range(self.config.batch):
-            rate, stored = self._rate(draw)
-            index, backwards = self._index(stored, draw), bool(draw.rng.random() < 0.5)
-            latents, scene = stored.clip(index, backwards=backwards)
+            rate, latents, text = self.excerpt(draw)
             clips.append(latents)
             rates.append(rate)
-            texts.append(caption(scene, draw.rng))
+            texts.append(text)
             other = draw.rng.random() < self.config.data.other_keyframes
             keys.append(int(draw.rng.integers(len(latents))) if other else len(latents) // 2)
         stacked = torch.stack(clips)  # [B, T, C, h, w]
@@ -228,6 +270,13 @@ class VideoStage(DiffusionStage):
             "texts": self.drop(draw, texts),
             "t": self.times(draw, self.config.batch),
         }
+
+    def excerpt(self, draw: Draw) -> tuple[float, Tensor, str]:
+        """A clip's frame rate, its latents [T, C, h, w] and a sentence about it."""
+        rate, stored = self._rate(draw)
+        index, backwards = self._index(stored, draw), bool(draw.rng.random() < 0.5)
+        latents, scene = stored.clip(index, backwards=backwards)
+        return rate, latents, caption(scene, draw.rng)
 
     def _index(self, stored: LatentClips, draw: Draw) -> int:
         """Which clip; a share of them among the hard motions."""
@@ -277,8 +326,7 @@ class VideoStage(DiffusionStage):
         return to_uint8(self.decode(latents))
 
     def export(self, path: Path, provenance: dict[str, Any]) -> None:
-        sections = {UNET: self.unet.state_dict(), APPEARNET: self.appearnet.state_dict()}
-        save_checkpoint_file(path, Checkpoint(self.header(Kind.VIDEO, provenance), sections))
+        self.save(path, Kind.VIDEO, provenance, {UNET: self.unet, APPEARNET: self.appearnet})
 
 
 def select_triples(count: int) -> list[Triple]:

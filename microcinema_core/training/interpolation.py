@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..checkpoint.format import APPEARNET, UNET, Checkpoint, read_checkpoint, read_header, save_checkpoint_file
+from ..checkpoint.format import APPEARNET, UNET, read_checkpoint, read_header
 from ..checkpoint.inflate import inflate_
 from ..clip.cascade import linear_frames
 from ..clip.settings import TSR_SAMPLING
@@ -138,8 +138,7 @@ class TSRStage(DiffusionStage):
             return sample_segments(networks, diffusion, ends, frames, rate, level, context, noise, TSR_SAMPLING)
 
     def export(self, path: Path, provenance: dict[str, Any]) -> None:
-        sections = {UNET: self.unet.state_dict(), APPEARNET: self.appearnet.state_dict()}
-        save_checkpoint_file(path, Checkpoint(self.header(Kind.TSR, provenance), sections))
+        self.save(path, Kind.TSR, provenance, {UNET: self.unet, APPEARNET: self.appearnet})
 
 
 def _remainder(segments: Tensor) -> Tensor:

@@ -97,7 +97,7 @@ def provenance(config: TrainConfig, step: int) -> dict[str, Any]:
         + ("-modified" if git("status", "--porcelain", "-uno") not in ("", "unknown") else ""),
         "seed": config.seed,
         "steps": step,
-        "data": f"Toybox, procedural; {config.data.clips} clips",
+        "data": f"{Path(config.videos).name or 'Toybox, procedural'}; {config.data.clips} clips",
         "torch": torch.__version__,
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "config": config.to_dict(),

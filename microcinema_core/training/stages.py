@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from ..errors import ConfigError
 from .autoencoder import AutoencoderStage
 from .config import StageName, TrainConfig
 from .diffusion import ImageStage, VideoStage
+from .film_stage import FilmStage
 from .interpolation import TSRStage
 from .stage import Stage
 from .text import TextStage
@@ -19,4 +21,6 @@ STAGES: dict[StageName, type[Stage]] = {
 
 
 def build_stage(config: TrainConfig) -> Stage:
-    return STAGES[config.stage](config)
+    if config.videos and config.stage is not StageName.VIDEO:
+        raise ConfigError(f"train: stage {config.stage} learns from Toybox alone; leave `videos` out")
+    return (FilmStage if config.videos else STAGES[config.stage])(config)

@@ -1,7 +1,8 @@
 """The names of one network's tensors in two layouts: CompVis' (single files, ComfyUI) and diffusers'.
 
-Names are read off both libraries' modules. Each map is a function of a key alone, or of a key and the network's
-outline, and raises KeyError for a key that has no place in it.
+Those of the autoencoder, which MicroCinema's own files use, are in `checkpoint/names.py`. Names are read off both
+libraries' modules. Each map is a function of a key alone, or of a key and the network's outline, and raises KeyError
+for a key that has no place in it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+from ..checkpoint.names import inverse, replaced
 from .lazy import State, Stored
 
 RESNET = {
@@ -27,23 +29,11 @@ ENDS = {"time_embed.0": "time_embedding.linear_1", "time_embed.2": "time_embeddi
 MIDDLE = {"0": "resnets.0", "1": "attentions.0", "2": "resnets.1"}
 
 
-def _inverse(names: Mapping[str, str]) -> dict[str, str]:
-    return {value: key for key, value in names.items()}
-
-
-def _replaced(key: str, names: Mapping[str, str]) -> str:
-    """The part of a key before its last dots, exchanged. Raises KeyError where it is none of them."""
-    for name, other in names.items():
-        if key.startswith(name + "."):
-            return other + key[len(name) :]
-    raise KeyError(key)
-
-
 def unet_to_diffusers(key: str, layers: int) -> str:
     """layers: ResBlocks of a down level; an up level has one more."""
     block = re.fullmatch(r"(input_blocks|output_blocks|middle_block)\.(\d+)\.(.+)", key)
     if block is None or key.startswith("input_blocks.0."):
-        return _replaced(key, ENDS)
+        return replaced(key, ENDS)
     side, number, rest = block[1], int(block[2]), block[3]
     if side == "middle_block":
         place = MIDDLE.get(block[2], "")
@@ -52,7 +42,7 @@ def unet_to_diffusers(key: str, layers: int) -> str:
     if side == "input_blocks":
         level, layer = divmod(number - 1, layers + 1)
         if layer == layers:
-            return f"down_blocks.{level}.downsamplers.0.{_replaced(rest, {'op': 'conv'})}"
+            return f"down_blocks.{level}.downsamplers.0.{replaced(rest, {'op': 'conv'})}"
         name = f"down_blocks.{level}"
     else:
         level, layer = divmod(number, layers + 1)
@@ -65,7 +55,7 @@ def unet_to_diffusers(key: str, layers: int) -> str:
 
 def _inside(place: str, rest: str, key: str) -> str:
     if place.startswith("resnets"):
-        return _replaced(rest, RESNET)
+        return replaced(rest, RESNET)
     if not place.startswith("attentions"):
         raise KeyError(key)
     return rest
@@ -75,66 +65,21 @@ def unet_to_compvis(key: str, layers: int, attention: Sequence[bool]) -> str:
     """The inverse. attention: of each level from the largest picture on, whether it has any."""
     block = re.fullmatch(r"(down|up)_blocks\.(\d+)\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.+)", key)
     if key.startswith("mid_block."):
-        name = _replaced(key.removeprefix("mid_block."), _inverse(MIDDLE))
+        name = replaced(key.removeprefix("mid_block."), inverse(MIDDLE))
         place, _, rest = name.partition(".")
-        return f"middle_block.{place}.{rest if place == '1' else _replaced(rest, _inverse(RESNET))}"
+        return f"middle_block.{place}.{rest if place == '1' else replaced(rest, inverse(RESNET))}"
     if block is None:
-        return _replaced(key, _inverse(ENDS))
+        return replaced(key, inverse(ENDS))
     level, kind, layer, rest = int(block[2]), block[3], int(block[4]), block[5]
     side, first = ("input_blocks", 1) if block[1] == "down" else ("output_blocks", 0)
     number = first + level * (layers + 1)
     if kind == "downsamplers":
-        return f"{side}.{number + layers}.0.{_replaced(rest, {'conv': 'op'})}"
+        return f"{side}.{number + layers}.0.{replaced(rest, {'conv': 'op'})}"
     if kind == "upsamplers":
         return f"{side}.{number + layers}.{2 if attention[-1 - level] else 1}.{rest}"
     if kind == "attentions":
         return f"{side}.{number + layer}.1.{rest}"
-    return f"{side}.{number + layer}.0.{_replaced(rest, _inverse(RESNET))}"
-
-
-MID = {"mid_block.resnets.0": "mid.block_1", "mid_block.resnets.1": "mid.block_2"}
-ATTENTION = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
-OLDER = {"query": "q", "key": "k", "value": "v", "proj_attn": "proj_out"}  # what diffusers called them before
-
-
-def vae_to_compvis(key: str, levels: int) -> str:
-    """diffusers' AutoencoderKL -> the names of CompVis and of ComfyUI's own class."""
-    if re.match(r"(post_)?quant_conv\.", key):
-        return key
-    half, _, rest = key.partition(".")
-    if half not in ("encoder", "decoder"):
-        raise KeyError(key)
-    if rest.startswith("mid_block.attentions.0."):
-        rest = "mid.attn_1." + _replaced(rest.removeprefix("mid_block.attentions.0."), ATTENTION | OLDER)
-    elif rest.startswith("mid_block."):
-        rest = _replaced(rest, MID)
-    elif level := re.fullmatch(r"(down|up)_blocks\.(\d+)\.(resnets|downsamplers|upsamplers)\.(\d+)\.(.+)", rest):
-        number = int(level[2]) if level[1] == "down" else levels - 1 - int(level[2])
-        place = f"block.{level[4]}" if level[3] == "resnets" else level[3].removesuffix("rs")
-        rest = f"{level[1]}.{number}.{place}.{level[5]}"
-    else:
-        rest = _replaced(rest, {"conv_in": "conv_in", "conv_norm_out": "norm_out", "conv_out": "conv_out"})
-    return f"{half}.{rest.replace('conv_shortcut', 'nin_shortcut')}"
-
-
-def vae_to_diffusers(key: str, levels: int) -> str:
-    """The inverse of `vae_to_compvis`, with the names of today's diffusers."""
-    if re.match(r"(post_)?quant_conv\.", key):
-        return key
-    half, _, rest = key.partition(".")
-    if half not in ("encoder", "decoder"):
-        raise KeyError(key)
-    if rest.startswith("mid.attn_1."):
-        rest = "mid_block.attentions.0." + _replaced(rest.removeprefix("mid.attn_1."), _inverse(ATTENTION))
-    elif rest.startswith("mid."):
-        rest = _replaced(rest, _inverse(MID))
-    elif level := re.fullmatch(r"(down|up)\.(\d+)\.(block\.(?:\d+)|downsample|upsample)\.(.+)", rest):
-        number = int(level[2]) if level[1] == "down" else levels - 1 - int(level[2])
-        place = level[3].replace("block.", "resnets.") if "block." in level[3] else f"{level[3]}rs.0"
-        rest = f"{level[1]}_blocks.{number}.{place}.{level[4]}"
-    else:
-        rest = _replaced(rest, {"conv_in": "conv_in", "norm_out": "conv_norm_out", "conv_out": "conv_out"})
-    return f"{half}.{rest.replace('nin_shortcut', 'conv_shortcut')}"
+    return f"{side}.{number + layer}.0.{replaced(rest, inverse(RESNET))}"
 
 
 OPEN_CLIP = {
@@ -169,7 +114,7 @@ def open_clip_to_transformers(state: Mapping[str, Stored]) -> State:
             for part, name in enumerate("qkv"):
                 found[f"{prefix}self_attn.{name}_proj.{layer[2].rpartition('_')[2]}"] = stored.rows(part, 3)
         else:
-            found[prefix + _replaced(layer[2], OPEN_CLIP_LAYER)] = stored
+            found[prefix + replaced(layer[2], OPEN_CLIP_LAYER)] = stored
     return found
 
 

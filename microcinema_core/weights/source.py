@@ -11,10 +11,11 @@ from typing import Any
 from ..backend import Backend
 from ..checkpoint.identify import identify
 from ..checkpoint.limits import shown
+from ..checkpoint.names import vae_to_compvis
 from ..config import LatentConfig, ModelConfig, Prediction, ScheduleName, UNetConfig, preset
 from ..errors import CheckpointError, ConfigError
 from ..models.unet import VideoUNet
-from .keys import ema_name, renamed, unet_to_diffusers, vae_to_compvis
+from .keys import ema_name, renamed, unet_to_diffusers
 from .lazy import State, below, open_file, open_folder, open_json
 from .text import TextPart, find_text, folder_text
 

@@ -27,6 +27,7 @@ SETTINGS = {  # of diffusers' UNet3DConditionModel: the values with which our ne
     "norm_eps": 1e-5,
     "time_cond_proj_dim": None,
 }
+IMAGE_CLASSES = ("StableDiffusionPipeline", "UNet2DConditionModel")
 LICENCE_KEYS = ("license", "licence", "modelspec.license")
 CARD = "README.md"
 CARD_CHARACTERS = 20_000  # of a model card's beginning, where its licence stands
@@ -110,15 +111,17 @@ def _open_folder(path: Path, clip: ClipConfig) -> TextToVideo:
 
 
 def _refused(path: Path) -> CheckpointError:
-    title = identify(path).title
-    image = title.startswith("Stable Diffusion") and any(part in title for part in ("checkpoint", "U-Net"))
+    found = identify(path)
+    kind = found.details.get("class", "")
+    title = found.title + (f" ({kind})" if kind else "")
+    image = re.match(r"Stable Diffusion [12]\.x (checkpoint|U-Net)", title) or kind in IMAGE_CLASSES
     if "MicroCinema" in title:
         return CheckpointError(f"{path}: is a {title} already: animate with it, or train from it")
     if image:
         return CheckpointError(
             f"{path}: is a {title}, without layers over time; `microcinema inflate` takes such models"
         )
-    return CheckpointError(f"{path}: is a {title}; {WANTED}")
+    return CheckpointError(f"{path}: is something else: {title}; {WANTED}")
 
 
 def _config(path: Path, named: Mapping[str, Stored], norm_groups: int) -> UNetConfig:

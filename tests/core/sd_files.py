@@ -13,8 +13,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from microcinema_core.checkpoint.names import vae_to_compvis
 from microcinema_core.config import PRESETS, UNetConfig
-from microcinema_core.weights.keys import ema_name, unet_to_compvis, vae_to_compvis
+from microcinema_core.weights.keys import ema_name, unet_to_compvis
 
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 

@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SHARED = ("backend", "checkpoint", "clip", "config", "diffusion", "errors", "models")
 STANDALONE = (
-    "autoencoder", "bundle", "cli", "data", "evaluation", "generation", "images", "interpolation", "pipeline", "text",
-    "toybox", "training",
+    "autoencoder", "autoencoder_kl", "bundle", "cli", "data", "evaluation", "generation", "images", "interpolation",
+    "pipeline", "text", "toybox", "training", "weights",
 )  # fmt: skip
 ADAPTORS = ("checkpoint/components.py", "diffusion/schedulers.py")  # to transformers and diffusers
 
@@ -105,6 +105,16 @@ def test_shared_parts_import_no_standalone_library_even_late() -> None:
     assert len(shared_files()) > 5
     for path in shared_files():
         assert not {name.split(".")[0] for name in imports(path.read_text(encoding="utf-8"))} & LIBRARIES, path
+
+
+def test_no_part_of_the_core_imports_the_makers_of_files() -> None:
+    """Not the adaptors either: what `weights` writes is read by what lies below it."""
+    core = ROOT / "microcinema_core"
+    for path in core.rglob("*.py"):
+        if path.relative_to(core).parts[0] in ("cli", "weights"):
+            continue
+        parts = {name.removeprefix("microcinema_core.").split(".")[0] for name in imports(path.read_text("utf-8"))}
+        assert "weights" not in parts, path
 
 
 def test_shared_parts_load_nothing_of_the_standalone_program_or_the_host() -> None:

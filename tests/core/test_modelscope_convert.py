@@ -365,10 +365,10 @@ def wrong_file(kind: str, sources: Sources, folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("lora", "is a LoRA weights, in safetensors; give a ModelScope text-to-video model"),
+        ("lora", "is something else: LoRA weights, in safetensors; give a ModelScope text-to-video model"),
         ("image", "Stable Diffusion 2.x U-Net .* without layers over time; `microcinema inflate` takes such models"),
-        ("image folder", "is a diffusers pipeline folder"),
-        ("vae", "is a Stable Diffusion autoencoder"),
+        ("image folder", r"folder \(StableDiffusionPipeline\), without layers over time; `microcinema inflate`"),
+        ("vae", "is something else: Stable Diffusion autoencoder"),
         ("related", "a related model such as VideoCrafter, DynamiCrafter or I2VGen-XL"),
         ("videocrafter", "give a ModelScope text-to-video model or a fine-tune"),
         (

@@ -17,12 +17,13 @@ from microcinema_core.backend import Backend
 from microcinema_core.checkpoint.components import load_codec, load_text_encoder
 from microcinema_core.checkpoint.format import read_checkpoint
 from microcinema_core.checkpoint.load import load_networks
+from microcinema_core.checkpoint.names import vae_to_compvis, vae_to_diffusers
 from microcinema_core.config import Kind, Prediction, ScheduleName
 from microcinema_core.errors import CheckpointError, InputError
 from microcinema_core.models.appearnet import AppearNet, reset_injection_
 from microcinema_core.models.unet import VideoUNet, reset_temporal_
 from microcinema_core.weights.inflate import Inflated, Order, inflate_file
-from microcinema_core.weights.keys import unet_to_compvis, unet_to_diffusers, vae_to_compvis, vae_to_diffusers
+from microcinema_core.weights.keys import unet_to_compvis, unet_to_diffusers
 from microcinema_core.weights.merge import Addition
 from microcinema_core.weights.source import Choices, open_source
 from microcinema_core.weights.text import null_prompt, open_text

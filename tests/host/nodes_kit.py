@@ -148,3 +148,11 @@ def write_small(pack: ModuleType, folder: Path, kind: str = "video", base: Any =
 def pictures(count: int, height: int = 32, width: int = 40) -> torch.Tensor:
     """Keyframes that differ in every pixel: IMAGE [count, height, width, 3]."""
     return torch.rand(count, height, width, 3, generator=torch.Generator().manual_seed(1))
+
+
+@torch.no_grad()
+def randomise_(module: torch.nn.Module) -> None:
+    """No tensor is one number throughout, as those are that a class starts at zero."""
+    for parameter in module.parameters():
+        if parameter.min() == parameter.max():
+            parameter += 0.2 * torch.randn(parameter.shape)

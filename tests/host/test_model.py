@@ -1,5 +1,6 @@
 """The native MODEL in the real ComfyUI, in this process: stock samplers, several clips, windows, LoRA, saving."""
 
+import gc
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,6 +29,40 @@ def one(small: Kit, keyframes: torch.Tensor) -> tuple:
 @pytest.fixture(scope="module")
 def clip(small: Kit, one: tuple) -> torch.Tensor:
     return small.ksampler(*one)
+
+
+def test_the_host_makes_room_for_the_features_too(small: Kit, one: tuple) -> None:
+    """Once, though both prompts carry them; the activations grow with the network's width."""
+    import comfy.sampler_helpers as helpers
+
+    (positive, negative), latent = one
+    conds = {"positive": helpers.convert_cond(positive), "negative": helpers.convert_cond(negative)}
+    shape = latent["samples"].shape
+    given, none = helpers.estimate_memory(small.model, shape, conds), helpers.estimate_memory(small.model, shape, {})
+    appearance = positive[0][1]["microcinema"].appearance
+    features = sum(tensor.nbytes for tensor in (*appearance.add.values(), *appearance.spade.values()))
+    assert features > 0
+    assert [a - b for a, b in zip(given, none, strict=True)] == pytest.approx([features, features])
+    narrow, usual = small.model.model.memory_usage_factor, small.ours("model").HostConfig.memory_usage_factor
+    assert narrow == pytest.approx(usual * small.appearnet.unet.block_out_channels[0] / 320)
+
+
+def test_both_prompts_share_one_copy_of_the_features_which_ends_with_the_run(
+    small: Kit, keyframes: torch.Tensor
+) -> None:
+    prompts, latent = small.encode(keyframes[:1]), small.prior(keyframes[:1])
+    encoded, sampling = prompts[0][0][1]["microcinema"], small.model.get_model_object("model_sampling")
+
+    def placed(dtype: torch.dtype) -> Any:
+        return small.ours("conditions").Placed.of(encoded, torch.device("cpu"), dtype, sampling)
+
+    half = placed(torch.float16)
+    assert placed(torch.float16) is half
+    assert placed(torch.float32) is not half
+    del half
+    small.ksampler(prompts, latent, steps=1)
+    gc.collect()
+    assert not encoded.placed
 
 
 @pytest.mark.parametrize("cfg", [1.0, 2.0])

@@ -62,14 +62,16 @@ def quick() -> list[Measurement]:
 
 
 def full(*, clips: bool) -> list[Measurement]:
-    """Everything, beside everyone: the base size first. clips: whole ones too, for which a CPU would take hours."""
+    """Everything: what has bounds first, then one rival after the other.
+
+    clips: whole ones too, for which a CPU would take hours.
+    """
     plan = [Measurement(What.STEP, name, 5) for name in (*CONTROLLED, PLAIN)]
     plan += [Measurement(What.DECODE, WHOLE, 3)]
-    plan += [Measurement(What.STEP, name, 3) for name in RIVALS if name not in CONTROLLED]
     for name in RIVALS:
+        plan += [Measurement(What.STEP, name, 3)] if name not in CONTROLLED else []
         plan += [Measurement(What.LOOP, name, 2), Measurement(What.TSR, name, 2, frames=SEGMENT)]
         plan += [Measurement(What.CLIP, name, 2, pixels=pixels) for pixels in CLIP_PIXELS if clips]
-    for name in RIVALS:
         plan += [Measurement(What.STEP, name, 2, pixels=pixels) for pixels in PIXELS[1:]]
         plan += [Measurement(What.STEP, name, 2, frames=frames) for frames in FRAMES[1:]]
     return plan

@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..checkpoint.limits import MAX_BLOCKS, shown
-from ..errors import CheckpointError
-from .keys import vae_to_diffusers
+from .checkpoint.limits import MAX_BLOCKS, shown
+from .checkpoint.names import vae_to_diffusers
+from .errors import CheckpointError
 
 MARK = "decoder.conv_in.weight"
 ATTENTION = re.compile(r"attentions\.0\.to_(q|k|v|out\.0)\.weight$")
