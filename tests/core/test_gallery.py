@@ -132,7 +132,7 @@ def test_without_the_tsr_model_it_says_what_to_do(weights: Path, tmp_path: Path,
 def test_every_command_is_one_of_the_program_and_asks_for_the_same(material: Material):
     animate = typer.main.get_command(app).commands["animate"]
     names = {"before": "extend_before", "after": "extend_after"}
-    defaults = {"passes": 2}  # what None means where there is a TSR model
+    defaults = {"passes": 2, "exact_keyframe": False}  # what None means with the embedded models
     asks = [ask for make in SECTIONS.values() for sheet in make(material).sheets for ask in sheet.asks]
     assert len(asks) > 50
     for ask in asks:
