@@ -113,7 +113,7 @@ def encode(
     return flow.add(
         "MicroCinemaAppearNetEncode", title, appearnet=model[1], vae=model[3], keyframe=keyframe,
         positive=positive[0], negative=negative[0], frames=FRAMES, fps=FPS, keyframe_at=at, motion=1.0,
-        strength=1.0, start_percent=0.0, end_percent=1.0,
+        strength=1.0, start_percent=0.0, end_percent=1.0, share_attention=False,
     )  # fmt: skip
 
 
