@@ -45,10 +45,10 @@ class TemporalConv(nn.Module):
             part = clips[:, start : start + rows]
             taps = self.taps(part.flatten(0, 1)).unflatten(0, part.shape[:2])
             before, here, after = taps.chunk(3, dim=2)
-            end, last = start + part.shape[1], start == 0
+            end, first = start + part.shape[1], max(0, start - 1)
             summed[:, start:end] += here
             summed[:, start + 1 : end + 1] += before[:, : frames - 1 - start]
-            summed[:, max(0, start - 1) : end - 1] += after[:, int(last) :]
+            summed[:, first : end - 1] += after[:, first + 1 - start :]
         return out
 
 

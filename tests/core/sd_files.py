@@ -4,11 +4,12 @@ Every tensor that a library starts at one number is made different: an equality 
 """
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel, UNet3DConditionModel
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
@@ -189,6 +190,21 @@ def write_folder(model: Model, folder: Path, shard: str = "10GB", zsnr: bool = F
     write_tokenizer(model, folder / "tokenizer")
     index = {"_class_name": "StableDiffusionPipeline", "unet": ["diffusers", "UNet2DConditionModel"]}
     (folder / "model_index.json").write_text(json.dumps(index))
+    return folder
+
+
+def write_modelscope(stable_diffusion: Path, folder: Path) -> Path:
+    """The same folder with a small network of ModelScope's layout in the place of the U-Net."""
+    shutil.copytree(stable_diffusion, folder)
+    shutil.rmtree(folder / "unet")
+    UNet3DConditionModel(
+        block_out_channels=(64, 128),
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"),
+        up_block_types=("UpBlock3D", "CrossAttnUpBlock3D"),
+        attention_head_dim=64,
+        cross_attention_dim=1024,
+    ).save_pretrained(folder / "unet")
     return folder
 
 

@@ -2,7 +2,6 @@
 
 import json
 import runpy
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +9,6 @@ from types import SimpleNamespace
 import av
 import numpy as np
 import pytest
-from diffusers import UNet3DConditionModel
 
 from microcinema_core import cli
 from microcinema_core.media import save_picture
@@ -26,16 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = sd.build("sd21")
     sd.write_folder(model, made / "sd21")
     sd.write_single(model, made / "sd21.safetensors")
-    shutil.copytree(made / "sd21", made / "modelscope")
-    shutil.rmtree(made / "modelscope" / "unet")
-    UNet3DConditionModel(
-        block_out_channels=(64, 128),
-        layers_per_block=1,
-        down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"),
-        up_block_types=("UpBlock3D", "CrossAttnUpBlock3D"),
-        attention_head_dim=64,
-        cross_attention_dim=1024,
-    ).save_pretrained(made / "modelscope" / "unet")
+    sd.write_modelscope(made / "sd21", made / "modelscope")
     for name, words in (("inflated", ["inflate", "sd21"]), ("converted", ["convert", "modelscope"])):
         assert cli.run([words[0], str(made / words[1]), "--out", str(made / f"{name}.safetensors")]) == cli.DONE
     for name, level in (("dark", 20), ("light", 230)):

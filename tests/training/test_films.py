@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import runpy
-import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -122,19 +121,8 @@ def test_an_interrupted_run_reaches_the_same_weights(
 
 def test_a_converted_file_is_trained_on_too(inflated: Path, videos: Path, tmp_path: Path) -> None:
     """ModelScope's network with the other parts of the Stable Diffusion above; the configuration gives it a prior."""
-    from diffusers import UNet3DConditionModel
-
     source = tmp_path / "modelscope"
-    shutil.copytree(inflated.parent / "sd21", source)
-    shutil.rmtree(source / "unet")
-    UNet3DConditionModel(
-        block_out_channels=(64, 128),
-        layers_per_block=1,
-        down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"),
-        up_block_types=("UpBlock3D", "CrossAttnUpBlock3D"),
-        attention_head_dim=64,
-        cross_attention_dim=1024,
-    ).save_pretrained(source / "unet")
+    sd.write_modelscope(inflated.parent / "sd21", source)
     converted = tmp_path / "converted.safetensors"
     assert cli.run(["convert", str(source), "--out", str(converted)]) == cli.DONE
     path = configured(tmp_path, converted, videos, steps=1, prior_lambda=0.03)
