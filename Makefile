@@ -35,11 +35,11 @@ demo: $(VENV)/.stamp-standalone ## animate the demo keyframe with the embedded m
 	echo "Video: $(OUT)/demo.mp4" && echo "All frames as one picture: $(OUT)/demo-sheet.png" && \
 	echo "It took $$(( $$(date +%s) - start )) s after set-up."
 
-gallery: $(VENV)/.stamp-standalone ## make docs/gallery again, what is there already excepted: up to an hour on two cores
-	$(BIN)/python -m microcinema_core.evaluation.gallery --out docs/gallery
+gallery: $(VENV)/.stamp-standalone ## make docs/results/gallery again, what is there already excepted: up to an hour on two cores
+	$(BIN)/python -m studies.gallery --out docs/results/gallery
 
-bench: $(VENV)/.stamp-dev ## speed and memory beside diffusers, into docs/bench: hours on a CPU, ten minutes with OPTIONS=--quick
-	$(BIN)/python -m microcinema_core.evaluation.speed $(OPTIONS)
+bench: $(VENV)/.stamp-dev ## speed and memory beside diffusers, into docs/results/bench: hours on a CPU, ten minutes with OPTIONS=--quick
+	$(BIN)/python -m studies.speed $(OPTIONS)
 
 comfyui: $(VENV)/.created ## start ComfyUI with this pack; COMFYUI_PATH=... uses your own; OPTIONS="--port 8190 ..."
 	@$(BIN)/python tests/host/run_host.py --torch "$(TORCH)" $(OPTIONS)
@@ -58,10 +58,10 @@ test-core: $(VENV)/.stamp-dev ## those of them that need no ComfyUI
 test-comfyui: $(VENV)/.stamp-dev host ## the others: the nodes, in ComfyUI
 	$(BIN)/pytest -m "not slow" tests/host
 
-test-full: $(VENV)/.stamp-dev host ## every test; writes docs/test-full.md
+test-full: $(VENV)/.stamp-dev host ## every test; writes docs/results/test-full.md
 	@mkdir -p $(OUT)
 	@$(BIN)/pytest --junitxml=$(OUT)/test-full.xml; status=$$?; \
-	$(BIN)/python tests/write_report.py $(OUT)/test-full.xml docs/test-full.md && exit $$status
+	$(BIN)/python tests/write_report.py $(OUT)/test-full.xml docs/results/test-full.md && exit $$status
 
 lint: $(VENV)/.stamp-dev $(VENV)/.stamp-registry ## ruff, mypy, and what ComfyUI's registry checks
 	$(BIN)/ruff check .

@@ -16,11 +16,11 @@ from torch import Tensor
 from ..microcinema_core.backend import Backend
 from ..microcinema_core.checkpoint.format import APPEARNET, Header, expect_blocks, expect_fit
 from ..microcinema_core.checkpoint.sections import Section, find_section
-from ..microcinema_core.clip.anchor import scaled
 from ..microcinema_core.config import Injection, UNetConfig
 from ..microcinema_core.errors import CheckpointError
 from ..microcinema_core.models.appearnet import AppearNet
 from ..microcinema_core.models.injection import Appearance
+from ..microcinema_core.shot.hold import scaled
 from .files import read_file
 from .network import HostAttention
 

@@ -7,10 +7,10 @@ from typing import Any
 import node_helpers
 from comfy_api.latest import io
 
-from ..microcinema_core.clip.shot import MOTION, STRENGTH, ShotConfig
-from ..microcinema_core.clip.timing import MAX_FRAMES, POSITIONS, check_frames, frame_times, keyframe_index
 from ..microcinema_core.config import ClipConfig, Kind
 from ..microcinema_core.errors import InputError
+from ..microcinema_core.shot.plan import MOTION, STRENGTH, ShotConfig
+from ..microcinema_core.shot.timing import MAX_FRAMES, POSITIONS, check_frames, frame_times, keyframe_index
 from .appearance import HostAppearNet
 from .conditions import KEY, Acting, Encoded
 from .latents import latent_format

@@ -10,14 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ..microcinema_core.checkpoint.format import (
-    PREFIX,
-    UNET,
-    Checkpoint,
-    Header,
-    parse_header,
-    read_checkpoint,
-)
+from ..microcinema_core.checkpoint.format import PREFIX, UNET, Checkpoint, Header, parse_header, read_checkpoint
 from ..microcinema_core.checkpoint.limits import MAX_HEADER
 from ..microcinema_core.errors import CheckpointError
 

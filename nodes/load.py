@@ -14,11 +14,11 @@ from ..microcinema_core.checkpoint.sections import find_section
 from ..microcinema_core.checkpoint.trained import trained_of
 from ..microcinema_core.errors import CheckpointError
 from .appearance import make_appearnet
+from .clip import load_clip
 from .files import read_file
 from .folder import DEFAULT, file_names, find_file
 from .missing import Missing
 from .model import make_model
-from .text import load_clip
 from .types import AppearNetSocket
 from .vae import load_vae
 

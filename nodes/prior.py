@@ -14,10 +14,10 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..microcinema_core.clip.settings import MAX_SEED
-from ..microcinema_core.clip.timing import MAX_FRAMES
 from ..microcinema_core.config import ClipConfig, DiffusionConfig
 from ..microcinema_core.errors import InputError
+from ..microcinema_core.shot.settings import MAX_SEED
+from ..microcinema_core.shot.timing import MAX_FRAMES
 from .model import HostModel
 from .types import check_numbers, chosen
 from .vae import check_image, encode_keyframes

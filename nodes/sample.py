@@ -14,9 +14,9 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..microcinema_core.clip.settings import MAX_CFG, MAX_SEED, MAX_STEPS, SamplingConfig
 from ..microcinema_core.config import Kind
 from ..microcinema_core.errors import InputError
+from ..microcinema_core.shot.settings import MAX_CFG, MAX_SEED, MAX_STEPS, SamplingConfig
 from .conditions import KEY, Encoded
 from .model import HostModel
 from .prior import gamma_input, gamma_of, keyframe_inputs, model_space, prior_latent

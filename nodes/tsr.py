@@ -12,15 +12,15 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..microcinema_core.clip.cascade import Interpolate, cascade, linear_frames
-from ..microcinema_core.clip.settings import MAX_SEED, MAX_STEPS, MAX_TSR_BATCH, TSR_BATCH, TSR_SAMPLING
-from ..microcinema_core.clip.shot import MAX_PASSES
-from ..microcinema_core.clip.timing import MAX_FRAMES, segment_count
 from ..microcinema_core.config import ClipConfig, Kind
 from ..microcinema_core.diffusion.noise import draw_noise, start_noise
 from ..microcinema_core.diffusion.schedule import make_schedule
 from ..microcinema_core.diffusion.streams import NoiseStream
 from ..microcinema_core.errors import InputError
+from ..microcinema_core.shot.cascade import Interpolate, cascade, linear_frames
+from ..microcinema_core.shot.plan import MAX_PASSES
+from ..microcinema_core.shot.settings import MAX_SEED, MAX_STEPS, MAX_TSR_BATCH, TSR_BATCH, TSR_SAMPLING
+from ..microcinema_core.shot.timing import MAX_FRAMES, segment_count
 from .appearance import HostAppearNet
 from .conditions import KEY, Encoded
 from .prior import model_space

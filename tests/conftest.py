@@ -10,10 +10,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-HOST_TESTS = Path(__file__).parent / "host"
+TESTS = Path(__file__).parent
+HOST_TESTS = TESTS / "host"
 IN_HOST = importlib.util.find_spec("comfyui_frontend_package") is not None
 RELAY = "MICROCINEMA_RELAY"  # where the run in ComfyUI's Python writes its reports, one JSON line each
 HOST_RUN = pytest.StashKey[tuple[Path, list[str]]]()  # ComfyUI's Python, and what pytest there is to run
@@ -24,6 +26,10 @@ def pytest_configure(config: pytest.Config) -> None:
         if RELAY in os.environ:
             config.pluginmanager.register(Relay(config))
         return
+    load(
+        "studies", TESTS.parent / "studies" / "__init__.py"
+    )  # the repository's root, which it lies in, is not on sys.path
+    config.pluginmanager.register(load("small_models", TESTS / "small_models.py"))
     folder = config.invocation_params.dir
     wanted = [argument for argument in config.args if (folder / argument.split("::")[0]).is_relative_to(HOST_TESTS)]
     if wanted:
@@ -42,10 +48,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True
 
 
+def load(name: str, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def host_python() -> Path:
-    spec = importlib.util.spec_from_file_location("setup_host", HOST_TESTS / "setup_host.py")
-    setup = sys.modules["setup_host"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(setup)
+    setup = load("setup_host", HOST_TESTS / "setup_host.py")
     try:
         return setup.find_host().python
     except setup.HostSetupError as error:

@@ -1,4 +1,4 @@
-"""pytest's JUnit file to Markdown: python tests/write_report.py out/test-full.xml docs/test-full.md"""
+"""pytest's JUnit file to Markdown: python tests/write_report.py out/test-full.xml docs/results/test-full.md"""
 
 import platform
 import subprocess

@@ -21,7 +21,7 @@ from .animate import animate
 from .commands import inspect, keyframe, publish, train
 from .console import DONE, FAILED, INTERRUPTED, WRONG_INPUT, Warnings, complain
 from .convert import convert
-from .weights import inflate
+from .inflate import inflate
 
 # click's class, which newer versions of typer carry inside themselves.
 UsageError: Any = typer.BadParameter.__base__

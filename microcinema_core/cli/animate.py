@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..checkpoint.embedded import embedded, sibling
-from ..clip.resize import ResizePolicy, working_size
-from ..clip.retime import Resampling
-from ..clip.settings import TSR_SAMPLING, Precision, SamplingConfig, check_prompt, check_seed
-from ..clip.shot import MAX_PASSES, Loop, ShotConfig, plan_shot
 from ..errors import InputError
+from ..shot.plan import MAX_PASSES, Loop, ShotConfig, plan_shot
+from ..shot.resize import ResizePolicy, working_size
+from ..shot.retime import Resampling
+from ..shot.settings import TSR_SAMPLING, Precision, SamplingConfig, check_prompt, check_seed
 from .console import (
     Attention,
     Cfg,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..diffusion.samplers import Callback
-    from ..pipeline import Shot
+    from ..standalone.pipeline import Shot
 
 MAX_GRID = 64
 SHOT = ShotConfig()
@@ -177,7 +177,7 @@ def animate(
     picture = None if image is None else media.read_picture(image)
     check_shot(models, shot, sampling, None if picture is None else picture.size)
     shot = _with_anchor(shot, exact_keyframe, models.video)
-    from ..precision import default_device, dtype_for
+    from ..standalone.precision import default_device, dtype_for
 
     device = default_device()
     dtype = dtype_for(precision, device)
@@ -187,7 +187,7 @@ def animate(
 
     work = target.beside("unfinished")
     quiet_libraries()
-    from ..pipeline import MicroCinemaPipeline
+    from ..standalone.pipeline import MicroCinemaPipeline
 
     with progress("Loading"):
         pipeline = MicroCinemaPipeline.from_pretrained(
@@ -218,7 +218,7 @@ def animate(
 def _report(
     out: Path, sheet: Path | None, shots: list[Shot], settings: dict[str, Any], seconds: float, as_json: bool
 ) -> None:
-    from ..clip.grid import tiled_size
+    from ..media.grid import tiled_size
 
     shot = shots[0]
     width, height = tiled_size(*shot.size, len(shots))
@@ -242,7 +242,7 @@ def check_shot(
     from ..checkpoint.format import read_header
     from ..checkpoint.load import expect_kind
     from ..config import Kind
-    from ..generation import check_sampler
+    from ..standalone.sampling import check_sampler
 
     attention_named(models.attention)
     check_sampler(sampling.sampler)
@@ -279,7 +279,7 @@ def _make_keyframe(prompt: str, model: Path, out: Path, seed: int) -> Image.Imag
     check_prompt(prompt)
     media.check_writable(out, ".png")
     quiet_libraries()
-    from ..images import ImagePipeline
+    from ..standalone.keyframe import ImagePipeline
 
     with progress("Loading"):
         pipeline = ImagePipeline.from_pretrained(model)
@@ -293,7 +293,7 @@ def _make_keyframe(prompt: str, model: Path, out: Path, seed: int) -> Image.Imag
 def _write(shots: list[Shot], out: str, contact_sheet: Path | None) -> dict[str, Any]:
     """Make the frames and write them while they come; returns what is written into the files."""
     from .. import media
-    from ..clip.grid import tiled
+    from ..media.grid import tiled
 
     one = shots[0]
     settings = dict(one.settings)

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from ..checkpoint.embedded import NAME, STAGES, embedded
-from ..clip.settings import SamplingConfig, check_prompt, check_seed
 from ..errors import InputError
+from ..shot.settings import SamplingConfig, check_prompt, check_seed
 from .console import Attention, Cfg, Debug, Json, Sampler, Seed, Steps, file_size, progress, quiet_libraries, show
 
 StageFile = Annotated[Path, typer.Option(help="The stage's file.")]
@@ -46,7 +46,7 @@ def keyframe(
     from ..checkpoint.format import read_header
     from ..checkpoint.load import expect_kind
     from ..config import Kind
-    from ..generation import check_sampler
+    from ..standalone.sampling import check_sampler
 
     media.check_writable(out, ".png")
     attention_named(attention)
@@ -55,7 +55,7 @@ def keyframe(
     if not model.is_dir():
         expect_kind(read_header(model), model, Kind.IMAGE)
     quiet_libraries()
-    from ..images import ImagePipeline
+    from ..standalone.keyframe import ImagePipeline
 
     with progress("Loading"):
         pipeline = ImagePipeline.from_pretrained(model, attention=attention)
@@ -112,7 +112,7 @@ def publish(
     debug: Debug = False,
 ) -> None:
     """Copy the stages' files into one folder under the names by which they find each other."""
-    from ..checkpoint.publish import publish as publish_files
+    from ..training.publish import publish as publish_files
 
     sources = dict(zip(STAGES, (autoencoder, text, image, video, tsr), strict=True))
     for path in publish_files(sources, to, name):

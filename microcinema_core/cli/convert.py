@@ -10,11 +10,11 @@ import typer
 from ..config import MODELSCOPE, ClipConfig
 from ..errors import InputError
 from .console import Debug, Json, file_size, quiet_libraries, show
-from .weights import Precision
+from .inflate import Precision
 
 if TYPE_CHECKING:
-    from ..weights.convert import Converted
-    from ..weights.text_to_video import Licence
+    from ..importers.convert import Converted
+    from ..importers.text_to_video import Licence
 
 NAMED = {"vae": "VAE", "text_encoder": "text encoder"}
 
@@ -46,8 +46,8 @@ def convert(
 
     import torch
 
-    from ..weights.convert import convert as convert_source
-    from ..weights.text_to_video import open_text_to_video
+    from ..importers.convert import convert as convert_source
+    from ..importers.text_to_video import open_text_to_video
 
     quiet_libraries()
     source = open_text_to_video(file, clip)

@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageFilter, ImageOps, UnidentifiedImageError
 
-from ..clip.resize import ResizePolicy, centre_crop, centred_inside
 from ..errors import InputError
+from ..shot.resize import ResizePolicy, centre_crop, centred_inside
 from .frames import Frames, to_uint8
 
 MAX_PIXELS = 100_000_000  # of a picture to read; more is refused before it is decoded

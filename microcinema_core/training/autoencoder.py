@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..autoencoder import build_autoencoder, to_host_keys
 from ..checkpoint.format import VAE, Checkpoint, Header, save_checkpoint_file
 from ..config import Kind, LatentConfig, VAEConfig, preset
 from ..errors import ConfigError
-from ..toybox.world import clip_times, render, sample_scene
+from ..standalone.autoencoders import build_autoencoder, to_host_keys
+from ..worlds.toybox.world import clip_times, render, sample_scene
 from .config import TrainConfig
-from .pictures import save_sheet, to_uint8
+from .sheets import save_sheet, to_uint8
 from .stage import Draw, Stage
 
 LATENT_NOISE = 0.05  # the decoder will be given latents that a diffusion model only nearly hits

@@ -13,7 +13,6 @@ from accelerate import PartialState
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..checkpoint.components import companion_of, load_codec, load_text_encoder
 from ..checkpoint.format import (
     APPEARNET,
     TEXT_ENCODER,
@@ -33,16 +32,17 @@ from ..config import Kind, ModelConfig, image_stage, preset, with_injection
 from ..diffusion.prediction import Denoiser, Network
 from ..diffusion.schedule import make_schedule
 from ..errors import CheckpointError, ConfigError
-from ..generation import Conditioning, NoiseStream, SamplingConfig, sample_latents
 from ..models.appearnet import AppearNet
 from ..models.unet import VideoUNet, temporal_parameters
-from ..toybox.captions import caption, still_caption
-from ..toybox.tracker import read_clip, read_frame
-from ..toybox.triples import Triple, read_triples
-from ..toybox.world import Motion, render
+from ..standalone.components import companion_of, load_codec, load_text_encoder
+from ..standalone.sampling import Conditioning, NoiseStream, SamplingConfig, sample_latents
+from ..worlds.toybox.captions import caption, still_caption
+from ..worlds.toybox.tracker import read_clip, read_frame
+from ..worlds.toybox.triples import Triple, read_triples
+from ..worlds.toybox.world import Motion, render
 from .config import TrainConfig
 from .latents import Excerpt, LatentClips, latent_clips
-from .pictures import save_sheet, to_uint8
+from .sheets import save_sheet, to_uint8
 from .stage import Draw, Stage
 
 SHEET_SAMPLING = SamplingConfig(steps=12, cfg=2.0)

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from ..config import ClipConfig
 from ..errors import ConfigError
-from ..generation import Conditioning, NoiseStream, sample_latents
+from ..standalone.sampling import Conditioning, NoiseStream, sample_latents
 from .diffusion import SHEET_SAMPLING, VideoStage
 from .films import Film, FilmClips, film_clips, find_films, length_of
-from .pictures import save_sheet, to_uint8
+from .sheets import save_sheet, to_uint8
 from .stage import Draw
 
 HELD_OUT_EVERY = 10  # of so many films one is kept for the reports, where there are as many

@@ -19,13 +19,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from ..autoencoder import LatentCodec
 from ..checkpoint.format import sha256_of, written_whole
-from ..clip.resize import ResizePolicy
-from ..clip.settings import check_prompt
 from ..config import ClipConfig
 from ..errors import InputError
 from ..media import Frames, place, to_pixels
+from ..shot.resize import ResizePolicy
+from ..shot.settings import check_prompt
+from ..standalone.autoencoders import LatentCodec
 
 SUFFIXES = (".mp4", ".webm", ".mov", ".mkv", ".avi", ".gif")
 SHARD = 50  # excerpts of one file of latents

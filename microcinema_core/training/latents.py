@@ -19,11 +19,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from ..autoencoder import LatentCodec
-from ..checkpoint.components import load_codec
 from ..checkpoint.format import sha256_of, written_whole
 from ..config import ClipConfig
-from ..toybox.world import Motion, Scene, clip_times, render, sample_scene
+from ..standalone.autoencoders import LatentCodec
+from ..standalone.components import load_codec
+from ..worlds.toybox.world import Motion, Scene, clip_times, render, sample_scene
 
 SHARD = 250
 OPPOSITE = {

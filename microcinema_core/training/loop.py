@@ -27,7 +27,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from ..errors import ConfigError
-from ..precision import bfloat16_pays
+from ..standalone.precision import bfloat16_pays
 from .config import TrainConfig
 from .optim import WeightAverage, learning_rate, total
 from .stage import Draw, Stage

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from ..errors import ConfigError
 from .autoencoder import AutoencoderStage
+from .caption_reader import TextStage
 from .config import StageName, TrainConfig
 from .diffusion import ImageStage, VideoStage
 from .film_stage import FilmStage
-from .interpolation import TSRStage
 from .stage import Stage
-from .text import TextStage
+from .tsr import TSRStage
 
 STAGES: dict[StageName, type[Stage]] = {
     StageName.AUTOENCODER: AutoencoderStage,

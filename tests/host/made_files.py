@@ -54,7 +54,7 @@ class Material:
     def stable_diffusion(self, *, bare: bool = False) -> Path:
         """One file of 2.1's layout, v; bare: its U-Net alone."""
         config, unet = self.network("sd21")
-        rename = self.core("weights.keys").unet_to_compvis
+        rename = self.core("importers.keys").unet_to_compvis
         state = {
             "model.diffusion_model." + rename(key, config.layers_per_block, config.attention_levels): value
             for key, value in unet.items()
@@ -97,14 +97,14 @@ class Material:
         return path
 
     def inflated(self, source: Path, name: str, **more: Any) -> Path:
-        inflate, out = self.core("weights.inflate"), self.folder / name
+        inflate, out = self.core("importers.inflate"), self.folder / name
         inflate.inflate_file(inflate.Order(source, out, **more))
         return out
 
     def converted(self, source: Path, name: str, text_encoder: Path | None = None) -> Path:
         out = self.folder / name
-        opened = self.core("weights.text_to_video").open_text_to_video(source)
-        self.core("weights.convert").convert(opened, out, text_encoder=text_encoder)
+        opened = self.core("importers.text_to_video").open_text_to_video(source)
+        self.core("importers.convert").convert(opened, out, text_encoder=text_encoder)
         return out
 
 

@@ -100,7 +100,7 @@ def standalone(
     video = start.unflatten(0, (-1, encoded.frames)).transpose(1, 2)
     with torch.inference_mode():
         z_c = form.process_in(kit.vae.encode(keyframes)).unsqueeze(2)
-        appearance = kit.core("clip.anchor").scaled(networks.appearnet(z_c), encoded.acting.strength)
+        appearance = kit.core("shot.hold").scaled(networks.appearnet(z_c), encoded.acting.strength)
         shared = {"appearance": appearance, "frame_time": torch.tensor(encoded.seconds)}
         shared["shared_frame"] = encoded.key if encoded.acting.share_attention else None
     denoiser = kit.core("diffusion.prediction").Denoiser(

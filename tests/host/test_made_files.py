@@ -133,7 +133,7 @@ WRONG = {
 
 @pytest.mark.parametrize("kind", WRONG)
 def test_a_wrong_file_is_named_for_what_it_is(pack_nodes: dict[str, type], tmp_path: Path, kind: str) -> None:
-    """As in tests/core/test_wrong_files.py, of Load MicroCinema."""
+    """As in tests/core/importers/test_wrong_files.py, of Load MicroCinema."""
     import folder_paths
 
     write = runpy.run_path(str(ROOT / "tests" / "core" / "wrong_files.py"))["write"]

@@ -320,13 +320,13 @@ def test_bad_input_gets_one_clear_message(small: Kit, one: tuple, change: dict[s
 def test_toybox_moves_as_the_prompt_says(pack: ModuleType, pack_nodes: dict[str, type]) -> None:
     """The stock KSampler with the embedded model, at its defaults, read by the tracker that never sees the prompt."""
     kit = load(pack, pack_nodes, WEIGHTS / "toybox-video.safetensors")
-    triple = kit.core("toybox.triples").read_triples("select")[0]
+    triple = kit.core("worlds.toybox.triples").read_triples("select")[0]
     keyframe = torch.from_numpy(triple.keyframe(128).copy())[None] / 255
     prompts = kit.encode(keyframe, triple.prompt, frames=9)
     made = kit.ksampler(prompts, kit.prior(keyframe, 9), "dpmpp_2m", steps=12)
     with torch.inference_mode():
         frames = kit.vae.decode(made)
-    reading = kit.core("toybox.tracker").read_clip((frames * 255).round().byte().numpy(), fps=2.0)
+    reading = kit.core("worlds.toybox.tracker").read_clip((frames * 255).round().byte().numpy(), fps=2.0)
     scene = triple.scene
     assert (reading.motion, reading.speed, reading.shape, reading.colour) == (
         scene.motion,

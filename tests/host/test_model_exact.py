@@ -135,9 +135,9 @@ def jump(pixels: torch.Tensor) -> float:
 def test_an_exact_keyframe_does_not_jump(pack: ModuleType, pack_nodes: dict[str, type]) -> None:
     """Toybox's own clips at the node's defaults: the median jump is at most 1.1 times that without."""
     kit = load(pack, pack_nodes, WEIGHTS / "toybox-video.safetensors")
-    triples = kit.core("toybox.triples").read_triples("select")
+    triples = kit.core("worlds.toybox.triples").read_triples("select")
     triples = triples[(len(triples) - CLIPS) // 2 :]  # as many of trained combinations as of held-out ones
-    defaults = kit.core("clip.settings").SamplingConfig()
+    defaults = kit.core("shot.settings").SamplingConfig()
     given = {"steps": defaults.steps, "cfg": defaults.cfg, "sampler_name": defaults.sampler, "gamma": {"gamma": "auto"}}
     jumps: dict[bool, list[float]] = {True: [], False: []}
     for start in range(0, CLIPS, TOGETHER):

@@ -33,7 +33,7 @@ def toybox(pack: ModuleType, pack_nodes: dict[str, type]) -> Kit:
 
 def world(kit: Kit, count: int) -> torch.Tensor:
     """Keyframes of the procedural world, [count, 128, 128, 3]."""
-    triples = kit.core("toybox.triples").read_triples("select")[:count]
+    triples = kit.core("worlds.toybox.triples").read_triples("select")[:count]
     return torch.stack([torch.from_numpy(triple.keyframe(128).copy()) for triple in triples]) / 255
 
 
@@ -110,7 +110,7 @@ def test_tensors_that_do_not_fit_are_refused(small: Kit, tmp_path: Path) -> None
 
 
 def test_the_hosts_clip_equals_transformers(small: Kit) -> None:
-    form, text = small.core("checkpoint.format"), small.core("text")
+    form, text = small.core("checkpoint.format"), small.core("standalone.text")
     checkpoint = form.read_checkpoint(WEIGHTS / "toybox-text.safetensors")
     config = checkpoint.header.config.text
     tokenizer = text.build_tokenizer(checkpoint.header.tokenizer, config)
@@ -308,9 +308,9 @@ def test_tsr_keeps_the_given_frames_and_clips_apart(tsr: Kit) -> None:
 
 
 def test_tsr_equals_the_standalone_program(tsr: Kit) -> None:
-    cascade, generation = tsr.core("clip.cascade"), tsr.core("generation")
+    cascade, generation = tsr.core("shot.cascade"), tsr.core("standalone.sampling")
     networks = tsr.core("checkpoint.load").load_networks(tsr.path)
-    sampling = replace(tsr.core("clip.settings").TSR_SAMPLING, steps=2)
+    sampling = replace(tsr.core("shot.settings").TSR_SAMPLING, steps=2)
     form, prompt = tsr.model.model.latent_format, tsr.text(MOVES_LEFT)
 
     def segments(ends: torch.Tensor, level: int, indices: range) -> torch.Tensor:

@@ -134,7 +134,7 @@ def test_no_file_stays_in_use(small: Kit, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     again = load(small.pack, small.nodes, write_small(small.pack, tmp_path))
     again.text("a star")
-    workspace = small.core("clip.workspace").Workspace(tmp_path / "work", {})
+    workspace = small.core("standalone.workspace").Workspace(tmp_path / "work", {})
     workspace.keep("clip", torch.ones(4))
     kept = workspace.kept("clip")
     gc.collect()

@@ -20,7 +20,7 @@ from microcinema_core.training.films import find_films, read_frames
 from microcinema_core.training.loop import checkpoints, train
 from microcinema_core.training.stages import build_stage
 
-sd = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "core" / "sd_files.py")))
+sd = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "core" / "importers" / "sd_files.py")))
 FPS, SECONDS = 8.0, 2.5
 TEMPORAL = "unet.mid_block.temporal_attentions"
 

@@ -11,7 +11,7 @@ import torch
 from microcinema_core.checkpoint.format import read_header
 from microcinema_core.checkpoint.load import load_networks
 from microcinema_core.config import Injection, Kind
-from microcinema_core.pipeline import MicroCinemaPipeline
+from microcinema_core.standalone.pipeline import MicroCinemaPipeline
 from microcinema_core.training.config import TrainConfig
 from microcinema_core.training.loop import train
 from microcinema_core.training.stages import build_stage

@@ -13,11 +13,11 @@ from torch import nn
 
 from microcinema_core.config import ClipConfig
 from microcinema_core.errors import ConfigError
-from microcinema_core.toybox.world import Motion, Scene, clip_times, combinations, render, sample_scene
 from microcinema_core.training.config import OptimiserConfig, TrainConfig
 from microcinema_core.training.latents import OPPOSITE, Excerpt, LatentClips, latent_clips
 from microcinema_core.training.optim import WeightAverage, learning_rate
 from microcinema_core.training.stage import Draw
+from microcinema_core.worlds.toybox.world import Motion, Scene, clip_times, combinations, render, sample_scene
 
 ROOT = Path(__file__).resolve().parents[2]
 

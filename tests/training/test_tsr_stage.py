@@ -11,17 +11,17 @@ import pytest
 import torch
 
 from microcinema_core.checkpoint.load import load_networks
-from microcinema_core.clip.cascade import linear_frames
-from microcinema_core.clip.settings import SamplingConfig
-from microcinema_core.clip.shot import ShotConfig
 from microcinema_core.config import Kind
 from microcinema_core.errors import CheckpointError, ConfigError
-from microcinema_core.pipeline import MicroCinemaPipeline
+from microcinema_core.shot.cascade import linear_frames
+from microcinema_core.shot.plan import ShotConfig
+from microcinema_core.shot.settings import SamplingConfig
+from microcinema_core.standalone.pipeline import MicroCinemaPipeline
 from microcinema_core.training.config import TrainConfig
-from microcinema_core.training.interpolation import TSRStage
 from microcinema_core.training.loop import train
 from microcinema_core.training.stage import Draw
 from microcinema_core.training.stages import build_stage
+from microcinema_core.training.tsr import TSRStage
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 

@@ -1,0 +1,109 @@
+"""The commands that make MicroCinema files out of other models' weights."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..config import Prediction, ScheduleName
+from ..errors import InputError
+from .console import Debug, Json, complain, file_size, show
+
+
+class Precision(StrEnum):
+    """Of the written numbers; the names are torch's dtypes in short."""
+
+    FP16 = "fp16"
+    BF16 = "bf16"
+    FP32 = "fp32"
+
+
+class Family(StrEnum):
+    """Presets of the models that can be inflated."""
+
+    SD21 = "sd21"
+    SD21_BASE = "sd21_base"
+    SD15 = "sd15"
+
+
+def inflate(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SD", help="Stable Diffusion 2.x or 1.x, or a fine-tune: diffusers folder or .safetensors file."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="The MicroCinema file to write (.safetensors).", show_default=False)],
+    dtype: Annotated[Precision, typer.Option(help="Of the file's numbers.")] = Precision.FP16,
+    text_encoder: Annotated[
+        Path | None,
+        typer.Option(help="For a source that holds none: a diffusers folder, or a file.", show_default="the source's"),
+    ] = None,
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option(help="Folder of vocab.json and merges.txt, which files lack.", show_default="the source's"),
+    ] = None,
+    lora: Annotated[
+        list[str] | None, typer.Option(help="FILE or FILE:STRENGTH to merge in; may be repeated.", show_default=False)
+    ] = None,
+    merge: Annotated[
+        str | None,
+        typer.Option(help="MODEL or MODEL:STRENGTH, a fine-tune of which to take U-Net weights.", show_default=False),
+    ] = None,
+    preset: Annotated[Family | None, typer.Option(help="What SD is expected to be.", show_default="as found")] = None,
+    prediction: Annotated[
+        Prediction | None,
+        typer.Option(help="For a file that does not say.", show_default="v for Stable Diffusion 2.x, eps for 1.x"),
+    ] = None,
+    schedule: Annotated[
+        ScheduleName | None, typer.Option(help="sd, or sd_zsnr for zero terminal SNR.", show_default="as found, or sd")
+    ] = None,
+    ema: Annotated[bool, typer.Option("--ema", help="Take the running average of the weights (model_ema.*).")] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Make a file to train a video model from, which starts as Stable Diffusion on every frame."""
+    if out.suffix != ".safetensors":
+        raise InputError(f"{out}: give a name that ends in .safetensors")
+    if out.is_dir() or out.resolve() == source.resolve():
+        raise InputError(f"{out}: {'is a folder' if out.is_dir() else 'is the source itself'}; give another name")
+    if schedule is ScheduleName.COSINE:
+        raise InputError("--schedule: no Stable Diffusion was trained on cosine; give sd or sd_zsnr")
+
+    import torch
+
+    from ..importers.inflate import Order, inflate_file
+    from ..importers.merge import Addition
+    from ..importers.source import Choices
+    from .console import quiet_libraries
+
+    quiet_libraries()
+    made = inflate_file(
+        Order(
+            source,
+            out,
+            {Precision.FP16: torch.float16, Precision.BF16: torch.bfloat16, Precision.FP32: torch.float32}[dtype],
+            Choices(None if preset is None else str(preset), prediction, schedule, ema),
+            text_encoder,
+            tokenizer,
+            tuple(map(Addition.parse, lora or ())),
+            None if merge is None else Addition.parse(merge),
+        )
+    )
+    for note in made.notes:
+        complain("note", note)
+    diffusion = made.header.config.diffusion
+    lines = [
+        f"{out}: {file_size(out)}, {made.header.config.name}, {diffusion.schedule} schedule, "
+        f"{diffusion.prediction}-prediction",
+        f"  trained by the source: {made.taken:,} parameters (VideoUNet's spatial layers, AppearNet's encoder)",
+        f"  to be trained: {made.new:,} parameters (temporal layers, AppearNet's injection), which change nothing yet",
+        "  until then `animate` holds the keyframe at its frame, and the others are pictures of their own",
+        f"  licence: {made.header.licence}",
+    ]
+    result = {"out": str(out), "model": made.header.config.name, "prediction": str(diffusion.prediction)}
+    more = {"schedule": str(diffusion.schedule), "trained": made.taken, "new": made.new, "notes": made.notes}
+    show("\n".join(lines), result | more | {"licence": made.header.licence}, json)

@@ -1,1 +1,0 @@
-"""The page that shows what the embedded model does: `python -m microcinema_core.evaluation.gallery`."""

@@ -1,0 +1,203 @@
+"""A source's text encoder: its tensors as `text_model.*`, its sizes, its vocabulary; and what it makes of no words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..checkpoint.identify import identify
+from ..checkpoint.limits import MAX_BLOCKS, MAX_TOKENIZER, shown
+from ..config import TextConfig
+from ..errors import CheckpointError
+from ..standalone.text import PROJECTION, clip_text_model
+from .keys import open_clip_to_transformers
+from .lazy import State, Stored, below, open_file, open_folder, open_json
+
+HEAD = 64  # channels of a head, in both text encoders of Stable Diffusion
+LAYER = "text_model.encoder.layers."
+VOCABULARY = "text_model.embeddings.token_embedding.weight"
+POSITIONS = "text_model.embeddings.position_embedding.weight"
+OPEN_CLIP_WIDTH = 1024
+OPEN_CLIP_LAYERS = 24  # Stable Diffusion 2.x reads the last but one
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """state: transformers' names, `text_model.*`. tokenizer: {"vocab", "merges"}, where the source holds one."""
+
+    state: State
+    config: TextConfig
+    tokenizer: dict[str, Any] | None = None
+
+    def with_tokenizer(self, folder: Path) -> TextPart:
+        """Raises CheckpointError for a vocabulary of another size."""
+        stored = read_tokenizer(folder)
+        highest = max(stored["vocab"].values())
+        if highest >= self.config.vocab_size:
+            raise CheckpointError(
+                f"{folder}: its token ids reach {highest}, the text encoder knows {self.config.vocab_size}; give the "
+                "tokenizer that belongs to it"
+            )
+        return replace(self, tokenizer=stored)
+
+    def section(self) -> State:
+        """What a MicroCinema file holds of it: nothing where its vocabulary is missing, for then it is of no use."""
+        if self.tokenizer is None:
+            return {}
+        width = self.config.width
+        return self.state | {PROJECTION: Stored((width, width), lambda: torch.eye(width))}
+
+
+def find_text(state: Mapping[str, Stored], where: str) -> TextPart | None:
+    """In a single file: of a whole checkpoint, or of a text encoder alone. None where there is none."""
+    open_clip = below(state, "cond_stage_model.model.") or _bare(state, "token_embedding.weight")
+    if open_clip:
+        try:
+            named = open_clip_to_transformers(open_clip)
+        except KeyError as error:
+            raise CheckpointError(f"{where}: {shown(str(error))} is no tensor of an OpenCLIP text encoder") from error
+        return text_part(_without_last(named), where)
+    clip = below(state, "cond_stage_model.transformer.") or _bare(
+        state, VOCABULARY, VOCABULARY.removeprefix("text_model.")
+    )
+    return text_part(clip, where) if clip else None
+
+
+def _bare(state: Mapping[str, Stored], *marks: str) -> State:
+    return dict(state) if any(mark in state for mark in marks) else {}
+
+
+def text_part(given: Mapping[str, Stored], where: str, stored: Mapping[str, Any] | None = None) -> TextPart:
+    """stored: transformers' config.json. Without it the width tells: 1024 is OpenCLIP's, whose activation is GELU."""
+    unused = ("position_ids", "text_projection", "logit_scale")
+    state = {
+        "text_model." + key.removeprefix("text_model."): value
+        for key, value in given.items()
+        if not any(name in key for name in unused)
+    }
+    if VOCABULARY not in state or POSITIONS not in state:
+        raise CheckpointError(f"{where}: holds no whole CLIP text encoder; get it anew")
+    vocab_size, width = state[VOCABULARY].shape
+    settings = stored or {}
+    if stored is None and width == OPEN_CLIP_WIDTH and _layers(state) == OPEN_CLIP_LAYERS:
+        state = _without_last(state)
+    config = TextConfig(
+        vocab_size=vocab_size,
+        width=width,
+        layers=_layers(state),
+        heads=int(settings.get("num_attention_heads", width // HEAD)),
+        max_length=state[POSITIONS].shape[0],
+        activation=str(settings.get("hidden_act", "gelu" if width == OPEN_CLIP_WIDTH else "quick_gelu")),
+        pad_token_id=0 if width == OPEN_CLIP_WIDTH else None,
+    )
+    if config.layers > MAX_BLOCKS:
+        raise CheckpointError(f"{where}: {config.layers} layers are more than any text encoder has; get it anew")
+    _expect_text(state, config, where)
+    return TextPart(state, config)
+
+
+def _layers(state: Mapping[str, Stored]) -> int:
+    return len({key.removeprefix(LAYER).partition(".")[0] for key in state if key.startswith(LAYER)})
+
+
+def _without_last(state: State) -> State:
+    last = f"{LAYER}{_layers(state) - 1}."
+    return {key: value for key, value in state.items() if not key.startswith(last)}
+
+
+def _expect_text(state: State, config: TextConfig, where: str) -> None:
+    """Raises CheckpointError where tensors are missing, too many or of another shape."""
+    wanted = {
+        "text_model." + key.removeprefix("text_model."): tuple(value.shape)
+        for key, value in _outline(config).state_dict().items()
+        if "position_ids" not in key
+    }
+    if wrong := sorted(set(wanted) ^ set(state)) or [k for k in sorted(wanted) if wanted[k] != state[k].shape]:
+        raise CheckpointError(
+            f"{where}: {len(wrong)} tensors do not fit a CLIP text encoder (first: {shown(wrong[0])}); give that of "
+            "the Stable Diffusion model"
+        )
+
+
+def _outline(config: TextConfig) -> nn.Module:
+    """CLIP's vocabulary ends with the start and the end token."""
+    with torch.device("meta"):
+        return clip_text_model(config, config.vocab_size - 2, config.vocab_size - 1).eval()
+
+
+def open_text(path: Path) -> TextPart:
+    """What --text-encoder names: a diffusers folder or its text_encoder, or a single file that holds one.
+
+    Raises CheckpointError for anything else.
+    """
+    if path.is_dir():
+        folder = path / "text_encoder" if (path / "text_encoder").is_dir() else path
+        part = folder_text(folder)
+        beside = folder.parent / "tokenizer"
+        vocabulary = folder if (folder / "vocab.json").is_file() else beside
+        return part.with_tokenizer(vocabulary) if (vocabulary / "vocab.json").is_file() else part
+    found = find_text(open_file(path)[0], str(path))
+    if found is None:
+        title = identify(path).title
+        raise CheckpointError(f"{path}: is a {title}, without a text encoder; give one of Stable Diffusion")
+    return found
+
+
+def folder_text(folder: Path) -> TextPart:
+    stored = open_json(folder / "config.json")
+    if "projection_dim" in stored and "CLIPTextModelWithProjection" in stored.get("architectures", ()):
+        raise CheckpointError(f"{folder}: is Stable Diffusion XL's second text encoder; give that of the model itself")
+    return text_part(open_folder(folder, "model"), str(folder), stored)
+
+
+def read_tokenizer(folder: Path) -> dict[str, Any]:
+    """vocab.json and merges.txt, as every CLIP tokenizer has them. Raises CheckpointError where they are not."""
+    vocab = open_json(folder / "vocab.json", MAX_TOKENIZER)
+    try:
+        with (folder / "merges.txt").open(encoding="utf-8") as file:
+            lines = file.read(MAX_TOKENIZER).split("\n")
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder / 'merges.txt'}: {shown(str(error))}; get the tokenizer anew") from error
+    merges = [line for line in lines if line.count(" ") == 1 and not line.startswith("#version")]
+    if not vocab or not all(type(number) is int for number in vocab.values()):
+        raise CheckpointError(f"{folder / 'vocab.json'}: is no vocabulary; get the tokenizer anew")
+    return {"vocab": vocab, "merges": merges}
+
+
+def null_tokens(part: TextPart) -> list[int]:
+    """Start, end and padding. CLIP's vocabulary ends with the start and the end token."""
+    config, vocab = part.config, (part.tokenizer or {"vocab": {}})["vocab"]
+    start = vocab.get("<|startoftext|>", config.vocab_size - 2)
+    end = vocab.get("<|endoftext|>", config.vocab_size - 1)
+    pad = end if config.pad_token_id is None else config.pad_token_id
+    return [start, end, *[pad] * (config.max_length - 2)]
+
+
+@torch.no_grad()
+def null_prompt(part: TextPart) -> Tensor:
+    """The hidden states of the empty prompt [1, L, D], in float32, with one layer's weights in memory at a time."""
+    model = _outline(part.config)
+    for name, module in model.named_modules():
+        for key, buffer in list(module.named_buffers(recurse=False)):
+            setattr(module, key, torch.arange(buffer.numel()).view(buffer.shape))  # CLIP's only one: its positions
+        if next(module.parameters(recurse=False), None) is not None:
+            _load_while_running(module, "text_model." + name.removeprefix("text_model.") + ".", part.state)
+    hidden: Tensor = model(input_ids=torch.tensor([null_tokens(part)])).last_hidden_state
+    return hidden.clone()
+
+
+def _load_while_running(module: nn.Module, prefix: str, state: State) -> None:
+    def load(module: nn.Module, _: Any) -> None:
+        module.load_state_dict({key: state[prefix + key].read().float() for key in module.state_dict()}, assign=True)
+
+    def unload(module: nn.Module, *_: Any) -> None:
+        for key, parameter in list(module.named_parameters(recurse=False)):
+            setattr(module, key, nn.Parameter(parameter.to("meta"), requires_grad=False))
+
+    module.register_forward_pre_hook(load)
+    module.register_forward_hook(unload)

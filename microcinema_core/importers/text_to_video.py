@@ -1,0 +1,172 @@
+"""Text-to-video models of ModelScope's family as people have them: a diffusers folder, or one file in either layout."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from ..checkpoint.format import PREFIX
+from ..checkpoint.identify import identify
+from ..checkpoint.limits import MAX_BLOCKS, shown
+from ..config import MODELSCOPE, ClipConfig, ModelConfig, UNetConfig
+from ..errors import CheckpointError, ConfigError
+from ..models.unet import VideoUNet
+from .clip_text import TextPart, open_text
+from .lazy import State, Stored, open_file, open_folder, open_json
+from .modelscope import fitted, to_diffusers, unet_config
+from .source import folder_vae, read_scheduler
+
+SETTINGS = {  # of diffusers' UNet3DConditionModel: the values with which our network computes the same
+    "act_fn": "silu",
+    "downsample_padding": 1,
+    "mid_block_scale_factor": 1,
+    "norm_eps": 1e-5,
+    "time_cond_proj_dim": None,
+}
+IMAGE_CLASSES = ("StableDiffusionPipeline", "UNet2DConditionModel")
+LICENCE_KEYS = ("license", "licence", "modelspec.license")
+CARD = "README.md"
+CARD_CHARACTERS = 20_000  # of a model card's beginning, where its licence stands
+NEW = ("frame_time_embedding", "gates")  # what this project adds to such a network
+RELATED = "it is damaged, or a related model such as VideoCrafter, DynamiCrafter or I2VGen-XL"
+WANTED = (
+    "give a ModelScope text-to-video model or a fine-tune of it, such as ZeroScope (.safetensors or diffusers folder)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Licence:
+    """What a source says of its licence, and where it does."""
+
+    name: str = "unknown"
+    where: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} (says {self.where})" if self.where else "the source names none: see where it came from"
+
+
+@dataclass(frozen=True, slots=True)
+class TextToVideo:
+    """unet: diffusers' names, each tensor of the shape that our network has. original: whether it had other names."""
+
+    path: Path
+    config: ModelConfig
+    unet: State
+    original: bool
+    vae: State  # CompVis' names, which are the host's
+    text: TextPart | None
+    licence: Licence
+
+
+def open_text_to_video(path: Path, clip: ClipConfig = MODELSCOPE.clip) -> TextToVideo:
+    """clip: frames, rate and size to sample at, which no source tells.
+
+    Raises CheckpointError, naming what it is instead, for whatever is no model of the family.
+    """
+    return _open_folder(path, clip) if path.is_dir() else _open_file(path, clip)
+
+
+def _open_file(path: Path, clip: ClipConfig) -> TextToVideo:
+    state, metadata = open_file(path)
+    if PREFIX + "format" in metadata:
+        raise _refused(path)
+    stated = next((metadata[key] for key in LICENCE_KEYS if metadata.get(key)), None)
+    licence = _card_licence(path.parent) if stated is None else Licence(shown(stated), path.name)
+    named = to_diffusers(state)
+    config = _config(path, named, MODELSCOPE.unet.norm_groups)
+    original = not any(key.startswith("transformer_in.") for key in state)
+    return TextToVideo(
+        path, replace(MODELSCOPE, unet=config, clip=clip), _fitting(path, named, config), original, {}, None, licence
+    )
+
+
+def _open_folder(path: Path, clip: ClipConfig) -> TextToVideo:
+    whole = (path / "unet").is_dir()
+    folder, top = (path / "unet", path) if whole else (path, path.parent)
+    stored = open_json(folder / "config.json") if (folder / "config.json").is_file() else {}
+    if stored.get("_class_name") != "UNet3DConditionModel":
+        raise _refused(path)
+    for key, value in SETTINGS.items():
+        if stored.get(key, value) != value:
+            raise CheckpointError(f"{folder}: has {key} {stored[key]!r}, {value!r} was expected; {WANTED}")
+    groups = stored.get("norm_num_groups", MODELSCOPE.unet.norm_groups)
+    if type(groups) is not int:
+        raise CheckpointError(f"{folder}: norm_num_groups is {groups!r}, a number was expected; get the folder anew")
+    named = open_folder(folder, "diffusion_pytorch_model")
+    config = _config(path, named, groups)
+    prediction, schedule = read_scheduler(top / "scheduler" / "scheduler_config.json")
+    diffusion = replace(
+        MODELSCOPE.diffusion, prediction=prediction or MODELSCOPE.diffusion.prediction, schedule=schedule
+    )
+    model = replace(MODELSCOPE, unet=config, diffusion=diffusion, clip=clip)
+    vae: State = {}
+    if (top / "vae").is_dir():
+        vae = folder_vae(open_folder(top / "vae", "diffusion_pytorch_model"), str(top / "vae"))
+    text = open_text(top) if (top / "text_encoder").is_dir() else None
+    return TextToVideo(path, model, _fitting(path, named, config), False, vae, text, _card_licence(top))
+
+
+def _refused(path: Path) -> CheckpointError:
+    found = identify(path)
+    kind = found.details.get("class", "")
+    title = found.title + (f" ({kind})" if kind else "")
+    image = re.match(r"Stable Diffusion [12]\.x (checkpoint|U-Net)", title) or kind in IMAGE_CLASSES
+    if "MicroCinema" in title:
+        return CheckpointError(f"{path}: is a {title} already: animate with it, or train from it")
+    if image:
+        return CheckpointError(
+            f"{path}: is a {title}, without layers over time; `microcinema inflate` takes such models"
+        )
+    return CheckpointError(f"{path}: is something else: {title}; {WANTED}")
+
+
+def _config(path: Path, named: Mapping[str, Stored], norm_groups: int) -> UNetConfig:
+    if not all(any(part in key for key in named) for part in ("transformer_in.", ".temp_convs.", ".temp_attentions.")):
+        raise _refused(path)
+    try:
+        config = unet_config(named, norm_groups)
+    except (ConfigError, CheckpointError, IndexError) as error:
+        raise CheckpointError(
+            f"{path}: its tensors are those of no ModelScope text-to-video U-Net ({error}); {RELATED}: {WANTED}"
+        ) from error
+    if len(config.block_out_channels) * config.layers_per_block > MAX_BLOCKS:
+        raise CheckpointError(f"{path}: has more than {MAX_BLOCKS} blocks, as no network has; {WANTED}")
+    return config
+
+
+def _fitting(path: Path, named: Mapping[str, Stored], config: UNetConfig) -> State:
+    """Every tensor of the network, in its shape. Raises CheckpointError where one is missing or there is another."""
+    with torch.device("meta"):
+        outline = VideoUNet(config).state_dict()
+    wanted = {key: tuple(v.shape) for key, v in outline.items() if key.partition(".")[0] not in NEW}
+    missing, extra = sorted(set(wanted) - set(named)), sorted(set(named) - set(wanted))
+    if missing or extra:
+        raise CheckpointError(
+            f"{path}: {len(missing)} tensors of ModelScope's text-to-video U-Net are missing, {len(extra)} are none of "
+            f"its (first: {shown((missing or extra)[0])}); {RELATED}: {WANTED}"
+        )
+    channels = len(MODELSCOPE.latent.mean)
+    if config.in_channels != channels:
+        raise CheckpointError(f"{path}: has {config.in_channels} input channels, {channels} are needed; {WANTED}")
+    state = {key: fitted(named[key], shape) for key, shape in wanted.items()}
+    for key, shape in wanted.items():
+        if state[key].shape != shape:
+            raise CheckpointError(
+                f"{path}: {key} has shape {list(named[key].shape)}, {list(shape)} was expected; get the model anew"
+            )
+    return state
+
+
+def _card_licence(folder: Path) -> Licence:
+    """The `license:` line at the beginning of a model card."""
+    card = folder / CARD
+    if not card.is_file():
+        return Licence()
+    with card.open(encoding="utf-8", errors="replace") as file:
+        start = file.read(CARD_CHARACTERS)
+    found = re.search(r"^license(?:_name)?:[ \t]*(\S.*)$", start, re.MULTILINE)
+    return Licence(shown(found[1].strip().strip("\"'")), CARD) if found else Licence()

@@ -1,0 +1,119 @@
+"""What every standalone job starts from: a file's networks, its autoencoder and its text encoder, on one device."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .. import __version__
+from ..backend import Backend, attention_named
+from ..checkpoint.format import read_checkpoint
+from ..checkpoint.load import Networks, networks_of
+from ..config import Kind
+from ..errors import InputError
+from ..media import Frames, to_uint8
+from ..shot.settings import Precision, SamplingConfig, check_prompt
+from .autoencoders import LatentCodec
+from .components import load_codec, load_text_encoder
+from .precision import default_device, dtype_for
+from .text import TextEncoder
+
+logger = logging.getLogger("microcinema")
+
+
+def listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def aligned(lists: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Lists of one item repeated to the length of the others. Raises InputError where lengths differ."""
+    count = max(map(len, lists.values()))
+    for name, items in lists.items():
+        if len(items) not in (1, count) or not items:
+            raise InputError(f"{name}: {len(items)} were given and {count} of another list; give one, or as many")
+    return {name: items if len(items) == count else items * count for name, items in lists.items()}
+
+
+def file_identity(path: Path) -> str:
+    """Tells a file from one that replaced it, without reading it."""
+    stat = path.stat()
+    return f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
+
+
+class Bundle:
+    """Networks, autoencoder and text encoder of one file and its companions, on one device."""
+
+    def __init__(self, networks: Networks, codec: LatentCodec, text: TextEncoder, path: Path) -> None:
+        self.networks, self.codec, self.text = networks, codec, text
+        self.name, self.identity = path.name, file_identity(path)
+        self.config = networks.header.config
+
+    @classmethod
+    def load(
+        cls, path: Path, kind: Kind, device: torch.device | str | None, dtype: torch.dtype | None, attention: str
+    ) -> Self:
+        backend = Backend(attention=attention_named(attention))
+        checkpoint = read_checkpoint(path)
+        networks = networks_of(checkpoint, path, backend, kind=kind)
+        codec, text = load_codec(path, checkpoint), load_text_encoder(path, checkpoint)
+        device = torch.device(device) if device else default_device()
+        dtype = dtype or dtype_for(Precision.AUTO, device)
+        for network in (networks.unet, networks.appearnet):
+            if network is not None:
+                network.to(device, dtype)
+        frozen: tuple[nn.Module, ...] = (codec.vae, text.model)
+        for module in frozen:
+            module.to(device)
+        return cls(networks, codec, text, path)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.networks.unet.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.networks.unet.parameters()).dtype
+
+    def prompts(self, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Embeddings [B, L, D] of the prompts and [1, L, D] of the null prompt."""
+        for prompt in dict.fromkeys(prompts):
+            if not check_prompt(prompt).strip():
+                logger.warning("the prompt is empty: the motion is left to chance")
+            elif self.text.truncated(prompt):
+                logger.warning("the prompt is longer than the model reads: its end is ignored")
+        return self.text.encode(prompts), self.text.encode([""])
+
+    def size(self) -> tuple[int, int]:
+        """Height and width of latents at the size the model was trained for."""
+        clip = self.config.clip
+        return clip.height // self.codec.downscale, clip.width // self.codec.downscale
+
+    def decode(self, latents: Tensor) -> Frames:
+        """[B, C, T, h, w] -> uint8 [B, T, H, W, 3]."""
+        batch, _, frames = latents.shape[:3]
+        parts = self.codec.decoded(latents.transpose(1, 2).flatten(0, 1))
+        made = np.concatenate([to_uint8(part) for part in parts])
+        return made.reshape(batch, frames, *made.shape[1:])
+
+    def settings(
+        self, config: SamplingConfig, prompts: list[str], seeds: list[int], **more: Any
+    ) -> list[dict[str, Any]]:
+        """One dictionary for each result."""
+        common = {
+            "steps": config.steps,
+            "cfg": config.cfg,
+            "sampler": config.sampler,
+            **more,
+            "width": self.config.clip.width,
+            "height": self.config.clip.height,
+            "model": self.name,
+            "precision": str(self.dtype).removeprefix("torch."),
+            "program": f"microcinema {__version__}",
+        }
+        return [{"prompt": p, "seed": s, **common} for p, s in zip(prompts, seeds, strict=True)]

@@ -1,0 +1,165 @@
+"""From a sentence to a picture that can serve as keyframe."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from .. import __version__
+from ..config import Kind
+from ..diffusion.samplers import Callback
+from ..errors import CheckpointError, InputError
+from ..media import Frames, save_picture, to_uint8
+from ..shot.settings import Precision, SamplingConfig, check_prompt, check_seed
+from .bundle import Bundle, aligned, listed
+from .precision import default_device, dtype_for
+from .sampling import Conditioning, NoiseStream, check_sampler, sample_latents
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """pictures: uint8 RGB [B, H, W, 3]. settings: for each picture, all that made it."""
+
+    pictures: Frames
+    settings: list[dict[str, Any]]
+
+    def save(self, out: str | Path, index: int = 0) -> None:
+        """Write one picture as a PNG file."""
+        save_picture(Path(out), self.pictures[index], self.settings[index])
+
+
+class ImagePipeline(ABC):
+    """A prompt -> a picture that can serve as keyframe."""
+
+    @staticmethod
+    def from_pretrained(
+        path: str | Path,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        attention: str = "sdpa",
+    ) -> ImagePipeline:
+        """A file of this project's image stage, or a local folder of a diffusers text-to-image model such as SDXL."""
+        path = Path(path)
+        if path.is_dir():
+            return DiffusersImages.load(path, device, dtype)
+        return EmbeddedImages(Bundle.load(path, Kind.IMAGE, device, dtype, attention))
+
+    @abstractmethod
+    def __call__(
+        self,
+        prompt: str | Sequence[str],
+        *,
+        steps: int | None = None,
+        cfg: float | None = None,
+        sampler: str | None = None,
+        seed: int | Sequence[int] = 0,
+        width: int | None = None,
+        height: int | None = None,
+        callback: Callback | None = None,
+    ) -> Pictures:
+        """One picture, or several at once where lists are given. None is the model's own default.
+
+        Raises InputError for values that the model cannot use.
+        """
+
+
+class EmbeddedImages(ImagePipeline):
+    """The image stage from which the video model was inflated."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        prompt: str | Sequence[str],
+        *,
+        steps: int | None = None,
+        cfg: float | None = None,
+        sampler: str | None = None,
+        seed: int | Sequence[int] = 0,
+        width: int | None = None,
+        height: int | None = None,
+        callback: Callback | None = None,
+    ) -> Pictures:
+        clip = self.bundle.config.clip
+        if (width or clip.width, height or clip.height) != (clip.width, clip.height):
+            raise InputError(f"this model makes pictures of {clip.width}x{clip.height}; leave out width and height")
+        config = SamplingConfig.of(steps, cfg, sampler)
+        check_sampler(config.sampler)
+        every = aligned({"prompt": listed(prompt), "seed": listed(seed)})
+        seeds = [check_seed(value) for value in every["seed"]]
+        given = Conditioning(*self.bundle.prompts(every["prompt"]))
+        size = (1, *self.bundle.size())
+        diffusion = self.bundle.config.diffusion
+        noise = [NoiseStream(value) for value in seeds]
+        latents = sample_latents(self.bundle.networks.unet, diffusion, given, noise, size, config, callback)
+        return Pictures(self.bundle.decode(latents)[:, 0], self.bundle.settings(config, every["prompt"], seeds))
+
+
+class DiffusersImages(ImagePipeline):
+    """Any text-to-image model in a local diffusers folder, with that model's own defaults and scheduler."""
+
+    def __init__(self, pipeline: Any, name: str) -> None:
+        self.pipeline, self.name = pipeline, name
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device | str | None, dtype: torch.dtype | None) -> Self:
+        """Raises CheckpointError for a folder that holds no such model; never reads pickles or the network."""
+        from diffusers import AutoPipelineForText2Image
+
+        if not (folder / "model_index.json").is_file():
+            raise CheckpointError(f"{folder}: holds no model_index.json; give the folder of a diffusers model")
+        device = torch.device(device) if device else default_device()
+        dtype = dtype or dtype_for(Precision.AUTO, device)
+        try:
+            pipeline = AutoPipelineForText2Image.from_pretrained(
+                str(folder), local_files_only=True, use_safetensors=True, torch_dtype=dtype
+            )
+        except (OSError, ValueError, KeyError, AttributeError) as error:
+            raise CheckpointError(f"{folder}: is no whole diffusers text-to-image model ({error})") from error
+        pipeline.set_progress_bar_config(disable=True)
+        return cls(pipeline.to(device), folder.resolve().name)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        prompt: str | Sequence[str],
+        *,
+        steps: int | None = None,
+        cfg: float | None = None,
+        sampler: str | None = None,
+        seed: int | Sequence[int] = 0,
+        width: int | None = None,
+        height: int | None = None,
+        callback: Callback | None = None,
+    ) -> Pictures:
+        if sampler is not None:
+            raise InputError("a diffusers folder brings its own scheduler; leave out the sampler")
+        SamplingConfig.of(steps, cfg)
+        for side in (width, height):
+            if side is not None and not (64 <= side <= 4096 and side % 8 == 0):
+                raise InputError(f"width and height must be multiples of 8 between 64 and 4096, got {side}")
+        every = aligned({"prompt": listed(prompt), "seed": listed(seed)})
+        prompts, seeds = [check_prompt(p) for p in every["prompt"]], [check_seed(s) for s in every["seed"]]
+        options = {"num_inference_steps": steps, "guidance_scale": cfg, "width": width, "height": height}
+        given = {name: value for name, value in options.items() if value is not None}
+
+        def report(pipeline: Any, step: int, timestep: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+            if callback is not None:
+                callback(step + 1, pipeline.num_timesteps, tensors["latents"])
+            return tensors
+
+        generators = [torch.Generator().manual_seed(value) for value in seeds]
+        made = self.pipeline(prompts, generator=generators, output_type="pt", callback_on_step_end=report, **given)
+        pictures = to_uint8(made.images.clamp(0, 1))
+        common = {**given, "model": self.name, "program": f"microcinema {__version__}"}
+        settings = [{"prompt": p, "seed": s, **common} for p, s in zip(prompts, seeds, strict=True)]
+        return Pictures(pictures, settings)

@@ -1,0 +1,339 @@
+"""From a picture and a sentence to a clip, or to a whole shot: the standalone job.
+
+Wiring only: files become modules (bundle), pictures become latents (autoencoder), noise becomes clips (generation),
+clips become shots (clip).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from ..checkpoint.embedded import sibling
+from ..config import Kind
+from ..diffusion.samplers import Callback
+from ..errors import CheckpointError, InputError
+from ..media import Frames, place, save_clip, to_picture, to_pixels
+from ..models.injection import Appearance
+from ..shot.cascade import cascade
+from ..shot.extend import chain
+from ..shot.hold import scaled
+from ..shot.plan import Loop, ShotConfig, ShotPlan, plan_shot
+from ..shot.resize import working_size
+from ..shot.retime import ping_pong, resample
+from ..shot.settings import MAX_TSR_BATCH, TSR_BATCH, TSR_SAMPLING, SamplingConfig, check_seed
+from ..shot.timing import frame_times
+from .bundle import Bundle, aligned, listed
+from .keyframe import ImagePipeline as ImagePipeline
+from .keyframe import Pictures as Pictures
+from .progress import Work
+from .sampling import Conditioning, NoiseStream, check_sampler, sample_latents
+from .tsr import TemporalSuperResolution
+from .workspace import Workspace, remembered, remembering
+
+
+@dataclass(frozen=True, slots=True)
+class Clips:
+    """frames: uint8 RGB [B, T, H, W, 3]. settings: for each clip, all that made it."""
+
+    frames: Frames
+    fps: float
+    settings: list[dict[str, Any]]
+
+    def save(self, out: str | Path, index: int = 0) -> None:
+        """Write one clip, as what the name's ending says; see `media.Target`."""
+        save_clip(out, self.frames[index], self.fps, self.settings[index])
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A shot that is made while its frames are read, a few at a time. settings: all that makes it."""
+
+    plan: ShotPlan
+    size: tuple[int, int]  # width, height
+    settings: dict[str, Any]
+    make: Callable[[], Iterator[Frames]]
+    workspace: Workspace | None = None
+
+    @property
+    def fps(self) -> float:
+        return float(self.plan.fps)
+
+    def __len__(self) -> int:
+        """The number of frames, known beforehand."""
+        return self.plan.frames
+
+    def __iter__(self) -> Iterator[Frames]:
+        """uint8 RGB [H, W, 3], one after the other."""
+        return self.make()
+
+    def save(self, out: str | Path) -> None:
+        """Make it and write it, as what the name's ending says; see `media.Target`."""
+        save_clip(out, iter(self), self.fps, self.settings)
+        self.clean()
+
+    def clean(self) -> None:
+        """Remove the work in progress, once the frames are safe."""
+        if self.workspace is not None:
+            self.workspace.remove()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What all clips of one call share."""
+
+    plan: ShotPlan
+    sampling: SamplingConfig
+    context: Tensor  # [B, L, D]
+    null: Tensor  # [1, L, D]
+    size: tuple[int, int]  # latents: height, width
+
+
+class MicroCinemaPipeline:
+    """A keyframe and a prompt -> a clip around that keyframe, and shots made of such clips."""
+
+    def __init__(self, bundle: Bundle, tsr: TemporalSuperResolution | None = None) -> None:
+        if bundle.networks.appearnet is None:
+            raise CheckpointError(f"{bundle.name}: has no AppearNet; a video model is needed here")
+        self.bundle, self.appearnet, self.tsr = bundle, bundle.networks.appearnet, tsr
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path: str | Path,
+        *,
+        tsr: str | Path | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        attention: str = "sdpa",
+    ) -> Self:
+        """Load a video model's file, and its companions beside it. Raises CheckpointError for any other file.
+
+        tsr: the temporal super-resolution model's file; None takes NAME-tsr.safetensors beside NAME-video.safetensors
+        where there is one. device: None takes a GPU where there is one. dtype: of the networks; None as Precision.AUTO.
+        attention: sdpa or xformers.
+        """
+        bundle = Bundle.load(Path(path), Kind.VIDEO, device, dtype, attention)
+        file = sibling(Path(path), "tsr") if tsr is None else Path(tsr)
+        return cls(bundle, None if file is None else TemporalSuperResolution.load(file, bundle, attention))
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        image: Any,
+        prompt: str | Sequence[str],
+        *,
+        steps: int | None = None,
+        cfg: float | None = None,
+        sampler: str | None = None,
+        gamma: float | None = None,
+        seed: int | Sequence[int] = 0,
+        keyframe_at: str | int = "centre",
+        frames: int | None = None,
+        motion: float = 1.0,
+        exact_keyframe: bool = False,
+        strength: float = 1.0,
+        share_attention: bool = False,
+        width: int | None = None,
+        height: int | None = None,
+        callback: Callback | None = None,
+    ) -> Clips:
+        """One clip at the model's own rate, or several at once where lists are given: of equal length, or single.
+
+        image: PIL, uint8 [H, W, 3] or float tensor [3, H, W] in 0..1, of any size; cropped around its centre.
+        keyframe_at: centre, first, last or an index. frames: None is the number the model was trained for.
+        motion, exact_keyframe, strength, share_attention, width, height: as in ShotConfig.
+        steps, cfg, sampler: None is the default of SamplingConfig; gamma: None is the checkpoint's.
+        callback: (steps done, steps in all, estimate of z_0 [B, C, T, h, w]); may raise Cancelled.
+        A clip depends on its own seed, not on those made with it. Raises InputError for unusable values.
+        """
+        shot = ShotConfig(
+            keyframe_at=str(keyframe_at),
+            frames=frames,
+            passes=0,
+            motion=motion,
+            exact_keyframe=exact_keyframe,
+            strength=strength,
+            share_attention=share_attention,
+            width=width,
+            height=height,
+        )
+        every = aligned({"image": listed(image), "prompt": listed(prompt), "seed": listed(seed)})
+        seeds = [check_seed(value) for value in every["seed"]]
+        pictures = [to_picture(one) for one in listed(image)]  # one that serves all is encoded once
+        job, (wide, high) = self._job(
+            pictures[0].size, every["prompt"], shot, SamplingConfig.of(steps, cfg, sampler, gamma)
+        )
+        z_c = self._encode([place(picture, wide, high, shot.resize) for picture in pictures])
+        noise = [NoiseStream(value) for value in seeds]
+        latents = self._clip(job, z_c, job.plan.clip_key, noise, callback)
+        settings = [
+            self._settings(job, p, s, (wide, high)) | {"frames": job.plan.frames, "fps": job.plan.clip_fps}
+            for p, s in zip(every["prompt"], seeds, strict=True)
+        ]
+        return Clips(self.bundle.decode(latents), job.plan.clip_fps, settings)
+
+    def shoot(
+        self,
+        image: Any,
+        prompt: str,
+        shot: ShotConfig | None = None,
+        *,
+        sampling: SamplingConfig | None = None,
+        tsr_sampling: SamplingConfig = TSR_SAMPLING,
+        seed: int = 0,
+        tsr_batch: int = TSR_BATCH,
+        workspace: Path | None = None,
+        callback: Callback | None = None,
+    ) -> Shot:
+        """A shot, made while it is read: chained clips, temporal super-resolution, loop, rate and duration.
+
+        shot: its controls; None is one clip, at 32 frames a second. workspace: a folder that keeps what is done, for
+        a later call with the same arguments to go on from; `save` and `clean` remove it.
+        callback: (units of work done, all, latest estimate of z_0); may raise Cancelled. image: as in `__call__`.
+        Raises InputError for unusable values before anything is computed.
+        """
+        shot = shot or (ShotConfig(passes=0) if self.tsr is None else ShotConfig())
+        if shot.passes and self.tsr is None:
+            raise InputError("frame rates above the model's own need a temporal super-resolution model; name its file")
+        check_sampler(tsr_sampling.sampler)
+        if not 1 <= tsr_batch <= MAX_TSR_BATCH:
+            raise InputError(f"the batch of segments must be between 1 and {MAX_TSR_BATCH}, got {tsr_batch}")
+        check_seed(seed)
+        picture = to_picture(image)
+        job, (width, height) = self._job(picture.size, [prompt], shot, sampling or SamplingConfig())
+        settings = self._settings(job, prompt, seed, (width, height)) | {
+            "frames": job.plan.frames,
+            "fps": float(job.plan.fps),
+            **(
+                {"tsr_model": self.tsr.name, "tsr_steps": tsr_sampling.steps}
+                if self.tsr is not None and shot.passes
+                else {}
+            ),
+        }
+        frame = place(picture, width, height, shot.resize)
+        kept = None
+        if workspace is not None:
+            weights = [self.bundle.identity, self.tsr.identity if self.tsr is not None else ""]
+            request = {
+                "shot": asdict(shot),
+                "tsr": asdict(tsr_sampling),
+                "keyframe": _digest(frame),
+                "weights": weights,
+            }
+            kept = Workspace(workspace, settings | request)
+        make = partial(self._frames, job, frame, seed, tsr_sampling, tsr_batch, kept, callback)
+        return Shot(job.plan, (width, height), settings, make, kept)
+
+    def _job(
+        self, picture_size: tuple[int, int], prompts: list[str], shot: ShotConfig, sampling: SamplingConfig
+    ) -> tuple[Job, tuple[int, int]]:
+        """What the arguments amount to, and the working width and height."""
+        check_sampler(sampling.sampler)
+        clip = self.bundle.config.clip
+        plan = plan_shot(shot, clip, self.tsr.factor if self.tsr is not None else 1)
+        model_size = (clip.width, clip.height)
+        width, height = working_size(picture_size, model_size, shot.resize, shot.width, shot.height)
+        context, null = self.bundle.prompts(prompts)
+        downscale = self.bundle.codec.downscale
+        return Job(plan, sampling, context, null, (height // downscale, width // downscale)), (width, height)
+
+    def _encode(self, pictures: Sequence[Frames]) -> Tensor:
+        """[N, C, 1, h, w]."""
+        return self.bundle.codec.encode(to_pixels(pictures).to(self.bundle.device)).unsqueeze(2)
+
+    @torch.no_grad()
+    def _clip(
+        self, job: Job, z_c: Tensor, key: int, noise: list[NoiseStream], callback: Callback | None = None
+    ) -> Tensor:
+        """Latents [B, C, T, h, w] of clips around their keyframes [B, C, 1, h, w]; AppearNet runs here, once."""
+        plan, shot = job.plan, job.plan.shot
+        appearance = self._appearance(z_c.to(self.bundle.dtype), shot.strength)
+        times = [shot.motion * t for t in frame_times(plan.clip_frames, plan.clip_fps, key)]
+        seconds = torch.tensor(times, device=self.bundle.device)
+        shared = key if shot.share_attention else None
+        given = Conditioning(job.context, job.null, appearance, seconds, shared)
+        return sample_latents(
+            self.bundle.networks.unet,
+            self.bundle.config.diffusion,
+            given,
+            noise,
+            (plan.clip_frames, *job.size),
+            job.sampling,
+            callback,
+            exact_key=key if shot.exact_keyframe else None,
+        )
+
+    def _appearance(self, z_c: Tensor, strength: float) -> Appearance:
+        """At strength 0 only the latent itself, which the noise prior needs: AppearNet is not run."""
+        return scaled(self.appearnet(z_c), strength) if strength else Appearance(z_c.transpose(1, 2))
+
+    def _frames(
+        self,
+        job: Job,
+        keyframe: Frames,
+        seed: int,
+        fast: SamplingConfig,
+        batch: int,
+        kept: Workspace | None,
+        callback: Callback | None,
+    ) -> Iterator[Frames]:
+        """The output, frame by frame."""
+        plan = job.plan
+        work = Work(callback, plan.clips * job.sampling.steps + plan.segments)
+        z_c = self._encode([keyframe])
+
+        def make(key_latent: Tensor, key: int, number: int) -> Tensor:
+            def sample() -> Tensor:
+                noise = [NoiseStream.clip(seed, number)]
+                return self._clip(job, key_latent[None, :, None], key, noise, work.step)[0]
+
+            made = remembered(f"clip{number:+05d}", sample, kept).to(key_latent)
+            work.finish(job.sampling.steps, made[None])
+            return made
+
+        base = chain(z_c[0, :, 0], plan.clip_key, plan.clip_frames, make, plan.before, plan.after)
+        if plan.shot.loop is Loop.JOIN:
+            base = base[plan.cut[0] : len(base) - plan.cut[1]]
+            base.append(base[0])
+        stream = iter(base)
+        if self.tsr is not None and plan.shot.passes:
+            context = (job.context, job.null)
+            segments = self.tsr.interpolate(context, seed, plan.clip_fps, fast, work.inner_step)
+            counted = work.counting(remembering(segments, kept))
+            stream = cascade(base, counted, plan.shot.passes, batch)
+        frames = self._decoded(stream, plan.made_frames, job.size)
+        if plan.retiming is not None:
+            frames = resample(frames, plan.retiming, plan.shot.resampling)
+        yield from ping_pong(frames) if plan.shot.loop is Loop.PING_PONG else frames
+
+    def _decoded(self, latents: Iterator[Tensor], count: int, size: tuple[int, int]) -> Iterator[Frames]:
+        """The first `count` of these latents [C, h, w] as pictures, a few at a time. size: h, w."""
+        waiting: list[Tensor] = []
+        at_once = self.bundle.codec.at_once(*size)
+        for done, latent in enumerate(latents, start=1):
+            if done > count:
+                continue  # a joined loop's last frame is its first again
+            waiting.append(latent)
+            if len(waiting) == at_once or done == count:
+                yield from self.bundle.decode(torch.stack(waiting, dim=1)[None])[0]
+                waiting = []
+
+    def _settings(self, job: Job, prompt: str, seed: int, size: tuple[int, int]) -> dict[str, Any]:
+        plan, diffusion = job.plan, self.bundle.config.diffusion
+        asked = asdict(plan.shot)
+        changed = {f.name: asked[f.name] for f in fields(ShotConfig) if asked[f.name] != f.default}
+        gamma = diffusion.prior_gamma if job.sampling.gamma is None else job.sampling.gamma
+        given = self.bundle.settings(job.sampling, [prompt], [seed], gamma=gamma)[0]
+        return {**given, **changed, "keyframe_at": plan.clip_key, "width": size[0], "height": size[1]}
+
+
+def _digest(frame: Frames) -> str:
+    return hashlib.sha256(frame.tobytes()).hexdigest()

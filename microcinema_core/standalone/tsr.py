@@ -1,0 +1,76 @@
+"""Temporal super-resolution as a loaded model: a file's networks, made into what the cascade calls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from ..backend import Backend, attention_named
+from ..checkpoint.format import VAE, read_checkpoint
+from ..checkpoint.load import Networks, networks_of
+from ..config import Kind
+from ..diffusion.samplers import Callback
+from ..errors import CheckpointError
+from ..shot.cascade import Interpolate
+from ..shot.settings import SamplingConfig
+from .bundle import Bundle, file_identity
+from .sampling import NoiseStream, sample_segments
+
+
+class TemporalSuperResolution:
+    """The TSR model of a shot. It works on the latents of the video model and reads prompts with that one's encoder."""
+
+    def __init__(self, networks: Networks, path: Path) -> None:
+        if networks.appearnet is None:
+            raise CheckpointError(f"{path}: has no AppearNet; a TSR model is needed here")
+        self.unet, self.appearnet = networks.unet, networks.appearnet
+        self.config = networks.header.config
+        self.name, self.identity = path.name, file_identity(path)
+
+    @classmethod
+    def load(cls, path: Path, bundle: Bundle, attention: str = "sdpa") -> Self:
+        """Raises CheckpointError for a file of another kind, or of another autoencoder than the bundle's."""
+        checkpoint = read_checkpoint(path)
+        networks = networks_of(checkpoint, path, Backend(attention=attention_named(attention)), kind=Kind.TSR)
+        ours, theirs = (h.companions.get(VAE) for h in (checkpoint.header, bundle.networks.header))
+        if ours is not None and theirs is not None and ours.sha256 != theirs.sha256:
+            raise CheckpointError(
+                f"{path}: was trained with another autoencoder than {bundle.name}; "
+                f"give the TSR model that belongs to {bundle.name}"
+            )
+        if networks.header.config.unet.cross_attention_dim != bundle.config.unet.cross_attention_dim:
+            raise CheckpointError(f"{path}: reads other texts than {bundle.name}; give the one that belongs to it")
+        for network in (networks.unet, networks.appearnet):
+            if network is not None:
+                network.to(bundle.device, bundle.dtype)
+        return cls(networks, path)
+
+    @property
+    def factor(self) -> int:
+        """How many times the frame rate of one pass's result is that of what it is given."""
+        return self.config.clip.frames - 1
+
+    def interpolate(
+        self,
+        context: tuple[Tensor, Tensor],
+        seed: int,
+        fps: float,
+        sampling: SamplingConfig,
+        callback: Callback | None = None,
+    ) -> Interpolate:
+        """What `shot.cascade` calls. context: prompt and null prompt, [1, L, D] each; fps: before the first pass."""
+        frames = self.config.clip.frames
+
+        @torch.no_grad()
+        def segments(ends: Tensor, level: int, indices: range) -> Tensor:
+            rate = fps * self.factor ** (level + 1)
+            noise = [NoiseStream.segment(seed, level, index) for index in indices]
+            pair = (self.unet, self.appearnet)
+            return sample_segments(
+                pair, self.config.diffusion, ends, frames, rate, level, context, noise, sampling, callback
+            )
+
+        return segments

@@ -1,0 +1,1 @@
+"""The page that shows what the embedded model does: `python -m studies.gallery`."""

@@ -1,0 +1,1 @@
+"""Speed and memory beside diffusers' models at the same work: `python -m studies.speed`."""

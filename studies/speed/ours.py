@@ -1,0 +1,78 @@
+"""Our networks, with random weights, in the jobs that are measured."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from microcinema_core.config import DiffusionConfig, LatentConfig, UNetConfig
+from microcinema_core.models.appearnet import AppearNet
+from microcinema_core.models.injection import Appearance
+from microcinema_core.models.unet import VideoUNet
+from microcinema_core.shot.settings import SamplingConfig
+from microcinema_core.standalone.autoencoders import LatentCodec
+from microcinema_core.standalone.sampling import Conditioning, NoiseStream, sample_latents, sample_segments
+
+from .given import Given, Place, random_network
+
+FPS = 2.0
+
+
+class Ours:
+    """VideoUNet and AppearNet of one size; the latter is made when it is asked for."""
+
+    def __init__(self, config: UNetConfig, place: Place) -> None:
+        self.config, self.place = config, place
+        self.unet: VideoUNet = random_network(lambda: VideoUNet(config), place)
+        self.features: dict[int, Appearance] = {}  # by the latent's side
+
+    @cached_property
+    def appearnet(self) -> AppearNet:
+        network: AppearNet = random_network(lambda: AppearNet(self.config), self.place)
+        return network
+
+    def appearance(self, given: Given) -> Appearance:
+        """A keyframe's, for any number of frames. AppearNet is given up then: a step does not need it."""
+        side = given.x.shape[-1]
+        if side not in self.features:
+            self.features[side] = self.appearnet(given.keyframe)
+            self.__dict__.pop("appearnet")
+        return self.features[side]
+
+    def step(self, given: Given, appearance: Appearance | None) -> Tensor:
+        """One denoising step without guidance, or the same without anything of the keyframe's."""
+        return self.unet(given.x, given.t, given.text, appearance, self.times(given, FPS))
+
+    def loop(self, given: Given, steps: int) -> Tensor:
+        """A whole run: AppearNet once, then the steps, without guidance."""
+        conditioning = Conditioning(given.text, given.text, self.appearnet(given.keyframe), self.times(given, FPS))
+        size = (given.x.shape[2], *given.x.shape[-2:])
+        sampling = SamplingConfig(steps=steps, cfg=1.0)
+        return sample_latents(self.unet, DiffusionConfig(), conditioning, [NoiseStream(0)], size, sampling)
+
+    def segment(self, given: Given, steps: int) -> Tensor:
+        """Temporal super-resolution of one pair of frames: AppearNet on every interpolated latent, then the steps."""
+        ends = given.x[:, :, [0, -1]].float()
+        text = (given.text, given.text)
+        networks, sampling = (self.unet, self.appearnet), SamplingConfig(steps=steps, cfg=1.0)
+        frames = given.x.shape[2]
+        noise = [NoiseStream.segment(0, 0, 0)]
+        return sample_segments(networks, DiffusionConfig(), ends, frames, 4 * FPS, 0, text, noise, sampling)
+
+    def times(self, given: Given, fps: float) -> Tensor:
+        frames = given.x.shape[2]
+        return (torch.arange(frames, device=self.place.device) - frames // 2) / fps
+
+
+def codec_of(autoencoder: Any) -> LatentCodec:
+    """Our decoding, a few frames at a time, by Stable Diffusion's own autoencoder."""
+
+    def decoder(latents: Tensor) -> Tensor:
+        pixels: Tensor = autoencoder.decode(latents, return_dict=False)[0]
+        return pixels
+
+    return LatentCodec(SimpleNamespace(decoder=decoder), LatentConfig())

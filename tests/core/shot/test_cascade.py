@@ -1,0 +1,137 @@
+"""Temporal super-resolution: counts, unchanged ends, and results that do not depend on batching."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from microcinema_core.config import TOYBOX_TSR, ModelConfig
+from microcinema_core.errors import InputError
+from microcinema_core.models.appearnet import AppearNet
+from microcinema_core.models.unet import VideoUNet
+from microcinema_core.shot.cascade import cascade, linear_frames
+from microcinema_core.shot.settings import TSR_SAMPLING
+from microcinema_core.shot.timing import frame_count, segment_count
+from microcinema_core.standalone.sampling import NoiseStream, sample_segments
+
+LENGTH, FRAMES, SIZE = 8, 5, 6
+
+
+def small() -> ModelConfig:
+    unet = replace(TOYBOX_TSR.unet, block_out_channels=(16, 16), attention_heads=(1, 1), cross_attention_dim=16)
+    return replace(TOYBOX_TSR, unet=replace(unet, norm_groups=4), text=None, vae=None)
+
+
+@pytest.fixture(scope="module")
+def networks() -> tuple[VideoUNet, AppearNet]:
+    torch.manual_seed(0)
+    config = small()
+    return VideoUNet(config.unet).eval(), AppearNet(config.unet, text_length=LENGTH).eval()
+
+
+def clip(frames: int) -> list[Tensor]:
+    return list(torch.randn(frames, 4, SIZE, SIZE, generator=torch.Generator().manual_seed(1)))
+
+
+@torch.no_grad()
+def run(networks: tuple[VideoUNet, AppearNet], *, batch: int, sampler: str = TSR_SAMPLING.sampler) -> Tensor:
+    config = small()
+    null = torch.zeros(1, LENGTH, 16)
+
+    def interpolate(ends: Tensor, level: int, indices: range) -> Tensor:
+        fps = config.clip.fps * 4**level
+        noise = [NoiseStream.segment(3, level, i) for i in indices]
+        dials = replace(TSR_SAMPLING, steps=2, sampler=sampler)
+        return sample_segments(networks, config.diffusion, ends, FRAMES, fps, level, (null, null), noise, dials)
+
+    return torch.stack(list(cascade(clip(9), interpolate, 2, batch)))
+
+
+def test_counts() -> None:
+    assert [frame_count(9, 4, passes) for passes in range(3)] == [9, 33, 129]
+    assert frame_count(33, 4, 2) == 513
+    assert [segment_count(9, 4, passes) for passes in range(3)] == [0, 8, 40]
+
+
+def test_linear_frames_are_exact_at_both_ends() -> None:
+    ends = torch.randn(2, 3, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    line = linear_frames(ends, 5)
+    assert torch.equal(line[:, :, [0, 4]], ends)
+    assert torch.allclose(line[:, :, 1], 0.75 * ends[:, :, 0] + 0.25 * ends[:, :, 1])
+
+
+def test_given_frames_come_back_unchanged(networks: tuple[VideoUNet, AppearNet]) -> None:
+    made = run(networks, batch=8)
+    assert len(made) == 129
+    assert torch.equal(made[::16], torch.stack(clip(9)))
+    assert not torch.allclose(made[2], made[0])
+
+
+# diffusers adds in float32 where the noise level is 500, so rounding alone is larger there.
+@pytest.mark.parametrize(
+    ("sampler", "tolerance"), [("dpmpp_2m", 1e-5), ("euler_ancestral", 1e-5), ("diffusers:euler_ancestral", 1e-4)]
+)
+def test_result_does_not_depend_on_the_batch(
+    networks: tuple[VideoUNet, AppearNet], sampler: str, tolerance: float
+) -> None:
+    eight = run(networks, batch=8, sampler=sampler)
+    for batch in (1, 3):
+        other = run(networks, batch=batch, sampler=sampler)
+        assert (other - eight).abs().max() <= tolerance * eight.abs().max()
+
+
+def test_each_segment_pass_and_seed_has_noise_of_its_own(networks: tuple[VideoUNet, AppearNet]) -> None:
+    still = clip(1) * 3  # two equal segments in the first pass
+    streams = {(seed, level, i) for seed in (3, 4) for level in (0, 1) for i in (0, 1)}
+    config, null = small(), torch.zeros(1, LENGTH, 16)
+    ends = torch.stack(still[:2], dim=1)[None]
+    with torch.no_grad():
+        made = [
+            sample_segments(
+                networks, config.diffusion, ends, FRAMES, 8.0, 0, (null, null), [NoiseStream.segment(*s)], TSR_SAMPLING
+            )
+            for s in sorted(streams)
+        ]
+    for i, one in enumerate(made):
+        for other in made[i + 1 :]:
+            assert not torch.allclose(one[:, :, 1:-1], other[:, :, 1:-1], atol=1e-3)
+
+
+def test_passes_are_streamed(networks: tuple[VideoUNet, AppearNet]) -> None:
+    """The first frames of the second pass come out before the first pass has read its last."""
+    read = 0
+
+    def frames():
+        nonlocal read
+        for frame in clip(9):
+            read += 1
+            yield frame
+
+    stream = cascade(frames(), lambda ends, level, indices: linear_frames(ends, FRAMES), 2, batch=2)
+    for _ in range(20):
+        next(stream)
+    assert read <= 5
+    assert len(list(stream)) == 109
+
+
+@torch.no_grad()
+def test_a_model_of_remainders_adds_them_to_the_line(networks: tuple[VideoUNet, AppearNet]) -> None:
+    """What it makes is off the line in proportion to the pass's deviation; a pass without one is refused."""
+    config, null = small(), torch.zeros(1, LENGTH, 16)
+    ends = torch.stack(clip(2), dim=1)[None]
+    noise = [NoiseStream.segment(1, 0, 0)]
+
+    def off_the_line(level: int, *deviations: float) -> Tensor:
+        diffusion = replace(config.diffusion, residual_std=deviations)
+        made = sample_segments(networks, diffusion, ends, FRAMES, 8.0, level, (null, null), noise, TSR_SAMPLING)
+        assert torch.equal(made[:, :, [0, -1]], ends)
+        return (made - linear_frames(ends, FRAMES))[:, :, 1:-1]
+
+    first, second = off_the_line(0, 0.5, 0.1), off_the_line(1, 0.5, 0.1)
+    assert first.std() > 0.1
+    assert torch.allclose(first, 5 * second, atol=1e-5)
+    with pytest.raises(InputError, match="2 passes"):
+        off_the_line(2, 0.5, 0.1)
