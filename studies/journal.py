@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from microcinema_core.checkpoint.format import written_whole
+from microcinema_core.files import written_whole
 
 from .cases import Animate, Frames, Part, Record, Shot
 

@@ -7,11 +7,8 @@ Everything is strict: keys, shapes, versions. No pickle is ever opened.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
-import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +22,7 @@ from torch import Tensor, nn
 
 from ..config import Kind, ModelConfig
 from ..errors import CheckpointError, ConfigError
+from ..files import written_whole
 from .foreign import IN_SAFETENSORS, foreign_title
 from .limits import MAX_BLOCKS, MAX_JSON, MAX_TOKENIZER, check_file, parse_json, shown
 
@@ -88,30 +86,6 @@ class Checkpoint:
 
     header: Header
     sections: dict[str, dict[str, Tensor]]
-
-
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, renamed over it if the body succeeds and removed if not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        with temporary.open("r+b") as file:  # Windows flushes only what may be written
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def save_checkpoint_file(path: Path, checkpoint: Checkpoint, dtype: torch.dtype = torch.float16) -> None:

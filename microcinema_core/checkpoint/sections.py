@@ -8,7 +8,8 @@ from pathlib import Path
 from torch import Tensor
 
 from ..errors import CheckpointError
-from .format import DIFFUSION, TEXT_ENCODER, VAE, Checkpoint, Header, read_checkpoint, sha256_of
+from ..files import sha256_of
+from .format import DIFFUSION, TEXT_ENCODER, VAE, Checkpoint, Header, read_checkpoint
 
 ADVICE = {
     VAE: "make it anew from a source with its autoencoder",

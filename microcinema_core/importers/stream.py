@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from ..checkpoint.format import written_whole
 from ..errors import CheckpointError
+from ..files import written_whole
 from .lazy import State
 
 NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}

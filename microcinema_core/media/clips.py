@@ -17,8 +17,8 @@ import av
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from ..checkpoint.format import written_whole
 from ..errors import InputError
+from ..files import written_whole
 from .frames import Frames, FrameSource, Settings
 from .gif import write_gif
 from .pictures import DAMAGED

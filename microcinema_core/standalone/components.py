@@ -15,12 +15,12 @@ from ..checkpoint.format import (
     expect_fit,
     load_strictly,
     read_checkpoint,
-    sha256_of,
 )
 from ..checkpoint.limits import shown
 from ..checkpoint.sections import Section, find_section
 from ..config import ModelConfig
 from ..errors import CheckpointError
+from ..files import sha256_of
 from .autoencoder_kl import MARK, outline_of
 from .autoencoders import LEVELS, LatentCodec, build_autoencoder
 from .autoencoders import from_host_keys as vae_keys

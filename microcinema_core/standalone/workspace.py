@@ -17,8 +17,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..checkpoint.format import written_whole
 from ..errors import InputError
+from ..files import written_whole
 from ..shot.cascade import Interpolate
 
 REQUEST = "request.json"

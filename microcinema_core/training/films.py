@@ -19,9 +19,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from ..checkpoint.format import sha256_of, written_whole
 from ..config import ClipConfig
 from ..errors import InputError
+from ..files import sha256_of, written_whole
 from ..media import Frames, place, to_pixels
 from ..shot.resize import ResizePolicy
 from ..shot.settings import check_prompt

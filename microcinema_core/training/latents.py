@@ -19,8 +19,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from ..checkpoint.format import sha256_of, written_whole
 from ..config import ClipConfig
+from ..files import sha256_of, written_whole
 from ..standalone.autoencoders import LatentCodec
 from ..standalone.components import load_codec
 from ..worlds.toybox.world import Motion, Scene, clip_times, render, sample_scene

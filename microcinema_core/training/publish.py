@@ -14,10 +14,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..checkpoint.embedded import NAME, STAGES, file_name
-from ..checkpoint.format import TEXT_ENCODER, VAE, Companion, read_header, sha256_of, written_whole
+from ..checkpoint.format import TEXT_ENCODER, VAE, Companion, read_header
 from ..checkpoint.load import expect_kind, load_networks
 from ..config import Kind
 from ..errors import CheckpointError
+from ..files import sha256_of, written_whole
 
 AUTOENCODER, TEXT, IMAGE, VIDEO, TSR = STAGES
 KINDS = {

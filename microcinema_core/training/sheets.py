@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ..checkpoint.format import written_whole
+from ..files import written_whole
 
 
 def to_uint8(pixels: Tensor) -> NDArray[np.uint8]:

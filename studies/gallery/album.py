@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from microcinema_core.checkpoint.format import written_whole
+from microcinema_core.files import written_whole
 from microcinema_core.shot.plan import ShotConfig
 from microcinema_core.shot.settings import TSR_SAMPLING, SamplingConfig
 

@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image
 
 from microcinema_core.checkpoint.embedded import sibling
-from microcinema_core.checkpoint.format import sha256_of
 from microcinema_core.diffusion.samplers import Callback
 from microcinema_core.errors import InputError
+from microcinema_core.files import sha256_of
 from microcinema_core.media import place, to_picture
 from microcinema_core.shot.plan import MAX_PASSES, Loop
 from microcinema_core.shot.settings import SamplingConfig

@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 
-from microcinema_core.checkpoint.format import written_whole
 from microcinema_core.config import SD21_BASE, UNetConfig
+from microcinema_core.files import written_whole
 
 from ..journal import ROOT, fingerprint
 from .contest import Contest, OutOfTime

@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from microcinema_core.checkpoint.format import read_header, sha256_of
+from microcinema_core.checkpoint.format import read_header
 from microcinema_core.errors import InputError
+from microcinema_core.files import sha256_of
 from microcinema_core.media import to_uint8
 from microcinema_core.shot.cascade import super_resolve
 from microcinema_core.shot.plan import ShotConfig

@@ -19,7 +19,7 @@ import torch
 from tqdm import tqdm
 
 from microcinema_core.checkpoint.embedded import embedded
-from microcinema_core.checkpoint.format import sha256_of, written_whole
+from microcinema_core.files import sha256_of, written_whole
 from microcinema_core.shot.settings import TSR_SAMPLING, SamplingConfig
 from microcinema_core.training.sheets import save_sheet
 from microcinema_core.worlds.toybox.triples import FPS, LISTS, Triple, read_prompts, read_triples

@@ -27,12 +27,11 @@ from microcinema_core.checkpoint.format import (
     read_checkpoint,
     read_header,
     save_checkpoint_file,
-    sha256_of,
-    written_whole,
 )
 from microcinema_core.checkpoint.load import load_networks
 from microcinema_core.config import Injection, Kind, with_injection
 from microcinema_core.errors import CheckpointError
+from microcinema_core.files import sha256_of, written_whole
 from microcinema_core.models.appearnet import AppearNet
 from microcinema_core.models.unet import VideoUNet
 from microcinema_core.standalone.components import load_codec, load_text_encoder

@@ -17,12 +17,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from microcinema_core.checkpoint.format import PREFIX, read_checkpoint, read_header, sha256_of
+from microcinema_core.checkpoint.format import PREFIX, read_checkpoint, read_header
 from microcinema_core.checkpoint.identify import identify
 from microcinema_core.checkpoint.inflate import inflate_
 from microcinema_core.checkpoint.load import load_networks
 from microcinema_core.config import Kind
 from microcinema_core.errors import CheckpointError
+from microcinema_core.files import sha256_of
 from microcinema_core.models.appearnet import AppearNet
 from microcinema_core.models.unet import VideoUNet
 from microcinema_core.standalone.components import load_codec, load_text_encoder
