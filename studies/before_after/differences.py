@@ -70,7 +70,9 @@ def arrays_of(path: Path) -> Arrays:
 
 
 def distance(before: Arrays, after: Arrays) -> float | None:
-    """The largest difference of two values; None where all are equal, infinite where it is not one of numbers."""
+    """Of namesakes of any shapes [...], the largest difference of two values; None where all are equal, infinite where
+    it is not one of numbers.
+    """
     if before.keys() != after.keys():
         return math.inf
     sizes = [apart(before[name], after[name]) for name in before]
@@ -78,7 +80,7 @@ def distance(before: Arrays, after: Arrays) -> float | None:
 
 
 def apart(before: NDArray[Any], after: NDArray[Any]) -> float | None:
-    """`distance` of two arrays of any shapes [...]."""
+    """The same of two arrays [...]."""
     if before.shape != after.shape or before.dtype != after.dtype:
         return math.inf
     if np.array_equal(before, after, equal_nan=before.dtype.kind == "f"):
