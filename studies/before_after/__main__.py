@@ -2,7 +2,7 @@
 
 By the same Python and on as many threads, either runs the demo, every example of the earlier one's docs/usage.md and
 the host's first workflow in the real ComfyUI. Then all that they wrote and said is compared, value by value. Ends with
-1 where something differs that ALLOWED does not list. A quarter of an hour on two cores.
+1 where something differs that ALLOWED does not list. Some twenty minutes on two idle cores.
 """
 
 from __future__ import annotations
