@@ -15,7 +15,7 @@ from microcinema_core.models.appearnet import AppearNet, reset_injection_
 from microcinema_core.models.guide import Guide
 from microcinema_core.models.modelscope import TemporalAttentions, TemporalConvs
 from microcinema_core.models.unet import VideoUNet, reset_temporal_, temporal_parameters
-from microcinema_core.standalone.sampling import Conditioning, SamplingConfig, sample_latents
+from microcinema_core.standalone.sampling import Conditioning, SamplingConfig, Text, sample_latents
 
 # float32 rounds at 6e-8 of a sum's size, and two orders of summation meet in about two hundred layers.
 TOLERANCE = 1e-5
