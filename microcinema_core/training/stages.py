@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from ..errors import ConfigError
-from .autoencoder import AutoencoderStage
-from .caption_reader import TextStage
-from .config import StageName, TrainConfig
-from .diffusion import ImageStage, VideoStage
-from .film_stage import FilmStage
-from .stage import Stage
-from .tsr import TSRStage
+from collections.abc import Callable
+from typing import Any
 
-STAGES: dict[StageName, type[Stage]] = {
-    StageName.AUTOENCODER: AutoencoderStage,
-    StageName.TEXT_ENCODER: TextStage,
-    StageName.IMAGE: ImageStage,
-    StageName.VIDEO: VideoStage,
-    StageName.TSR: TSRStage,
+from ..errors import ConfigError
+from .autoencoder import autoencoder
+from .caption_reader import text_encoder
+from .config import StageName, TrainConfig
+from .diffusion import image, video
+from .stage import Stage
+from .tsr import tsr
+
+STAGES: dict[StageName, Callable[[TrainConfig], Stage[Any]]] = {
+    StageName.AUTOENCODER: autoencoder,
+    StageName.TEXT_ENCODER: text_encoder,
+    StageName.IMAGE: image,
+    StageName.VIDEO: video,
+    StageName.TSR: tsr,
 }
 
 
-def build_stage(config: TrainConfig) -> Stage:
+def build_stage(config: TrainConfig) -> Stage[Any]:
+    """Raises ConfigError for a stage that cannot learn from videos where some are given."""
     if config.videos and config.stage is not StageName.VIDEO:
         raise ConfigError(f"train: stage {config.stage} learns from Toybox alone; leave `videos` out")
-    return (FilmStage if config.videos else STAGES[config.stage])(config)
+    return STAGES[config.stage](config)
