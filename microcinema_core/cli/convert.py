@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..config import MODELSCOPE, ClipConfig
-from ..errors import InputError
+from ..files import check_writable
 from .console import Debug, Json, file_size, quiet_libraries, show
 from .inflate import Precision
 
@@ -38,10 +38,7 @@ def convert(
     debug: Debug = False,
 ) -> None:
     """Take a text-to-video model's motion as it is; AppearNet starts untrained on top of it."""
-    if out.suffix != ".safetensors":
-        raise InputError(f"{out}: give a name that ends in .safetensors")
-    if out.is_dir() or out.resolve() == file.resolve():
-        raise InputError(f"{out}: {'is a folder' if out.is_dir() else 'is the source itself'}; give another name")
+    check_writable(out, ".safetensors", file)
     clip = ClipConfig(frames, fps, width, height)
 
     import torch
