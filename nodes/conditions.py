@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any
 from weakref import WeakValueDictionary
 
 import comfy.conds
@@ -15,6 +15,8 @@ from ..microcinema_core.config import UNetConfig
 from ..microcinema_core.diffusion.noise import prior_mean
 from ..microcinema_core.errors import InputError
 from ..microcinema_core.models.injection import Appearance
+from ..microcinema_core.shot.dials import Dial
+from ..microcinema_core.shot.plan import SHOT
 
 KEY = "microcinema"  # in a conditioning's dictionary
 
@@ -26,10 +28,10 @@ class Acting:
     share_attention: every frame's spatial self-attention reads the keyframe's frame too, from and to the same places.
     """
 
-    strength: float = 1.0
-    start: float = 0.0
-    end: float = 1.0
-    share_attention: bool = False
+    strength: float = SHOT.strength
+    start: Annotated[float, Dial("Where in the schedule the appearance begins to act.", 0.0, 1.0, step=0.01)] = 0.0
+    end: Annotated[float, Dial("Where in the schedule the appearance ceases to act.", 0.0, 1.0, step=0.01)] = 1.0
+    share_attention: bool = SHOT.share_attention
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,10 +14,11 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..microcinema_core.config import ClipConfig, DiffusionConfig
+from ..microcinema_core.config import DiffusionConfig
 from ..microcinema_core.errors import InputError
-from ..microcinema_core.shot.settings import MAX_SEED
-from ..microcinema_core.shot.timing import MAX_FRAMES
+from ..microcinema_core.shot.settings import GAMMA
+from ..microcinema_core.shot.timing import FRAMES
+from .dials import CLIP, seed_input, widget
 from .model import HostModel
 from .types import check_numbers, chosen
 from .vae import check_image, encode_keyframes
@@ -27,19 +28,15 @@ NO_SIGNAL = 1e-5  # abar at the start of a zero-terminal-SNR schedule; Stable Di
 
 
 def gamma_input() -> io.DynamicCombo.Input:
-    value = io.Float.Input(
-        VALUE,
-        default=DiffusionConfig().prior_gamma,
-        min=0.0,
-        max=1.0,
-        step=0.005,
-        round=0.0001,
-        tooltip="How much of the keyframe is mixed into the starting noise.",
-    )
+    usual = DiffusionConfig().prior_gamma
     return io.DynamicCombo.Input(
         "gamma",
-        options=[io.DynamicCombo.Option(AUTO, []), io.DynamicCombo.Option(VALUE, [value])],
-        tooltip="auto: what the model's file says, else 0.02; 0 where sampling starts from pure noise by design.",
+        options=[
+            io.DynamicCombo.Option(AUTO, []),
+            io.DynamicCombo.Option(VALUE, [widget(VALUE, GAMMA, usual)]),
+        ],
+        tooltip=f"{GAMMA.help} auto: what the model's file says, else {usual:g}; 0 where sampling starts from pure "
+        "noise by design.",
     )
 
 
@@ -112,13 +109,7 @@ class NoisePriorLatent(io.ComfyNode):
             search_aliases=["empty latent video", "microcinema latent", "noise prior", "gamma"],
             inputs=[
                 *keyframe_inputs(),
-                io.Int.Input(
-                    "frames",
-                    default=ClipConfig().frames,
-                    min=1,
-                    max=MAX_FRAMES,
-                    tooltip="Frames of one clip, as in AppearNet Encode.",
-                ),
+                widget("frames", FRAMES, CLIP.frames, "As in AppearNet Encode."),
                 gamma_input(),
             ],
             outputs=[io.Latent.Output(tooltip="For a sampler at denoise 1, from its first step on.")],
@@ -173,9 +164,7 @@ class NoisePriorNoise(io.ComfyNode):
             search_aliases=["noise prior", "random noise", "image noise", "gamma"],
             inputs=[
                 *keyframe_inputs(),
-                io.Int.Input(
-                    "seed", default=0, min=0, max=MAX_SEED, control_after_generate=True, tooltip="Of the noise."
-                ),
+                seed_input(),
                 gamma_input(),
             ],
             outputs=[io.Noise.Output(tooltip="For SamplerCustomAdvanced, at full denoise.")],

@@ -234,7 +234,7 @@ def test_video_with_contact_sheet(
     assert cli.run(animate(material, out="new/clip.mp4", contact_sheet="new/sheet.png", frames="9", passes="0")) == 0
     assert sorted(path.name for path in (folder / "new").iterdir()) == ["clip.mp4", "sheet.png"]
     made = MicroCinemaPipeline.from_pretrained(weights / "toybox-video.safetensors")(
-        Image.open(material / "key.png"), PROMPT, steps=2
+        Image.open(material / "key.png"), PROMPT, sampling=SamplingConfig(steps=2)
     )
     with av.open("new/clip.mp4") as container:
         shown = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])

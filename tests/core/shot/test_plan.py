@@ -103,7 +103,7 @@ def test_what_cannot_be_shot_is_refused(controls: dict[str, Any], words: str) ->
 
 
 def test_the_slow_frames_of_a_shot_are_those_of_its_clip(pipeline: MicroCinemaPipeline) -> None:
-    clip = pipeline(picture(), "a red star", steps=2, seed=5).frames[0]
+    clip = pipeline(picture(), "a red star", sampling=SamplingConfig(steps=2), seed=5).frames[0]
     shot = made(pipeline.shoot(picture(), "a red star", seed=5, **FAST))
     assert len(shot) == 129
     assert np.abs(shot[::16].astype(int) - clip).max() <= 1  # decoded in other batches
@@ -169,7 +169,7 @@ def test_motion_scales_the_time_of_the_frames(pipeline: MicroCinemaPipeline) -> 
         lambda _, args, given: seen.append(given["frame_time"]), with_kwargs=True
     )
     for motion in (0.0, 0.5, 1.0, 2.0):
-        pipeline(picture(), "a red star", steps=1, motion=motion)
+        pipeline(picture(), "a red star", ShotConfig(motion=motion), sampling=SamplingConfig(steps=1))
     handle.remove()
     for motion, times in zip((0.0, 0.5, 1.0, 2.0), seen, strict=True):
         assert torch.allclose(times, motion * torch.linspace(-2, 2, 9))
@@ -235,9 +235,10 @@ def test_one_picture_for_several_prompts_is_read_once(pipeline: MicroCinemaPipel
     seen: list[int] = []
     handle = pipeline.appearnet.register_forward_hook(lambda _, args, __: seen.append(len(args[0])))
     prompts = ["a red star", "a blue circle"]
-    together = pipeline(picture(), prompts, steps=2, exact_keyframe=True).frames
+    exact, two = ShotConfig(exact_keyframe=True), SamplingConfig(steps=2)
+    together = pipeline(picture(), prompts, exact, sampling=two).frames
     handle.remove()
     assert seen == [1]
     for prompt, frames in zip(prompts, together, strict=True):
-        alone = pipeline(picture(), prompt, steps=2, exact_keyframe=True).frames[0]
+        alone = pipeline(picture(), prompt, exact, sampling=two).frames[0]
         assert np.abs(frames.astype(int) - alone).max() <= 1

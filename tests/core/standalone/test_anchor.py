@@ -36,7 +36,7 @@ from studies.toybox.anchor import AS_TRAINED, BINDINGS, Binding, anchor_part, su
 from studies.toybox.bench import Bench
 
 STARTING = ("gates.", "frame_time_embedding.")  # zero at the start too, and in a converted model for good
-FAST = SamplingConfig(steps=1, cfg=1.0)
+FAST, TWO = SamplingConfig(steps=1, cfg=1.0), SamplingConfig(steps=2)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def told(pipeline: MicroCinemaPipeline) -> Iterator[list[dict[str, Any]]]:
 def test_strength_scales_what_is_injected_and_not_the_latent(pipeline: MicroCinemaPipeline) -> None:
     with told(pipeline) as calls:
         for strength in (1.0, 0.5):
-            pipeline(picture(), "a red star", steps=1, cfg=1.0, strength=strength)
+            pipeline(picture(), "a red star", ShotConfig(strength=strength), sampling=FAST)
     whole, half = (call["appearance"] for call in calls)
     assert torch.equal(half.latent, whole.latent)
     for name, term in whole.add.items():
@@ -79,13 +79,13 @@ def test_strength_0_equals_terms_of_0_and_appearnet_is_not_run(
     """Equal to the last bit: h + g 0 and (1 + g 0) GN(h) + g 0 are exact."""
     runs: list[int] = []
     handle = pipeline.appearnet.register_forward_hook(lambda *_: runs.append(1))
-    off = pipeline(picture(), "a red star", steps=2, strength=0.0).frames
+    off = pipeline(picture(), "a red star", ShotConfig(strength=0.0), sampling=TWO).frames
     handle.remove()
     assert not runs
-    as_trained = pipeline(picture(), "a red star", steps=2).frames
+    as_trained = pipeline(picture(), "a red star", sampling=TWO).frames
     nothing = lambda z_c, _: scaled(pipeline.appearnet(z_c), 0.0)  # noqa: E731
     monkeypatch.setattr(pipeline, "_appearance", nothing)
-    assert np.array_equal(pipeline(picture(), "a red star", steps=2).frames, off)
+    assert np.array_equal(pipeline(picture(), "a red star", sampling=TWO).frames, off)
     assert not np.array_equal(as_trained, off)
 
 
@@ -105,13 +105,13 @@ def test_strengths_out_of_range_are_refused(strength: float) -> None:
 def test_the_shared_frame_is_the_keyframes(pipeline: MicroCinemaPipeline, at: str, index: int) -> None:
     """For both branches of guidance, which are one call."""
     with told(pipeline) as calls:
-        pipeline(picture(), "a red star", steps=1, keyframe_at=at, share_attention=True)
+        pipeline(picture(), "a red star", ShotConfig(keyframe_at=at, share_attention=True), sampling=FAST)
     assert [call["shared_frame"] for call in calls] == [index]
 
 
 def test_nothing_is_shared_unless_asked_for(pipeline: MicroCinemaPipeline) -> None:
     with told(pipeline) as calls:
-        pipeline(picture(), "a red star", steps=1)
+        pipeline(picture(), "a red star", sampling=FAST)
     assert calls[0]["shared_frame"] is None
 
 
@@ -125,8 +125,8 @@ def test_each_chained_clip_shares_its_own_keyframe(pipeline: MicroCinemaPipeline
 
 def test_sharing_draws_the_frames_towards_the_keyframe(pipeline: MicroCinemaPipeline) -> None:
     plain, shared = (
-        pipeline(picture(), "a red star", steps=2, seed=3, strength=0.0, share_attention=on).frames.astype(int)
-        for on in (False, True)
+        pipeline(picture(), "a red star", shot, sampling=TWO, seed=3).frames.astype(int)
+        for shot in (ShotConfig(strength=0.0), ShotConfig(strength=0.0, share_attention=True))
     )
     assert np.abs(plain - shared).max() > 1
 
