@@ -97,19 +97,20 @@ class Models:
         from ..checkpoint.format import read_header
         from ..checkpoint.load import expect_kind
         from ..config import Kind
+        from ..shot.segments import Segments
         from ..standalone.sampling import check_sampler
 
         attention_named(self.attention)
         check_sampler(sampling.sampler)
         header = read_header(self.video)
         expect_kind(header, self.video, Kind.VIDEO)
-        factor = None
+        segments = None
         if self.tsr is not None:
             tsr_header = read_header(self.tsr)
             expect_kind(tsr_header, self.tsr, Kind.TSR)
-            factor = tsr_header.config.clip.frames - 1
+            segments = Segments.of(tsr_header.config)
         elif shot.passes:
             raise InputError(f"{self.video}: no temporal super-resolution model beside it; name one with --tsr-model")
-        plan_shot(shot, header.config.clip, factor)
+        plan_shot(shot, header.config.clip, segments)
         model_size = (header.config.clip.width, header.config.clip.height)
         working_size(picture_size or model_size, model_size, shot.resize, shot.width, shot.height)

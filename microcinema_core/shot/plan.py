@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from fractions import Fraction
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from ..config import ClipConfig
 from ..errors import InputError
@@ -18,6 +18,9 @@ from .resize import SIDE, ResizePolicy
 from .retime import FPS, Resampling, Retiming, exact_rate
 from .retime import plan as plan_retiming
 from .timing import FRAMES, check_frames, frame_count, keyframe_index, segment_count
+
+if TYPE_CHECKING:  # it needs torch
+    from .segments import Segments
 
 MAX_PASSES = 2  # the rates that a TSR model knows: 2 to 8 and 8 to 32 frames a second
 MAX_CLIPS = 256
@@ -165,20 +168,23 @@ class ShotPlan:
         return self.made_key if self.retiming is None else self.retiming.kept
 
 
-def plan_shot(shot: ShotConfig, clip: ClipConfig, factor: int | None) -> ShotPlan:
-    """A duration longer than the clips asked for adds clips to chain. factor: of one pass; None: no model makes any.
+def plan_shot(shot: ShotConfig, clip: ClipConfig, segments: Segments | None) -> ShotPlan:
+    """A duration longer than the clips asked for adds clips to chain. segments: of the TSR model, where there is one.
 
     Raises InputError for what cannot be made.
     """
-    passes = (MAX_PASSES if factor else 0) if shot.passes is None else shot.passes
-    if passes and factor is None:
+    factor, known = (1, 0) if segments is None else (segments.factor, segments.passes)
+    passes = known if shot.passes is None else shot.passes
+    if segments is not None:
+        segments.check_passes(passes)
+    elif passes:
         raise InputError("frame rates above the model's own need a temporal super-resolution model; name its file")
     if shot.loop is Loop.JOIN and not passes:
         raise InputError("a joined loop needs temporal super-resolution; give passes 1 or 2, or loop by ping-pong")
     shot = replace(shot, passes=passes)
     frames = check_frames(clip.frames if shot.frames is None else shot.frames)
     key = keyframe_index(shot.keyframe_at, frames)
-    plan = ShotPlan(shot, passes, factor or 1, frames, key, clip.fps, shot.before, shot.after)
+    plan = ShotPlan(shot, passes, factor, frames, key, clip.fps, shot.before, shot.after)
     if frames == 1 and (plan.clips > 1 or shot.duration is not None or shot.loop is not Loop.NONE):
         raise InputError("a clip of one frame cannot be chained, timed or looped; give more frames")
     if shot.duration is not None:

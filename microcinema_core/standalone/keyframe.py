@@ -88,7 +88,7 @@ class EmbeddedImages(ImagePipeline):
         if (picture.width or clip.width, picture.height or clip.height) != (clip.width, clip.height):
             raise InputError(f"this model makes pictures of {clip.width}x{clip.height}; leave out width and height")
         check_sampler(config.sampler)
-        given = Conditioning(*self.bundle.prompts(prompts))
+        given = Conditioning(self.bundle.prompts(prompts))
         size = (1, *self.bundle.size())
         diffusion = self.bundle.config.diffusion
         noise = [NoiseStream(value) for value in seeds]

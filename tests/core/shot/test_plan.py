@@ -16,12 +16,14 @@ from PIL import Image
 from microcinema_core.config import ClipConfig
 from microcinema_core.errors import Cancelled, InputError
 from microcinema_core.shot.plan import Loop, ShotConfig, plan_shot
+from microcinema_core.shot.segments import Segments
 from microcinema_core.shot.settings import TSR_SAMPLING, SamplingConfig
 from microcinema_core.standalone.pipeline import MicroCinemaPipeline, Shot
 from microcinema_core.standalone.workspace import Workspace, remembered
 from microcinema_core.worlds.toybox.world import Background, Colour, Motion, Scene, Shape, Speed, render
 
 CLIP = ClipConfig(width=64, height=64)
+SEGMENTS = Segments(5)
 SCENE = Scene(Shape.STAR, Colour.RED, Motion.LEFT, Speed.FAST, Background.SKY, 0.5, 0.4, 0.16, 0.3)
 FAST: dict[str, Any] = {"sampling": SamplingConfig(steps=2), "tsr_sampling": replace(TSR_SAMPLING, steps=1)}
 
@@ -61,7 +63,7 @@ def made(shot: Shot) -> np.ndarray:
     ],
 )  # fmt: skip
 def test_a_plan_knows_its_frames(controls: dict[str, Any], frames: int, fps: float, key: int | None) -> None:
-    plan = plan_shot(ShotConfig(**controls), CLIP, 4)
+    plan = plan_shot(ShotConfig(**controls), CLIP, SEGMENTS)
     assert (plan.frames, plan.fps) == (frames, Fraction(fps))
     if key is not None:
         assert plan.keyframe == key
@@ -76,7 +78,7 @@ def test_a_plan_knows_its_frames(controls: dict[str, Any], frames: int, fps: flo
     ],
 )
 def test_a_long_duration_adds_clips_where_the_keyframe_leaves_room(controls: dict[str, Any], clips: Any) -> None:
-    plan = plan_shot(ShotConfig(duration=10, **controls), CLIP, 4)
+    plan = plan_shot(ShotConfig(duration=10, **controls), CLIP, SEGMENTS)
     assert (plan.before, plan.after) == clips
 
 
@@ -99,7 +101,7 @@ def test_a_long_duration_adds_clips_where_the_keyframe_leaves_room(controls: dic
 )
 def test_what_cannot_be_shot_is_refused(controls: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        plan_shot(ShotConfig(**controls), CLIP, 4)
+        plan_shot(ShotConfig(**controls), CLIP, SEGMENTS)
 
 
 def test_the_slow_frames_of_a_shot_are_those_of_its_clip(pipeline: MicroCinemaPipeline) -> None:
@@ -233,7 +235,7 @@ def test_a_model_without_tsr_says_so(pipeline: MicroCinemaPipeline) -> None:
 def test_one_picture_for_several_prompts_is_read_once(pipeline: MicroCinemaPipeline) -> None:
     """By AppearNet as by the autoencoder; also where the keyframe is shown exactly."""
     seen: list[int] = []
-    handle = pipeline.appearnet.register_forward_hook(lambda _, args, __: seen.append(len(args[0])))
+    handle = pipeline.appearnet.register_forward_hook(lambda _, args, __: seen.append(args[0].clips))
     prompts = ["a red star", "a blue circle"]
     exact, two = ShotConfig(exact_keyframe=True), SamplingConfig(steps=2)
     together = pipeline(picture(), prompts, exact, sampling=two).frames
