@@ -44,7 +44,7 @@ def check_writable(path: Path, suffix: str | None = None, source: Path | None = 
     suffix: what its name must end in. source: what it is made of, and must not replace.
     """
     if suffix is not None and path.suffix.lower() != suffix:
-        raise InputError(f"{path}: must end in {suffix}")
+        raise InputError(f"{path}: must end in {suffix}; give another name")
     if len(os.fsencode(path.name)) > MAX_NAME:
         raise InputError(f"{path.name[:40]}...: the name is too long; give at most {MAX_NAME} bytes")
     with reachable(path):

@@ -22,9 +22,8 @@ from microcinema_core.checkpoint.format import read_checkpoint
 from microcinema_core.config import ClipConfig
 from microcinema_core.media import read_settings
 from microcinema_core.media.grid import GAP
-from microcinema_core.shot.cascade import linear_frames
 from microcinema_core.shot.plan import Loop, ShotConfig, plan_shot
-from microcinema_core.shot.segments import Segments
+from microcinema_core.shot.segments import Segments, linear_frames
 from microcinema_core.standalone import pipeline
 from microcinema_core.standalone.components import load_codec
 from microcinema_core.standalone.pipeline import MicroCinemaPipeline
