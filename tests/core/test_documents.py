@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -143,3 +144,27 @@ def test_commands_exist() -> None:
     assert {"animate", "inflate"} <= commands
     assert {"test", "demo"} <= targets
     assert not wrong(PRESENT, faults)
+
+
+def test_the_map_says_what_the_rules_say() -> None:
+    """CONTRIBUTING.md's table against each folder's ruff.toml, and README.md's tree against the folders."""
+    core = ROOT / "microcinema_core"
+    rooms = {path.parent.name for path in core.glob("*/ruff.toml")}
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("### Who may import whom")[2]
+    rows = [
+        [re.findall(r"`(\w+)`", cell) for cell in row.split(" | ")] for row in re.findall(r"^\| (`.*) \|$", text, re.M)
+    ]
+    (ground, nothing), *others = [(names, set(allowed)) for names, _, allowed, _ in rows]
+    assert {*ground, "__init__"} == {path.stem for path in core.glob("*.py")}
+    assert not nothing
+    assert {name for names, _ in others for name in names} == rooms | {"nodes", "studies"}
+    known: set[str] = set()
+    for (name,), allowed in others:
+        folder = core / name if name in rooms else ROOT / name
+        rules = tomllib.loads((folder / "ruff.toml").read_text(encoding="utf-8"))["lint"]["flake8-tidy-imports"]
+        banned = rules.get("extend-banned-api", {})
+        assert allowed == {room for room in rooms - {name} if f"microcinema_core.{room}" not in banned}, name
+        assert allowed <= known, f"{name}: not from the ground up"
+        known.add(name)
+    tree = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Layout")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^ {6}(\w+)/ ", tree, flags=re.M)) == rooms
