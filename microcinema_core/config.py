@@ -181,7 +181,10 @@ class UNetConfig(Config):
 
 @dataclass(frozen=True, slots=True)
 class DiffusionConfig(Config):
-    """Schedule, prediction and the Appearance Noise Prior's coefficients (Sec. 3.3)."""
+    """Schedule, prediction and the Appearance Noise Prior's coefficients (Sec. 3.3).
+
+    Both coefficients multiply what the guide says of a frame, and its `known` where a part of it is unknown.
+    """
 
     schedule: ScheduleName = ScheduleName.SD
     prediction: Prediction = Prediction.EPS

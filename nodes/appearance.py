@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from ..microcinema_core.checkpoint.sections import Section, find_section
 from ..microcinema_core.config import Injection, UNetConfig
 from ..microcinema_core.errors import CheckpointError
 from ..microcinema_core.models.appearnet import AppearNet
+from ..microcinema_core.models.guide import Guide
 from ..microcinema_core.models.injection import Appearance
-from ..microcinema_core.shot.hold import scaled
+from ..microcinema_core.shot.hold import appearance_at
 from .files import read_file
 from .network import HostAttention
 
@@ -39,19 +40,15 @@ class HostAppearNet:
     def unet(self) -> UNetConfig:
         return self.header.config.unet
 
-    def encode(self, z_c: Tensor, strength: float = 1.0) -> Appearance:
-        """Model-space latents [N, C, T, h, w] -> features where the host keeps results; the latents stay float32.
+    def encode(self, guide: Guide, strength: float = 1.0) -> Appearance | None:
+        """What AppearNet says of latents [N, C, T, h, w], where the host keeps results; not loaded at strength 0."""
+        return appearance_at(strength, lambda: self._read(guide))
 
-        At strength 0 there are no features, and AppearNet is neither loaded nor run.
-        """
+    def _read(self, guide: Guide) -> Appearance:
         management = comfy.model_management
-        latent = z_c.transpose(1, 2).float().to(management.intermediate_device())
-        if strength == 0:
-            return Appearance(latent)
-        management.load_models_gpu([self.patcher], memory_required=memory_of(self.unet, z_c, self.dtype))
-        made: Appearance = self.patcher.model(z_c.to(self.patcher.load_device, self.dtype))
-        kept = made.to(management.intermediate_device(), self.dtype)
-        return replace(scaled(kept, strength), latent=latent)
+        management.load_models_gpu([self.patcher], memory_required=memory_of(self.unet, guide.latents, self.dtype))
+        made: Appearance = self.patcher.model(guide.to(self.patcher.load_device, self.dtype))
+        return made.to(management.intermediate_device(), self.dtype)
 
     def null_prompt(self) -> Tensor | None:
         """The null prompt's embedding [1, L, D], for a model used without a prompt; mode `concat` stores none."""
@@ -62,7 +59,7 @@ class HostAppearNet:
 
 
 def memory_of(unet: UNetConfig, z_c: Tensor, dtype: torch.dtype) -> int:
-    """Bytes to encode model-space latents [N, C, T, h, w], the features included."""
+    """Bytes to encode latents [N, C, T, h, w], the features included."""
     first = unet.block_out_channels[0] * comfy.model_management.dtype_size(dtype)
     return z_c[:, 0].numel() * first * WORKING_SET
 

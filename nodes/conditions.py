@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakValueDictionary
 
 import comfy.conds
+import comfy.model_management
 import torch
 from torch import Tensor
 
 from ..microcinema_core.config import UNetConfig
 from ..microcinema_core.diffusion.noise import prior_mean
 from ..microcinema_core.errors import InputError
+from ..microcinema_core.models.guide import Guide
 from ..microcinema_core.models.injection import Appearance
 
 KEY = "microcinema"  # in a conditioning's dictionary
+
+
+def keyframe_guide(latents: Tensor) -> Guide:
+    """Model-space keyframes [N, C, h, w], one a clip -> their guide, where the host keeps results."""
+    return Guide(latents.unsqueeze(2).float()).to(comfy.model_management.intermediate_device())
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +43,13 @@ class Acting:
 class Encoded:
     """What one AppearNet Encode made of its keyframes: one entry per clip, shared by all prompts it was given.
 
-    appearance: features, strength included, and the model-space keyframe latents [N, T or 1, C, h, w], all unrepeated.
+    guide: of N clips, float32. appearance: what AppearNet says of it, strength included; None: nothing.
     seconds: of each frame of a clip, from its keyframe, which is frame `key`.
     placed: its copies on devices, for as long as a sampling run holds them.
     """
 
-    appearance: Appearance
+    guide: Guide
+    appearance: Appearance | None
     frames: int
     seconds: Sequence[float]
     unet: UNetConfig
@@ -56,18 +64,20 @@ class Encoded:
 
     @property
     def clips(self) -> int:
-        return self.appearance.latent.shape[0]
+        return self.guide.clips
 
     @property
     def size(self) -> tuple[int, int]:
         """Of latents: height, width."""
-        height, width = self.appearance.latent.shape[-2:]
+        height, width = self.guide.latents.shape[-2:]
         return height, width
 
     @property
     def numbers(self) -> int:
         """How many the features are: with a keyframe for every frame, as in TSR, they are larger than activations."""
         given = self.appearance
+        if given is None:
+            return 0
         features = (*given.add.values(), *given.spade.values(), *(() if given.concat is None else (given.concat,)))
         return sum(feature.numel() for feature in features)
 
@@ -77,7 +87,8 @@ class Placed:
     """An Encoded on the device of a sampling run. sigmas: the largest and smallest at which the features act."""
 
     source: Encoded
-    appearance: Appearance
+    guide: Guide
+    appearance: Appearance | None
     sigmas: tuple[float, float] | None
 
     @classmethod
@@ -89,8 +100,8 @@ class Placed:
         there = source.placed.get((device, dtype, sigmas))
         if there is not None:
             return there
-        moved = source.appearance.to(device, dtype)
-        made = cls(source, replace(moved, latent=source.appearance.latent.to(device)), sigmas)
+        appearance = None if source.appearance is None else source.appearance.to(device, dtype)
+        made = cls(source, source.guide.to(device), appearance, sigmas)
         source.placed[device, dtype, sigmas] = made
         return made
 
@@ -101,8 +112,10 @@ class Placed:
     def shifted(self, x: Tensor, sigma: Tensor, frames: int, prior_lambda: float) -> Tensor:
         """y + sigma lambda z_c, the network's own noisy sample. x [B*T, C, h, w], sigma [B*T]."""
         rows = x.unflatten(0, (-1, self.source.clips, frames))  # [branches, clips, T, C, h, w]
-        shift = sigma.to(x).view(*rows.shape[:3], 1, 1, 1) * prior_mean(self.appearance.latent, prior_lambda)
-        return (rows + shift).flatten(0, 2)
+        mean = prior_mean(self.guide, prior_lambda)  # [clips, C, T or 1, h, w]
+        if isinstance(mean, float):
+            return x
+        return (rows + sigma.to(x).view(*rows.shape[:3], 1, 1, 1) * mean.transpose(1, 2)).flatten(0, 2)
 
 
 class CONDEncoded(comfy.conds.CONDConstant):

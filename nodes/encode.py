@@ -12,7 +12,7 @@ from ..microcinema_core.errors import InputError
 from ..microcinema_core.shot.plan import MOTION, STRENGTH, ShotConfig
 from ..microcinema_core.shot.timing import MAX_FRAMES, POSITIONS, check_frames, frame_times, keyframe_index
 from .appearance import HostAppearNet
-from .conditions import KEY, Acting, Encoded
+from .conditions import KEY, Acting, Encoded, keyframe_guide
 from .latents import latent_format
 from .types import AppearNetSocket, check_numbers, chosen
 from .vae import encode_keyframes
@@ -142,9 +142,10 @@ class AppearNetEncode(io.ComfyNode):
         key = keyframe_index(at.get(INDEX, at["keyframe_at"]), check_frames(frames))
         config = appearnet.header.config
         latents = encode_keyframes(vae, keyframe, config.unet.in_channels)
-        z_c = latent_format(config.latent).process_in(latents.float()).unsqueeze(2)
+        guide = keyframe_guide(latent_format(config.latent).process_in(latents.float()))
         encoded = Encoded(
-            appearnet.encode(z_c, strength),
+            guide,
+            appearnet.encode(guide, strength),
             frames,
             [motion * seconds for seconds in frame_times(frames, fps, key)],
             config.unet,

@@ -15,7 +15,9 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..microcinema_core.config import ClipConfig, DiffusionConfig
+from ..microcinema_core.diffusion.noise import gamma_for, prior_mean, start_noise
 from ..microcinema_core.errors import InputError
+from ..microcinema_core.models.guide import Guide
 from ..microcinema_core.shot.settings import MAX_SEED
 from ..microcinema_core.shot.timing import MAX_FRAMES
 from .model import HostModel
@@ -23,7 +25,6 @@ from .types import check_numbers, chosen
 from .vae import check_image, encode_keyframes
 
 AUTO, VALUE = "auto", "value"
-NO_SIGNAL = 1e-5  # abar at the start of a zero-terminal-SNR schedule; Stable Diffusion's is 5e-3
 
 
 def gamma_input() -> io.DynamicCombo.Input:
@@ -68,10 +69,8 @@ def gamma_of(model: Any, given: dict[str, Any] | None) -> float:
         check_numbers("Appearance Noise Prior", {"gamma": gamma[VALUE]})
         return float(gamma[VALUE])
     a, b = start(model)
-    if (b / a) ** 2 < NO_SIGNAL:
-        return 0.0
     stored = model.model.header.config.diffusion if isinstance(model.model, HostModel) else DiffusionConfig()
-    return float(stored.prior_gamma)
+    return gamma_for(None, stored, signal=(b / a) ** 2)
 
 
 def model_space(model: Any, latents: Tensor) -> Tensor:
@@ -94,7 +93,7 @@ def prior_latent(model: Any, vae: Any, keyframe: Tensor, frames: int, gamma: flo
             "use Appearance Noise Prior Noise with SamplerCustomAdvanced"
         )
     latents = encode_keyframes(vae, keyframe, form.latent_channels)
-    mean = a / b * gamma * model_space(model, latents) if gamma else None
+    mean = prior_mean(Guide(model_space(model, latents)), a / b * gamma) if gamma else None
     samples = torch.zeros_like(latents, dtype=torch.float32) if mean is None else form.process_out(mean)
     clips = latents.shape[0]
     return {"samples": samples.repeat_interleave(frames, dim=0), "batch_index": list(range(frames)) * clips}
@@ -145,11 +144,10 @@ class PriorNoise:
         if samples.is_nested:
             raise InputError("Appearance Noise Prior Noise: latents of several kinds at once are not supported")
         noise: Tensor = comfy.sample.prepare_noise(samples, self.seed, input_latent.get("batch_index"))
-        mean = self.gamma * self._per_row(samples).to(noise)  # which is on the CPU wherever latents are
-        held = input_latent.get("noise_mask")
-        if held is not None:  # what a mask holds is noised anew at every step, and not by gamma
-            mean = mean * comfy.utils.reshape_mask(held, samples.shape).cpu()
-        return noise + mean
+        held = input_latent.get("noise_mask")  # what a mask holds is noised anew at every step, and not by gamma
+        known = None if held is None else comfy.utils.reshape_mask(held, samples.shape).cpu()
+        guide = Guide(self._per_row(samples).to(noise), known)  # noise is on the CPU wherever latents are
+        return start_noise(noise, guide, self.gamma)
 
     def _per_row(self, samples: Tensor) -> Tensor:
         """z_c for each row of the batch, whose clips follow one another."""

@@ -16,6 +16,8 @@ from torch import Tensor
 
 from ..microcinema_core.config import Kind
 from ..microcinema_core.errors import InputError
+from ..microcinema_core.models.guide import Guide
+from ..microcinema_core.shot.hold import hold
 from ..microcinema_core.shot.settings import MAX_CFG, MAX_SEED, MAX_STEPS, SamplingConfig
 from .conditions import KEY, Encoded
 from .model import HostModel
@@ -126,7 +128,7 @@ class MicroCinemaSampler(io.ComfyNode):
             seed=seed,
         )
         if exact is not None:
-            samples = placed(samples, exact, encoded)
+            samples = held(samples, exact, encoded)
         return io.NodeOutput({"samples": samples, "batch_index": latent["batch_index"]})
 
 
@@ -143,18 +145,17 @@ def _encoded(model: Any, positive: Any) -> Encoded:
     return found
 
 
-def placed(latents: Tensor, keyframes: Tensor, encoded: Encoded) -> Tensor:
+def held(latents: Tensor, keyframes: Tensor, encoded: Encoded) -> Tensor:
     """Latents [N*T, C, h, w] with each clip's own keyframe [N, C, h, w] at its frame."""
-    rows = latents.unflatten(0, (encoded.clips, encoded.frames)).clone()
-    rows[:, encoded.key] = keyframes.to(rows)
-    return rows.flatten(0, 1)
+    clips = latents.unflatten(0, (-1, encoded.frames)).transpose(1, 2)  # [N, C, T, h, w]
+    return hold(clips, Guide(keyframes.unsqueeze(2)), encoded.key).transpose(1, 2).flatten(0, 1)
 
 
 def anchored(model: Any, keyframes: Tensor, encoded: Encoded) -> Any:
     """A clone whose estimate is the keyframe at its frame, so that its neighbours are drawn to it."""
     exact = model_space(model, keyframes)
     clone = model.clone()
-    clone.set_model_sampler_post_cfg_function(lambda given: placed(given["denoised"], exact, encoded))
+    clone.set_model_sampler_post_cfg_function(lambda given: held(given["denoised"], exact, encoded))
     return clone
 
 

@@ -13,12 +13,13 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..microcinema_core.config import ClipConfig, Kind
-from ..microcinema_core.diffusion.noise import draw_noise, start_noise
+from ..microcinema_core.diffusion.noise import draw_noise, gamma_for, start_noise
 from ..microcinema_core.diffusion.schedule import make_schedule
 from ..microcinema_core.diffusion.streams import NoiseStream
 from ..microcinema_core.errors import InputError
-from ..microcinema_core.shot.cascade import Interpolate, cascade, linear_frames
+from ..microcinema_core.shot.cascade import Interpolate, cascade
 from ..microcinema_core.shot.plan import MAX_PASSES
+from ..microcinema_core.shot.segments import Segments, with_ends
 from ..microcinema_core.shot.settings import MAX_SEED, MAX_STEPS, MAX_TSR_BATCH, TSR_BATCH, TSR_SAMPLING
 from ..microcinema_core.shot.timing import MAX_FRAMES, segment_count
 from .appearance import HostAppearNet
@@ -106,14 +107,14 @@ class TSRInterpolate(io.ComfyNode):
         check_numbers("TSR Interpolate", {"fps": fps})
         samples = latent["samples"]
         _check(model, appearnet, samples, frames_per_clip, passes)
-        factor = appearnet.header.config.clip.frames - 1
+        rules = Segments.of(appearnet.header.config)
         clips = model_space(model, samples).unflatten(0, (-1, frames_per_clip))
-        bar = comfy.utils.ProgressBar(len(clips) * segment_count(frames_per_clip, factor, passes))
+        bar = comfy.utils.ProgressBar(len(clips) * segment_count(frames_per_clip, rules.factor, passes))
         prompt = _prompt(appearnet, conditioning)
         interpolate = segments(model, appearnet, prompt, seed, fps, steps, bar)
         made = [torch.stack(list(cascade(clip.unbind(0), interpolate, passes, batch))) for clip in clips]
         out = model.get_model_object("latent_format").process_out(torch.cat(made))
-        every = factor**passes
+        every = rules.factor**passes
         for number, clip in enumerate(samples.unflatten(0, (-1, frames_per_clip))):
             out.unflatten(0, (len(clips), -1))[number, ::every] = clip.to(out)
         return io.NodeOutput({"samples": out}, fps * every)
@@ -124,34 +125,38 @@ def segments(
 ) -> Interpolate:
     """What the cascade calls. Progress is counted in segments; between two batches the user may cancel."""
     config = appearnet.header.config
-    frames, diffusion = config.clip.frames, config.diffusion
-    sigmas = make_schedule(diffusion.schedule).sigmas(steps).float()
+    rules = Segments.of(config)
+    schedule = make_schedule(config.diffusion.schedule)
+    sigmas, gamma = schedule.sigmas(steps).float(), gamma_for(None, config.diffusion, schedule.signal)
     sampler = comfy.samplers.sampler_object(TSR_SAMPLING.sampler)
 
     def made_between(ends: Tensor, level: int, indices: range) -> Tensor:
-        """ends [S, C, 2, h, w] -> [S, C, T, h, w], model-space."""
+        """ends [S, C, 2, h, w] -> [S, C, T, h, w], model-space, with the ends unchanged."""
         comfy.model_management.throw_exception_if_processing_interrupted()
-        line = linear_frames(ends, frames)
-        rate = fps * (frames - 1) ** (level + 1)
-        encoded = Encoded(appearnet.encode(line), frames, [i / rate for i in range(frames)], config.unet)
+        line = rules.line(ends)
+        times = rules.times(rules.rate(fps, level))
+        encoded = Encoded(line, appearnet.encode(line), rules.frames, times, config.unet)
         given = [[text, {KEY: encoded}] for text, _ in prompt]
         streams = [NoiseStream.segment(seed, level, index) for index in indices]
-        drawn = torch.stack([draw_noise(seed, line.shape[1:], *stream.start) for stream in streams])
-        noise = start_noise(drawn, line.cpu(), diffusion.prior_gamma)
-        rows = noise.transpose(1, 2).flatten(0, 1)
-        empty = torch.zeros_like(rows)
+        drawn = torch.stack([draw_noise(seed, line.latents.shape[1:], *stream.start) for stream in streams])
+        noise = start_noise(drawn, line.to("cpu"), gamma).transpose(1, 2).flatten(0, 1)  # frames in the batch
         sampled = comfy.sample.sample_custom(
-            model, rows, TSR_SAMPLING.cfg, sampler, sigmas, given, given, empty, disable_pbar=True, seed=seed
+            model,
+            noise,
+            TSR_SAMPLING.cfg,
+            sampler,
+            sigmas,
+            given,
+            given,
+            torch.zeros_like(noise),
+            disable_pbar=True,
+            seed=seed,
         )
-        made = model_space(model, sampled).unflatten(0, (-1, frames)).transpose(1, 2).to(line)
+        made = model_space(model, sampled).unflatten(0, (-1, rules.frames)).transpose(1, 2).to(ends)
         bar.update(len(indices))
-        return line + diffusion.residual_std[level] * made if diffusion.residual_std else made
+        return with_ends(rules.restored(made, line, [level] * len(indices)), ends)
 
-    def with_ends(ends: Tensor, level: int, indices: range) -> Tensor:
-        between = made_between(ends, level, indices)
-        return torch.cat([ends[:, :, :1], between[:, :, 1:-1], ends[:, :, 1:]], dim=2)
-
-    return with_ends
+    return made_between
 
 
 def _prompt(appearnet: HostAppearNet, conditioning: Any) -> Any:
@@ -172,9 +177,7 @@ def _check(model: Any, appearnet: HostAppearNet, samples: Tensor, frames: int, p
         )
     if getattr(model.model, "header", None) is None or model.model.header.config != header.config:
         raise InputError("TSR Interpolate: MODEL and APPEARNET are of different files; take both from one file")
-    known = len(header.config.diffusion.residual_std) or MAX_PASSES
-    if passes > known:
-        raise InputError(f"TSR Interpolate: this model was trained for {known} passes, {passes} were asked for")
+    Segments.of(header.config).check_passes(passes)
     if samples.ndim != 4 or samples.shape[1] != header.config.unet.in_channels:
         raise InputError(
             f"TSR Interpolate: the latents have shape {list(samples.shape)}; this model takes "

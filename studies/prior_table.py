@@ -18,6 +18,7 @@ from microcinema_core.diffusion.noise import noise_only_start
 from microcinema_core.diffusion.prediction import Denoiser, Network
 from microcinema_core.diffusion.samplers import SAMPLERS, Callback, Denoise, sample
 from microcinema_core.diffusion.schedule import Schedule, make_schedule
+from microcinema_core.models.guide import Guide
 from microcinema_core.standalone.schedulers import SCHEDULERS, sample_with_scheduler
 
 MEAN, VARIANCE = 0.4, 0.5
@@ -100,15 +101,15 @@ def measure(name: str, schedule: Schedule, prediction: Prediction, prior_lambda:
     eps_n = torch.randn(SHAPE, generator=generator, dtype=torch.float64)
     z_c = torch.randn(SHAPE[0], SHAPE[1], 1, *SHAPE[3:], generator=generator, dtype=torch.float64)
     mean, variance = (torch.tensor(value, dtype=torch.float64) for value in (MEAN, VARIANCE))
-    network = gaussian_network(prediction, prior_lambda, z_c)
+    network, guide = gaussian_network(prediction, prior_lambda, z_c), Guide(z_c)
 
     def with_lambda(value: float) -> Denoise:
         denoiser = Denoiser(network, schedule, prediction, value)
-        return lambda y, sigma: denoiser.denoise(y, sigma, z_c, mean=mean, variance=variance, level=sigma)
+        return lambda y, sigma: denoiser.denoise(y, sigma, guide, mean=mean, variance=variance, level=sigma)
 
     unbiased = run(name, lambda y, sigma: gaussian_denoise(y, sigma, mean, variance), eps_n, schedule)
     in_model = run(name, with_lambda(prior_lambda), eps_n, schedule)
-    noise_only = run(name, with_lambda(0.0), noise_only_start(eps_n, z_c, prior_lambda, 0.0), schedule)
+    noise_only = run(name, with_lambda(0.0), noise_only_start(eps_n, guide, prior_lambda, 0.0), schedule)
     stochastic = (SAMPLERS[name] if name in SAMPLERS else SCHEDULERS[name]).stochastic
     return Row(name, stochastic, Deviation.between(in_model, unbiased), Deviation.between(noise_only, unbiased))
 

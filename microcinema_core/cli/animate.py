@@ -242,6 +242,7 @@ def check_shot(
     from ..checkpoint.format import read_header
     from ..checkpoint.load import expect_kind
     from ..config import Kind
+    from ..shot.segments import Segments
     from ..standalone.sampling import check_sampler
 
     attention_named(models.attention)
@@ -252,7 +253,9 @@ def check_shot(
     if models.tsr is not None:
         tsr_header = read_header(models.tsr)
         expect_kind(tsr_header, models.tsr, Kind.TSR)
-        factor = tsr_header.config.clip.frames - 1
+        segments = Segments.of(tsr_header.config)
+        segments.check_passes(shot.passes)
+        factor = segments.factor
     elif shot.passes:
         raise InputError(f"{models.video}: no temporal super-resolution model beside it; name one with --tsr-model")
     plan_shot(shot, header.config.clip, factor)

@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..models.guide import Guide
 from .prediction import Denoiser
 
 
-def guide(cond: Tensor, uncond: Tensor, scale: float) -> Tensor:
+def guided(cond: Tensor, uncond: Tensor, scale: float) -> Tensor:
     """uncond + scale (cond - uncond); scale 1 is the conditional estimate alone."""
     return uncond + scale * (cond - uncond)
 
@@ -25,41 +26,31 @@ class GuidedDenoiser:
 
     `cond` and `uncond` hold the network's conditioning by name. A value that is the same object in both is shared and
     passed on as it is; tensors that differ are joined along the batch, so one call serves both branches. At scale 1 the
-    unconditional branch is not run. With `batched=False` the branches run one after the other: half the memory, and
-    the way to share a value that belongs to a batch of several clips.
+    unconditional branch is not run.
     """
 
     def __init__(
         self,
         denoiser: Denoiser,
-        z_c: Tensor | None,
+        guide: Guide | None,
         cond: Mapping[str, Any],
         uncond: Mapping[str, Any] | None = None,
         scale: float = 1.0,
-        *,
-        batched: bool = True,
     ) -> None:
         if scale != 1 and uncond is None:
             raise ValueError(f"guidance scale {scale} needs the unconditional branch's conditioning")
-        self.denoiser, self.z_c, self.scale = denoiser, z_c, scale
-        self.cond, self.uncond, self.batched = cond, uncond, batched
+        self.denoiser, self.guide, self.scale = denoiser, guide, scale
+        self.cond, self.uncond = cond, uncond
 
     def __call__(self, y: Tensor, sigma: Tensor) -> Tensor:
         if self.scale == 1 or self.uncond is None:
-            return self.denoiser.denoise(y, sigma, self.z_c, **self.cond)
-        if not self.batched:
-            cond = self.denoiser.denoise(y, sigma, self.z_c, **self.cond)
-            return guide(cond, self.denoiser.denoise(y, sigma, self.z_c, **self.uncond), self.scale)
+            return self.denoiser.denoise(y, sigma, self.guide, **self.cond)
         both = join(self.cond, self.uncond)
         sigma = sigma if sigma.ndim == 0 else torch.cat([sigma, sigma])
-        x0 = self.denoiser.denoise(torch.cat([y, y]), sigma, self._doubled_keyframe(), **both)
+        guide = None if self.guide is None else self.guide.for_branches(2)
+        x0 = self.denoiser.denoise(torch.cat([y, y]), sigma, guide, **both)
         cond_x0, uncond_x0 = x0.chunk(2)
-        return guide(cond_x0, uncond_x0, self.scale)
-
-    def _doubled_keyframe(self) -> Tensor | None:
-        if self.z_c is None or self.z_c.shape[0] == 1:
-            return self.z_c
-        return torch.cat([self.z_c, self.z_c])
+        return guided(cond_x0, uncond_x0, self.scale)
 
 
 def join(cond: Mapping[str, Any], uncond: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,4 +65,4 @@ def _join(name: str, cond: Any, uncond: Any) -> Any:
         return cond
     if isinstance(cond, Tensor) and isinstance(uncond, Tensor):
         return torch.cat([cond, uncond])
-    raise ValueError(f"conditioning {name!r} differs between the branches and is no tensor; use batched=False")
+    raise ValueError(f"conditioning {name!r} differs between the branches and is no tensor")

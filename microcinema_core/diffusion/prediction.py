@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from ..config import Prediction
+from ..models.guide import Guide
 from .noise import biased_noise, prior_mean
 from .schedule import Schedule, working
 
@@ -67,18 +68,18 @@ class Denoiser:
         self.prediction = prediction
         self.prior_lambda = prior_lambda
 
-    def denoise(self, y: Tensor, sigma: Tensor, z_c: Tensor | None, **conditioning: Any) -> Tensor:
+    def denoise(self, y: Tensor, sigma: Tensor, guide: Guide | None, **conditioning: Any) -> Tensor:
         """E[z_0 | y] for y = z_0 + sigma eps_n; sigma > 0. `conditioning` goes to the network by name."""
         sigma = working(sigma).to(y.device)
         alpha = (1 + sigma**2).rsqrt()
         s = sigma * alpha
-        z_t = per_item(alpha, y) * y + per_item(s, y) * prior_mean(z_c, self.prior_lambda)
+        z_t = per_item(alpha, y) * y + per_item(s, y) * prior_mean(guide, self.prior_lambda)
         t = self.schedule.time_of_sigma(sigma).expand(y.shape[0])
         output = self.network(z_t, t, **conditioning)
         return to_x0(self.prediction, output, z_t, alpha, s)
 
-    def training_pair(self, z0: Tensor, z_c: Tensor | None, eps_n: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def training_pair(self, z0: Tensor, guide: Guide | None, eps_n: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """(z_t, target) at time t: the network's input and what it should output there (Eq. 3-5)."""
         alpha, s = self.schedule.alpha_sigma(t)
-        eps = biased_noise(eps_n, z_c, self.prior_lambda)
+        eps = biased_noise(eps_n, guide, self.prior_lambda)
         return noisy(z0, eps, alpha, s), target(self.prediction, z0, eps, alpha, s)

@@ -34,6 +34,11 @@ class Schedule(ABC):
     sigma_max: float
     zero_terminal_snr: bool
 
+    @property
+    def signal(self) -> float:
+        """abar at `sigma_max`, where sampling starts."""
+        return 1 / (1 + self.sigma_max**2)
+
     @abstractmethod
     def time_of_sigma(self, sigma: Tensor) -> Tensor:
         """The time the network is fed at this sigma."""

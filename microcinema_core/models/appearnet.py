@@ -10,6 +10,7 @@ from ..backend import Backend
 from ..config import Injection, UNetConfig
 from .blocks import Conditions, DownLevel, MidLevel
 from .embedding import EmbeddingMLP, time_embedding
+from .guide import Guide
 from .injection import MID_LEVEL, Appearance, down_level, injected_levels, resblocks_of
 
 
@@ -27,7 +28,7 @@ class SpadeHead(nn.Module):
 
 
 class AppearNet(nn.Module):
-    """Keyframe latent -> Appearance. It sees neither noise level nor prompt, so its output depends on z_c alone.
+    """Guide -> Appearance. It sees neither noise level nor prompt, so its output depends on the guide alone.
 
     Its time input is the constant 0 and its text input the null prompt's embedding, kept in the checkpoint.
     """
@@ -56,22 +57,21 @@ class AppearNet(nn.Module):
                 for name in resblocks_of(level, config):
                     self.spade[name] = SpadeHead(c, config.spade_hidden, backend)
 
-    def forward(self, z_c: Tensor) -> Appearance:
-        """z_c: clean model-space latent [B, C, T, h, w]; T = 1 for one keyframe, or one per frame (Sec. 3.1, TSR)."""
-        frames = z_c.shape[2]
-        latent = z_c.transpose(1, 2)  # [B, T, C, h, w]
-        folded = latent.flatten(0, 1)
+    def forward(self, guide: Guide) -> Appearance:
+        """Of latents [B, C, T, h, w], whatever is known of them: T = 1 for a keyframe, or one for each frame (TSR)."""
+        frames = guide.latents.shape[2]
+        folded = guide.latents.transpose(1, 2).flatten(0, 1)  # [B*T, C, h, w]
 
         def per_clip(x: Tensor) -> Tensor:
             return x.unflatten(0, (-1, frames))
 
         if self.config.injection is Injection.CONCAT:
-            return Appearance(latent, concat=per_clip(self.concat(folded)))
+            return Appearance(concat=per_clip(self.concat(folded)))
         features = self._features(folded)
         source = {name: features[name.replace("up", "down")] for name in self.add}
         add = {name: per_clip(conv(source[name])) for name, conv in self.add.items()}
         spade = {name: per_clip(head(source[name.rpartition("_")[0]])) for name, head in self.spade.items()}
-        return Appearance(latent, add=add, spade=spade)
+        return Appearance(add=add, spade=spade)
 
     def _features(self, x: Tensor) -> dict[str, Tensor]:
         """The output of every level, before its downsampling."""

@@ -5,6 +5,7 @@ AppearNet makes an `Appearance` once per clip; a denoising step pays only the mu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -17,24 +18,28 @@ from ..config import Injection, UNetConfig
 class Appearance:
     """What AppearNet says of a keyframe. Tensors are [B, T, C, h, w] with T = 1 where all frames share it.
 
-    latent: the clean model-space latent z_c itself, which the noise prior needs.
     concat: what mode `concat` adds to conv_in's output.
     add: the additive term of each level.
     spade: gamma and beta of each ResBlock's second norm, concatenated over channels.
     """
 
-    latent: Tensor
     concat: Tensor | None = None
     add: dict[str, Tensor] = field(default_factory=dict)
     spade: dict[str, Tensor] = field(default_factory=dict)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Appearance:
         """Every tensor moved and cast."""
+        return self._each(lambda term: term.to(device, dtype))
+
+    def scaled(self, strength: float) -> Appearance:
+        """Every term times the strength, 1 as trained."""
+        return self if strength == 1 else self._each(lambda term: term * strength)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Appearance:
         return Appearance(
-            self.latent.to(device, dtype),
-            None if self.concat is None else self.concat.to(device, dtype),
-            {name: term.to(device, dtype) for name, term in self.add.items()},
-            {name: pair.to(device, dtype) for name, pair in self.spade.items()},
+            None if self.concat is None else change(self.concat),
+            {name: change(term) for name, term in self.add.items()},
+            {name: change(pair) for name, pair in self.spade.items()},
         )
 
 

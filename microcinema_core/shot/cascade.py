@@ -15,13 +15,6 @@ from torch import Tensor
 Interpolate = Callable[[Tensor, int, range], Tensor]
 
 
-def linear_frames(ends: Tensor, frames: int) -> Tensor:
-    """[N, C, 2, h, w] -> [N, C, frames, h, w] on the straight line between the ends, which are exact."""
-    start, end = ends[:, :, :1], ends[:, :, 1:]
-    weights = torch.linspace(0, 1, frames, dtype=ends.dtype, device=ends.device).view(-1, 1, 1)
-    return torch.lerp(start.expand(-1, -1, frames, -1, -1), end, weights)
-
-
 def super_resolve(frames: Iterable[Tensor], interpolate: Interpolate, level: int, batch: int) -> Iterator[Tensor]:
     """One pass. Frames [C, h, w] in and out; the given ones come back unchanged."""
     ends: list[Tensor] = []

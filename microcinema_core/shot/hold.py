@@ -1,38 +1,32 @@
-"""How firmly a clip holds to its keyframe: its latent stands at its frame, and its appearance acts more or less."""
+"""How firmly a clip holds to its guide: an exact keyframe stands at its frame, and appearance acts more or less."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from ..diffusion.samplers import Denoise
+from ..models.guide import Guide
 from ..models.injection import Appearance
 
 
-def place_keyframe(latents: Tensor, z_c: Tensor, key: int) -> Tensor:
-    """Latents [B, C, T, h, w] with the keyframe's own, [B, C, 1, h, w] or one for all, at its frame."""
-    keyframe = z_c.to(latents).expand(len(latents), -1, -1, -1, -1)
-    return torch.cat([latents[:, :, :key], keyframe, latents[:, :, key + 1 :]], dim=2)
+def hold(latents: Tensor, guide: Guide, key: int) -> Tensor:
+    """Latents [B, C, T, h, w] with the guide's own at frame `key`; one guide may serve all clips of the batch."""
+    held = guide.frame(key).to(latents).expand(len(latents), -1, -1, -1, -1)
+    return torch.cat([latents[:, :, :key], held, latents[:, :, key + 1 :]], dim=2)
 
 
-def anchored(denoise: Denoise, z_c: Tensor, key: int) -> Denoise:
-    """The denoiser whose estimate of z_0 is the keyframe at its frame, so that its neighbours are drawn to it."""
+def holding(denoise: Denoise, guide: Guide, key: int) -> Denoise:
+    """The denoiser whose estimate of z_0 [B, C, T, h, w] is the guide's at `key`, to which its neighbours are drawn."""
 
     def with_keyframe(y: Tensor, sigma: Tensor) -> Tensor:
-        return place_keyframe(denoise(y, sigma), z_c, key)
+        return hold(denoise(y, sigma), guide, key)
 
     return with_keyframe
 
 
-def scaled(appearance: Appearance, strength: float) -> Appearance:
-    """Every injected term times the strength; the keyframe's latent, which the noise prior needs, as it is."""
-    if strength == 1:
-        return appearance
-    return replace(
-        appearance,
-        concat=None if appearance.concat is None else appearance.concat * strength,
-        add={name: term * strength for name, term in appearance.add.items()},
-        spade={name: pair * strength for name, pair in appearance.spade.items()},
-    )
+def appearance_at(strength: float, read: Callable[[], Appearance]) -> Appearance | None:
+    """What AppearNet reads, times the strength. At strength 0 there is no appearance, and AppearNet is not run."""
+    return read().scaled(strength) if strength else None

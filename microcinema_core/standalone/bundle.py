@@ -22,6 +22,7 @@ from ..shot.settings import Precision, SamplingConfig, check_prompt
 from .autoencoders import LatentCodec
 from .components import load_codec, load_text_encoder
 from .precision import default_device, dtype_for
+from .sampling import Text
 from .text import TextEncoder
 
 logger = logging.getLogger("microcinema")
@@ -80,14 +81,14 @@ class Bundle:
     def dtype(self) -> torch.dtype:
         return next(self.networks.unet.parameters()).dtype
 
-    def prompts(self, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Embeddings [B, L, D] of the prompts and [1, L, D] of the null prompt."""
+    def prompts(self, prompts: Sequence[str]) -> Text:
+        """Embeddings of the prompts and of the null prompt."""
         for prompt in dict.fromkeys(prompts):
             if not check_prompt(prompt).strip():
                 logger.warning("the prompt is empty: the motion is left to chance")
             elif self.text.truncated(prompt):
                 logger.warning("the prompt is longer than the model reads: its end is ignored")
-        return self.text.encode(prompts), self.text.encode([""])
+        return Text(self.text.encode(prompts), self.text.encode([""]))
 
     def size(self) -> tuple[int, int]:
         """Height and width of latents at the size the model was trained for."""

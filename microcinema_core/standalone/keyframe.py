@@ -96,7 +96,7 @@ class EmbeddedImages(ImagePipeline):
         check_sampler(config.sampler)
         every = aligned({"prompt": listed(prompt), "seed": listed(seed)})
         seeds = [check_seed(value) for value in every["seed"]]
-        given = Conditioning(*self.bundle.prompts(every["prompt"]))
+        given = Conditioning(self.bundle.prompts(every["prompt"]))
         size = (1, *self.bundle.size())
         diffusion = self.bundle.config.diffusion
         noise = [NoiseStream(value) for value in seeds]

@@ -18,13 +18,15 @@ from torch import Tensor
 
 from ..checkpoint.embedded import sibling
 from ..config import Kind
+from ..diffusion.noise import gamma_for
 from ..diffusion.samplers import Callback
+from ..diffusion.schedule import make_schedule
 from ..errors import CheckpointError, InputError
 from ..media import Frames, place, save_clip, to_picture, to_pixels
-from ..models.injection import Appearance
+from ..models.guide import Guide
 from ..shot.cascade import cascade
 from ..shot.extend import chain
-from ..shot.hold import scaled
+from ..shot.hold import appearance_at
 from ..shot.plan import Loop, ShotConfig, ShotPlan, plan_shot
 from ..shot.resize import working_size
 from ..shot.retime import ping_pong, resample
@@ -34,7 +36,7 @@ from .bundle import Bundle, aligned, listed
 from .keyframe import ImagePipeline as ImagePipeline
 from .keyframe import Pictures as Pictures
 from .progress import Work
-from .sampling import Conditioning, NoiseStream, check_sampler, sample_latents
+from .sampling import Conditioning, NoiseStream, Text, check_sampler, sample_latents
 from .tsr import TemporalSuperResolution
 from .workspace import Workspace, remembered, remembering
 
@@ -91,8 +93,7 @@ class Job:
 
     plan: ShotPlan
     sampling: SamplingConfig
-    context: Tensor  # [B, L, D]
-    null: Tensor  # [1, L, D]
+    text: Text
     size: tuple[int, int]  # latents: height, width
 
 
@@ -203,6 +204,8 @@ class MicroCinemaPipeline:
         shot = shot or (ShotConfig(passes=0) if self.tsr is None else ShotConfig())
         if shot.passes and self.tsr is None:
             raise InputError("frame rates above the model's own need a temporal super-resolution model; name its file")
+        if self.tsr is not None:
+            self.tsr.segments.check_passes(shot.passes)
         check_sampler(tsr_sampling.sampler)
         if not 1 <= tsr_batch <= MAX_TSR_BATCH:
             raise InputError(f"the batch of segments must be between 1 and {MAX_TSR_BATCH}, got {tsr_batch}")
@@ -238,12 +241,11 @@ class MicroCinemaPipeline:
         """What the arguments amount to, and the working width and height."""
         check_sampler(sampling.sampler)
         clip = self.bundle.config.clip
-        plan = plan_shot(shot, clip, self.tsr.factor if self.tsr is not None else 1)
+        plan = plan_shot(shot, clip, self.tsr.segments.factor if self.tsr is not None else 1)
         model_size = (clip.width, clip.height)
         width, height = working_size(picture_size, model_size, shot.resize, shot.width, shot.height)
-        context, null = self.bundle.prompts(prompts)
-        downscale = self.bundle.codec.downscale
-        return Job(plan, sampling, context, null, (height // downscale, width // downscale)), (width, height)
+        text, downscale = self.bundle.prompts(prompts), self.bundle.codec.downscale
+        return Job(plan, sampling, text, (height // downscale, width // downscale)), (width, height)
 
     def _encode(self, pictures: Sequence[Frames]) -> Tensor:
         """[N, C, 1, h, w]."""
@@ -255,11 +257,12 @@ class MicroCinemaPipeline:
     ) -> Tensor:
         """Latents [B, C, T, h, w] of clips around their keyframes [B, C, 1, h, w]; AppearNet runs here, once."""
         plan, shot = job.plan, job.plan.shot
-        appearance = self._appearance(z_c.to(self.bundle.dtype), shot.strength)
+        guide = Guide(z_c)
+        appearance = appearance_at(shot.strength, lambda: self.appearnet(guide.to(dtype=self.bundle.dtype)))
         times = [shot.motion * t for t in frame_times(plan.clip_frames, plan.clip_fps, key)]
         seconds = torch.tensor(times, device=self.bundle.device)
         shared = key if shot.share_attention else None
-        given = Conditioning(job.context, job.null, appearance, seconds, shared)
+        given = Conditioning(job.text, guide, appearance, seconds, shared)
         return sample_latents(
             self.bundle.networks.unet,
             self.bundle.config.diffusion,
@@ -268,12 +271,8 @@ class MicroCinemaPipeline:
             (plan.clip_frames, *job.size),
             job.sampling,
             callback,
-            exact_key=key if shot.exact_keyframe else None,
+            held=key if shot.exact_keyframe else None,
         )
-
-    def _appearance(self, z_c: Tensor, strength: float) -> Appearance:
-        """At strength 0 only the latent itself, which the noise prior needs: AppearNet is not run."""
-        return scaled(self.appearnet(z_c), strength) if strength else Appearance(z_c.transpose(1, 2))
 
     def _frames(
         self,
@@ -305,8 +304,7 @@ class MicroCinemaPipeline:
             base.append(base[0])
         stream = iter(base)
         if self.tsr is not None and plan.shot.passes:
-            context = (job.context, job.null)
-            segments = self.tsr.interpolate(context, seed, plan.clip_fps, fast, work.inner_step)
+            segments = self.tsr.interpolate(job.text, seed, plan.clip_fps, fast, work.inner_step)
             counted = work.counting(remembering(segments, kept))
             stream = cascade(base, counted, plan.shot.passes, batch)
         frames = self._decoded(stream, plan.made_frames, job.size)
@@ -330,7 +328,7 @@ class MicroCinemaPipeline:
         plan, diffusion = job.plan, self.bundle.config.diffusion
         asked = asdict(plan.shot)
         changed = {f.name: asked[f.name] for f in fields(ShotConfig) if asked[f.name] != f.default}
-        gamma = diffusion.prior_gamma if job.sampling.gamma is None else job.sampling.gamma
+        gamma = gamma_for(job.sampling.gamma, diffusion, make_schedule(diffusion.schedule).signal)
         given = self.bundle.settings(job.sampling, [prompt], [seed], gamma=gamma)[0]
         return {**given, **changed, "keyframe_at": plan.clip_key, "width": size[0], "height": size[1]}
 

@@ -9,33 +9,51 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..config import DiffusionConfig
+from ..config import DiffusionConfig, ModelConfig
 from ..diffusion.guidance import GuidedDenoiser
-from ..diffusion.noise import draw_noise, start_noise
+from ..diffusion.noise import draw_noise, gamma_for, start_noise
 from ..diffusion.prediction import Denoiser, Network
 from ..diffusion.samplers import SAMPLERS, Callback, Denoise, sample
 from ..diffusion.schedule import Schedule, make_schedule
 from ..diffusion.streams import NoiseStream as NoiseStream
 from ..errors import InputError
 from ..models.appearnet import AppearNet
+from ..models.guide import Guide
 from ..models.injection import Appearance
 from ..models.unet import VideoUNet
-from ..shot.cascade import linear_frames
-from ..shot.hold import anchored, place_keyframe
+from ..shot.hold import hold, holding
+from ..shot.segments import Segments, with_ends
 from ..shot.settings import SamplingConfig as SamplingConfig
 
 SCHEDULER_PREFIX = "diffusers:"
 
 
 @dataclass(frozen=True, slots=True)
-class Conditioning:
-    """What the network is told. context and null_context: text [B, L, D] and [1, L, D]."""
+class Text:
+    """Embeddings of the clips' prompts [B, L, D], and of the null prompt [1, L, D]."""
 
-    context: Tensor
-    null_context: Tensor
+    prompt: Tensor
+    null: Tensor
+
+    def expand(self, clips: int) -> Text:
+        """One prompt for so many clips."""
+        return Text(self.prompt.expand(clips, -1, -1), self.null)
+
+
+@dataclass(frozen=True, slots=True)
+class Conditioning:
+    """What the network is told of a batch of clips.
+
+    guide: what is known of their frames; None for single pictures. appearance: what AppearNet says of it, if anything.
+    frame_time: seconds from the keyframe, [T] or [B, T].
+    shared_frame: the frame that every frame's spatial self-attention reads beside its own.
+    """
+
+    text: Text
+    guide: Guide | None = None
     appearance: Appearance | None = None
-    frame_time: Tensor | None = None  # seconds from the keyframe, [T]
-    shared_frame: int | None = None  # the frame that every frame's spatial self-attention reads beside its own
+    frame_time: Tensor | None = None
+    shared_frame: int | None = None
 
 
 def check_sampler(name: str) -> None:
@@ -66,108 +84,91 @@ def _in_own_precision(unet: VideoUNet) -> Network:
 def sample_latents(
     unet: VideoUNet,
     diffusion: DiffusionConfig,
-    conditioning: Conditioning,
+    given: Conditioning,
     noise: Sequence[NoiseStream],
     size: tuple[int, int, int],
     config: SamplingConfig,
     callback: Callback | None = None,
     *,
-    exact_key: int | None = None,
+    held: int | None = None,
 ) -> Tensor:
     """Model-space latents [B, C, T, h, w]; size is (T, h, w). A clip depends on its own noise, not on its batch.
 
-    exact_key: the frame whose latent is the keyframe's own, while the others are denoised around it.
+    held: the frame that is the guide's own, while the others are denoised around it.
 
     Raises InputError for an unknown sampler and whatever the callback raises (Cancelled, to stop).
     """
     device = next(unet.parameters()).device
     shape = (unet.config.in_channels, *size)
-    start = torch.stack([draw_noise(n.seed, shape, *n.start) for n in noise]).to(device)
-    appearance = conditioning.appearance
-    z_c = None if appearance is None else appearance.latent.transpose(1, 2)  # [B, C, T or 1, h, w]
-    if z_c is not None:
-        gamma = diffusion.prior_gamma if config.gamma is None else config.gamma
-        start = start_noise(start, z_c, gamma)
     denoiser = Denoiser(
-        _in_own_precision(unet),
-        make_schedule(diffusion.schedule),
-        diffusion.prediction,
-        diffusion.prior_lambda if z_c is not None else 0.0,
+        _in_own_precision(unet), make_schedule(diffusion.schedule), diffusion.prediction, diffusion.prior_lambda
     )
-    shared = {
-        "appearance": appearance,
-        "frame_time": conditioning.frame_time,
-        "shared_frame": conditioning.shared_frame,
-    }
-    guided = GuidedDenoiser(
-        denoiser,
-        z_c,
-        {"context": conditioning.context, **shared},
-        {"context": conditioning.null_context.expand_as(conditioning.context), **shared},
-        config.cfg,
-    )
-
-    denoise: Denoise = guided
-    if exact_key is not None and z_c is not None:
-        denoise = anchored(guided, z_c, exact_key)
-
-    def fresh_noise(step: int) -> Tensor:
-        return torch.stack([draw_noise(n.seed, shape, *n.fresh, step) for n in noise]).to(device)
-
-    if config.sampler in SAMPLERS:
-        sigmas = denoiser.schedule.sigmas(config.steps)
-        latents = sample(
-            config.sampler, denoise, start * sigmas[0].to(start), sigmas, noise_fn=fresh_noise, callback=callback
-        )
-    else:
-        latents = _sample_with_diffusers(config, denoise, start, denoiser.schedule, noise, callback)
-    return latents if exact_key is None or z_c is None else place_keyframe(latents, z_c, exact_key)
+    start = torch.stack([draw_noise(n.seed, shape, *n.start) for n in noise]).to(device)
+    if given.guide is not None:
+        start = start_noise(start, given.guide, gamma_for(config.gamma, diffusion, denoiser.schedule.signal))
+    denoise = _guided(denoiser, given, config.cfg)
+    if held is None or given.guide is None:
+        return _sampled(denoise, start, denoiser.schedule, noise, config, callback)
+    denoise = holding(denoise, given.guide, held)
+    return hold(_sampled(denoise, start, denoiser.schedule, noise, config, callback), given.guide, held)
 
 
-def _sample_with_diffusers(
-    config: SamplingConfig,
+def _guided(denoiser: Denoiser, given: Conditioning, scale: float) -> Denoise:
+    """The denoiser with both prompts, which share all else."""
+    shared = {"appearance": given.appearance, "frame_time": given.frame_time, "shared_frame": given.shared_frame}
+    prompt, null = given.text.prompt, given.text.null
+    cond, uncond = ({"context": text, **shared} for text in (prompt, null.expand_as(prompt)))
+    return GuidedDenoiser(denoiser, given.guide, cond, uncond, scale)
+
+
+def _sampled(
     denoise: Denoise,
     start: Tensor,
     schedule: Schedule,
     noise: Sequence[NoiseStream],
+    config: SamplingConfig,
     callback: Callback | None,
 ) -> Tensor:
-    from .schedulers import sample_with_scheduler
+    """From unit noise [B, C, T, h, w] to latents, by the core's sampler of that name or diffusers' scheduler."""
+    if config.sampler not in SAMPLERS:
+        from .schedulers import sample_with_scheduler
 
-    generators = [n.generator() for n in noise]
-    return sample_with_scheduler(
-        config.sampler, denoise, start, schedule, config.steps, generator=generators, callback=callback
-    )
+        generators = [n.generator() for n in noise]
+        return sample_with_scheduler(
+            config.sampler, denoise, start, schedule, config.steps, generator=generators, callback=callback
+        )
+
+    def fresh_noise(step: int) -> Tensor:
+        return torch.stack([draw_noise(n.seed, start.shape[1:], *n.fresh, step) for n in noise]).to(start.device)
+
+    sigmas = schedule.sigmas(config.steps)
+    return sample(config.sampler, denoise, start * sigmas[0].to(start), sigmas, noise_fn=fresh_noise, callback=callback)
 
 
 def sample_segments(
     networks: tuple[VideoUNet, AppearNet],
-    diffusion: DiffusionConfig,
+    model: ModelConfig,
     ends: Tensor,
-    frames: int,
-    fps: float,
     level: int,
-    context: tuple[Tensor, Tensor],
+    fps: float,
+    text: Text,
     noise: Sequence[NoiseStream],
     config: SamplingConfig,
     callback: Callback | None = None,
 ) -> Tensor:
     """Temporal super-resolution (Sec. 3.4) of pairs of frames: the frames between them, and the given ones unchanged.
 
-    ends: model-space latents [N, C, 2, h, w]; frames: of a segment, both ends included; fps: of the result.
-    level: the pass, from 0. Raises InputError for a pass that the model was not trained for.
-    context: of the prompt and the null prompt, each [1, L, D], shared by all segments.
-    -> [N, C, frames, h, w].
+    ends: model-space latents [N, C, 2, h, w]. level: the pass, from 0; fps: frames a second before the first pass.
+    text: one prompt for all segments. -> [N, C, T, h, w], T as the model was trained for.
+    Raises InputError for a pass that it was not trained for.
     """
     unet, appearnet = networks
-    line = linear_frames(ends, frames)
-    appearance = appearnet(line.to(next(appearnet.parameters()).dtype))
-    times = torch.arange(frames, device=ends.device, dtype=torch.float32) / fps
-    prompt, null = (text.expand(len(ends), -1, -1) for text in context)
-    given = Conditioning(prompt, null, appearance, times)
-    made = sample_latents(unet, diffusion, given, noise, (frames, *ends.shape[-2:]), config, callback)
-    if diffusion.residual_std:
-        if level >= len(diffusion.residual_std):
-            raise InputError(f"this temporal super-resolution model knows {len(diffusion.residual_std)} passes")
-        made = line + diffusion.residual_std[level] * made
-    return torch.cat([ends[:, :, :1], made[:, :, 1:-1], ends[:, :, 1:]], dim=2)
+    segments = Segments.of(model)
+    segments.check_passes(level + 1)
+    line = segments.line(ends)
+    seconds = torch.tensor(segments.times(segments.rate(fps, level)), device=ends.device)
+    appearance = appearnet(line.to(dtype=next(appearnet.parameters()).dtype))
+    given = Conditioning(text.expand(len(ends)), line, appearance, seconds)
+    size = (segments.frames, *ends.shape[-2:])
+    made = sample_latents(unet, model.diffusion, given, noise, size, config, callback)
+    return with_ends(segments.restored(made, line, [level] * len(ends)), ends)

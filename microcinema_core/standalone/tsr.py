@@ -15,9 +15,10 @@ from ..config import Kind
 from ..diffusion.samplers import Callback
 from ..errors import CheckpointError
 from ..shot.cascade import Interpolate
+from ..shot.segments import Segments
 from ..shot.settings import SamplingConfig
 from .bundle import Bundle, file_identity
-from .sampling import NoiseStream, sample_segments
+from .sampling import NoiseStream, Text, sample_segments
 
 
 class TemporalSuperResolution:
@@ -28,6 +29,7 @@ class TemporalSuperResolution:
             raise CheckpointError(f"{path}: has no AppearNet; a TSR model is needed here")
         self.unet, self.appearnet = networks.unet, networks.appearnet
         self.config = networks.header.config
+        self.segments = Segments.of(self.config)
         self.name, self.identity = path.name, file_identity(path)
 
     @classmethod
@@ -48,29 +50,20 @@ class TemporalSuperResolution:
                 network.to(bundle.device, bundle.dtype)
         return cls(networks, path)
 
-    @property
-    def factor(self) -> int:
-        """How many times the frame rate of one pass's result is that of what it is given."""
-        return self.config.clip.frames - 1
-
     def interpolate(
         self,
-        context: tuple[Tensor, Tensor],
+        text: Text,
         seed: int,
         fps: float,
         sampling: SamplingConfig,
         callback: Callback | None = None,
     ) -> Interpolate:
-        """What `shot.cascade` calls. context: prompt and null prompt, [1, L, D] each; fps: before the first pass."""
-        frames = self.config.clip.frames
+        """What `shot.cascade` calls. text: of one prompt, [1, L, D]; fps: before the first pass."""
 
         @torch.no_grad()
         def segments(ends: Tensor, level: int, indices: range) -> Tensor:
-            rate = fps * self.factor ** (level + 1)
             noise = [NoiseStream.segment(seed, level, index) for index in indices]
-            pair = (self.unet, self.appearnet)
-            return sample_segments(
-                pair, self.config.diffusion, ends, frames, rate, level, context, noise, sampling, callback
-            )
+            networks = (self.unet, self.appearnet)
+            return sample_segments(networks, self.config, ends, level, fps, text, noise, sampling, callback)
 
         return segments

@@ -33,9 +33,10 @@ from ..diffusion.prediction import Denoiser, Network
 from ..diffusion.schedule import make_schedule
 from ..errors import CheckpointError, ConfigError
 from ..models.appearnet import AppearNet
+from ..models.guide import Guide
 from ..models.unet import VideoUNet, temporal_parameters
 from ..standalone.components import companion_of, load_codec, load_text_encoder
-from ..standalone.sampling import Conditioning, NoiseStream, SamplingConfig, sample_latents
+from ..standalone.sampling import Conditioning, NoiseStream, SamplingConfig, Text, sample_latents
 from ..worlds.toybox.captions import caption, still_caption
 from ..worlds.toybox.tracker import read_clip, read_frame
 from ..worlds.toybox.triples import Triple, read_triples
@@ -108,13 +109,13 @@ class DiffusionStage(Stage):
         return ["" if draw.rng.random() < self.config.data.no_text else text for text in texts]
 
     def pairs(
-        self, model: Network, batch: dict[str, Any], draw: Draw, z_c: Tensor | None, given: dict[str, Tensor]
+        self, model: Network, batch: dict[str, Any], draw: Draw, guide: Guide | None, given: dict[str, Any]
     ) -> Tensor:
         """Squared error of the network's output (Eq. 5), through the same Denoiser that samples."""
         prior = self.model_config.diffusion.prior_lambda
         denoiser = Denoiser(model, self.schedule, self.model_config.diffusion.prediction, prior)
         noise = torch.randn(batch["latents"].shape, generator=draw.generator).to(batch["latents"])
-        z_t, target = denoiser.training_pair(batch["latents"], z_c, noise, batch["t"])
+        z_t, target = denoiser.training_pair(batch["latents"], guide, noise, batch["t"])
         context = self.text.encode(batch["texts"]).to(z_t)
         return F.mse_loss(model(z_t, batch["t"], context=context, **given).float(), target)
 
@@ -189,7 +190,7 @@ class ImageStage(DiffusionStage):
         latents = sample_latents(
             self.unet,
             self.model_config.diffusion,
-            Conditioning(self.text.encode(prompts), self.null),
+            Conditioning(Text(self.text.encode(prompts), self.null)),
             [NoiseStream(triple.seed) for triple in triples],
             (1, size[0], size[1]),
             SHEET_SAMPLING,
@@ -211,8 +212,8 @@ class VideoModel(nn.Module):
         super().__init__()
         self.unet, self.appearnet = unet, appearnet
 
-    def forward(self, z_t: Tensor, t: Tensor, context: Tensor, z_c: Tensor, frame_time: Tensor) -> Tensor:
-        out: Tensor = self.unet(z_t, t, context, self.appearnet(z_c), frame_time)
+    def forward(self, z_t: Tensor, t: Tensor, context: Tensor, guide: Guide, frame_time: Tensor) -> Tensor:
+        out: Tensor = self.unet(z_t, t, context, self.appearnet(guide), frame_time)
         return out
 
 
@@ -292,8 +293,9 @@ class VideoStage(DiffusionStage):
         return self.other[draw.rng.integers(len(self.other))]
 
     def losses(self, model: Callable[..., Any], batch: dict[str, Any], draw: Draw) -> dict[str, Tensor]:
-        z_c = batch["z_c"]
-        return {"denoising": self.pairs(model, batch, draw, z_c, {"z_c": z_c, "frame_time": batch["frame_time"]})}
+        guide = Guide(batch["z_c"])
+        given = {"guide": guide, "frame_time": batch["frame_time"]}
+        return {"denoising": self.pairs(model, batch, draw, guide, given)}
 
     def report(self, folder: Path, step: int) -> dict[str, float]:
         triples = select_triples(self.config.reported)
@@ -314,12 +316,9 @@ class VideoStage(DiffusionStage):
     def _generate(self, triples: Sequence[Triple]) -> np.ndarray[Any, np.dtype[np.uint8]]:
         pictures = np.concatenate([render(triple.scene, [0.0], self.base.clip.width) for triple in triples])
         z_c = self.codec.encode(torch.from_numpy(pictures).movedim(-1, 1).float() / 255)[:, :, None]
-        given = Conditioning(
-            self.text.encode([triple.prompt for triple in triples]),
-            self.null,
-            self.appearnet(z_c),
-            self._frame_times(),
-        )
+        guide = Guide(z_c)
+        text = Text(self.text.encode([triple.prompt for triple in triples]), self.null)
+        given = Conditioning(text, guide, self.appearnet(guide), self._frame_times())
         size = (self.base.clip.frames, *z_c.shape[-2:])
         noise = [NoiseStream(triple.seed) for triple in triples]
         latents = sample_latents(self.unet, self.model_config.diffusion, given, noise, size, SHEET_SAMPLING)

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ..config import ClipConfig
 from ..errors import ConfigError
-from ..standalone.sampling import Conditioning, NoiseStream, sample_latents
+from ..models.guide import Guide
+from ..standalone.sampling import Conditioning, NoiseStream, Text, sample_latents
 from .diffusion import SHEET_SAMPLING, VideoStage
 from .films import Film, FilmClips, film_clips, find_films, length_of
 from .sheets import save_sheet, to_uint8
@@ -62,12 +63,9 @@ class FilmStage(VideoStage):
 
     def _made(self, true: Tensor, text: str, seed: int) -> Tensor:
         frames = true.shape[2]
-        given = Conditioning(
-            self.text.encode([text]).to(true),
-            self.null.to(true),
-            self.appearnet(true[:, :, frames // 2 : frames // 2 + 1]),
-            self._frame_times().to(true),
-        )
+        guide = Guide(true[:, :, frames // 2 : frames // 2 + 1])
+        read = Text(self.text.encode([text]).to(true), self.null.to(true))
+        given = Conditioning(read, guide, self.appearnet(guide), self._frame_times().to(true))
         size = (frames, *true.shape[-2:])
         noise = [NoiseStream(seed)]
         return sample_latents(self.unet, self.model_config.diffusion, given, noise, size, SHEET_SAMPLING)

@@ -18,10 +18,11 @@ from ..checkpoint.format import APPEARNET, UNET, read_checkpoint, read_header
 from ..checkpoint.inflate import inflate_
 from ..config import TOYBOX, Kind, ModelConfig
 from ..models.appearnet import AppearNet, reset_injection_
+from ..models.guide import Guide
 from ..models.unet import VideoUNet, reset_temporal_
-from ..shot.cascade import linear_frames
+from ..shot.segments import Segments, ends_of, linear_frames
 from ..shot.settings import TSR_SAMPLING
-from ..standalone.sampling import NoiseStream, sample_segments
+from ..standalone.sampling import NoiseStream, Text, sample_segments
 from ..worlds.toybox.captions import caption
 from ..worlds.toybox.triples import TIMES
 from ..worlds.toybox.world import render
@@ -42,8 +43,9 @@ class TSRStage(DiffusionStage):
     def __init__(self, config: TrainConfig) -> None:
         super().__init__(config)
         clip = self.base.clip
-        factor = clip.frames - 1
-        self.rates = [clip.fps * factor**level for level in range(PASSES)]
+        segments = Segments.of(self.base)
+        self.given_fps = clip.fps / segments.factor  # of what the first pass is given
+        self.rates = [segments.rate(self.given_fps, level) for level in range(PASSES)]
         whole = replace(TOYBOX.clip, width=clip.width, height=clip.height)
         # In float32: the result is held against frames whose only error is the autoencoder's own.
         counts = [config.data.clips] + [config.data.later_pass_clips or config.data.clips] * (PASSES - 1)
@@ -75,7 +77,7 @@ class TSRStage(DiffusionStage):
 
     def batch(self, draw: Draw) -> dict[str, Any]:
         segments, texts, levels = [], [], []
-        deviations = self.model_config.diffusion.residual_std
+        rules = Segments.of(self.model_config)
         for _ in range(self.config.batch):
             first = draw.rng.random() < self.config.data.first_pass_share
             level = 0 if first else int(draw.rng.integers(1, PASSES))
@@ -86,21 +88,20 @@ class TSRStage(DiffusionStage):
             texts.append(caption(scene, draw.rng))
             levels.append(level)
         stacked = torch.stack(segments).transpose(1, 2)  # [B, C, T, h, w]
-        line = linear_frames(stacked[:, :, [0, -1]], stacked.shape[2])
-        if deviations:
-            stacked = (stacked - line) / torch.tensor([deviations[level] for level in levels]).view(-1, 1, 1, 1, 1)
+        line = rules.line(ends_of(stacked))
         rates = torch.tensor([self.rates[level] for level in levels])
         return {
-            "latents": stacked,
-            "z_c": line,
+            "latents": rules.remainder(stacked, line, levels),
+            "z_c": line.latents,
             "frame_time": torch.arange(stacked.shape[2]) / rates[:, None],
             "texts": self.drop(draw, texts),
             "t": self.times(draw, self.config.batch),
         }
 
     def losses(self, model: Callable[..., Any], batch: dict[str, Any], draw: Draw) -> dict[str, Tensor]:
-        z_c = batch["z_c"]
-        return {"denoising": self.pairs(model, batch, draw, z_c, {"z_c": z_c, "frame_time": batch["frame_time"]})}
+        guide = Guide(batch["z_c"])
+        given = {"guide": guide, "frame_time": batch["frame_time"]}
+        return {"denoising": self.pairs(model, batch, draw, guide, given)}
 
     def report(self, folder: Path, step: int) -> dict[str, float]:
         """Squared error of the frames between, as a share of what the straight line between the ends has."""
@@ -108,7 +109,7 @@ class TSRStage(DiffusionStage):
         rows = []
         for level, rate in enumerate(self.rates):
             truth = self._true_segments(rate)
-            ends = truth[:, :, [0, -1]]
+            ends = ends_of(truth)
             made = self._interpolate(ends, level)
             line = linear_frames(ends, truth.shape[2])
             share = (made - truth).square().mean() / (line - truth).square().mean()
@@ -132,10 +133,9 @@ class TSRStage(DiffusionStage):
 
     def _interpolate(self, ends: Tensor, level: int) -> Tensor:
         noise = [NoiseStream.segment(triple.seed, level, 0) for triple in self._triples]
-        frames, rate, context = self.base.clip.frames, self.rates[level], (self.null, self.null)
-        networks, diffusion = (self.unet, self.appearnet), self.model_config.diffusion
+        networks, text = (self.unet, self.appearnet), Text(self.null, self.null)
         with torch.autocast(ends.device.type, enabled=False):
-            return sample_segments(networks, diffusion, ends, frames, rate, level, context, noise, TSR_SAMPLING)
+            return sample_segments(networks, self.model_config, ends, level, self.given_fps, text, noise, TSR_SAMPLING)
 
     def export(self, path: Path, provenance: dict[str, Any]) -> None:
         self.save(path, Kind.TSR, provenance, {UNET: self.unet, APPEARNET: self.appearnet})
@@ -143,4 +143,4 @@ class TSRStage(DiffusionStage):
 
 def _remainder(segments: Tensor) -> Tensor:
     """What the line between the ends leaves of the frames between them. [N, C, T, h, w] -> [N, C, T-2, h, w]."""
-    return (segments - linear_frames(segments[:, :, [0, -1]], segments.shape[2]))[:, :, 1:-1]
+    return (segments - linear_frames(ends_of(segments), segments.shape[2]))[:, :, 1:-1]

@@ -12,6 +12,7 @@ from microcinema_core.config import ScheduleName
 from microcinema_core.diffusion.noise import start_noise
 from microcinema_core.diffusion.samplers import sample
 from microcinema_core.diffusion.schedule import make_schedule
+from microcinema_core.models.guide import Guide
 
 from ..prior_table import gaussian_denoise
 from ..shares import table
@@ -26,7 +27,7 @@ def mean_error(gamma: float) -> float:
     schedule = make_schedule(ScheduleName.SD)
     z_c, variance = torch.tensor([KEYFRAME], dtype=torch.float64), torch.tensor(VARIANCE, dtype=torch.float64)
     sigmas = schedule.sigmas(STEPS)
-    start = sigmas[0] * start_noise(torch.zeros_like(z_c), z_c, gamma)
+    start = sigmas[0] * start_noise(torch.zeros_like(z_c), Guide(z_c), gamma)
     mean = sample("dpmpp_2m", lambda y, sigma: gaussian_denoise(y, sigma, RHO * z_c, variance), start, sigmas)
     return mean.item() - RHO * KEYFRAME
 

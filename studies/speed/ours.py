@@ -9,13 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from microcinema_core.config import DiffusionConfig, LatentConfig, UNetConfig
+from microcinema_core.config import ClipConfig, DiffusionConfig, LatentConfig, ModelConfig, UNetConfig
 from microcinema_core.models.appearnet import AppearNet
+from microcinema_core.models.guide import Guide
 from microcinema_core.models.injection import Appearance
 from microcinema_core.models.unet import VideoUNet
+from microcinema_core.shot.segments import ends_of
 from microcinema_core.shot.settings import SamplingConfig
 from microcinema_core.standalone.autoencoders import LatentCodec
-from microcinema_core.standalone.sampling import Conditioning, NoiseStream, sample_latents, sample_segments
+from microcinema_core.standalone.sampling import Conditioning, NoiseStream, Text, sample_latents, sample_segments
 
 from .given import Given, Place, random_network
 
@@ -39,7 +41,7 @@ class Ours:
         """A keyframe's, for any number of frames. AppearNet is given up then: a step does not need it."""
         side = given.x.shape[-1]
         if side not in self.features:
-            self.features[side] = self.appearnet(given.keyframe)
+            self.features[side] = self.appearnet(Guide(given.keyframe))
             self.__dict__.pop("appearnet")
         return self.features[side]
 
@@ -49,19 +51,20 @@ class Ours:
 
     def loop(self, given: Given, steps: int) -> Tensor:
         """A whole run: AppearNet once, then the steps, without guidance."""
-        conditioning = Conditioning(given.text, given.text, self.appearnet(given.keyframe), self.times(given, FPS))
+        guide = Guide(given.keyframe)
+        text = Text(given.text, given.text)
+        conditioning = Conditioning(text, guide, self.appearnet(guide), self.times(given, FPS))
         size = (given.x.shape[2], *given.x.shape[-2:])
         sampling = SamplingConfig(steps=steps, cfg=1.0)
         return sample_latents(self.unet, DiffusionConfig(), conditioning, [NoiseStream(0)], size, sampling)
 
     def segment(self, given: Given, steps: int) -> Tensor:
         """Temporal super-resolution of one pair of frames: AppearNet on every interpolated latent, then the steps."""
-        ends = given.x[:, :, [0, -1]].float()
-        text = (given.text, given.text)
+        ends, text = ends_of(given.x).float(), Text(given.text, given.text)
         networks, sampling = (self.unet, self.appearnet), SamplingConfig(steps=steps, cfg=1.0)
-        frames = given.x.shape[2]
+        model = ModelConfig(clip=ClipConfig(frames=given.x.shape[2]))
         noise = [NoiseStream.segment(0, 0, 0)]
-        return sample_segments(networks, DiffusionConfig(), ends, frames, 4 * FPS, 0, text, noise, sampling)
+        return sample_segments(networks, model, ends, 0, FPS, text, noise, sampling)
 
     def times(self, given: Given, fps: float) -> Tensor:
         frames = given.x.shape[2]

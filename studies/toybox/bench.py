@@ -23,6 +23,7 @@ from microcinema_core.shot.settings import TSR_BATCH, SamplingConfig
 from microcinema_core.standalone.autoencoders import LatentCodec
 from microcinema_core.standalone.components import load_codec
 from microcinema_core.standalone.pipeline import ImagePipeline, MicroCinemaPipeline
+from microcinema_core.standalone.sampling import Text
 from microcinema_core.worlds.toybox.triples import FPS, TIMES, Triple
 from microcinema_core.worlds.toybox.world import render
 
@@ -110,11 +111,11 @@ class Bench:
         tsr = self.pipeline.tsr
         if tsr is None:
             raise InputError(f"{self.model}: no temporal super-resolution model beside it; put one there")
-        contexts, null = self.pipeline.bundle.prompts(list(prompts))
+        read = self.pipeline.bundle.prompts(list(prompts))
 
         def one(latents: Tensor, seed: int) -> Tensor:
             i = seed % len(prompts)
-            segments = tsr.interpolate((contexts[i : i + 1], null), seed, FPS, sampling)
+            segments = tsr.interpolate(Text(read.prompt[i : i + 1], read.null), seed, FPS, sampling)
             return torch.stack(list(super_resolve(latents.unbind(1), segments, level, TSR_BATCH)), dim=1)
 
         return lambda latents, seeds: torch.stack([one(*pair) for pair in zip(latents, seeds, strict=True)])

@@ -99,8 +99,8 @@ def standalone(
     start = noise * (1 + sigmas[0] ** 2).sqrt() + form.process_in(latent["samples"])
     video = start.unflatten(0, (-1, encoded.frames)).transpose(1, 2)
     with torch.inference_mode():
-        z_c = form.process_in(kit.vae.encode(keyframes)).unsqueeze(2)
-        appearance = kit.core("shot.hold").scaled(networks.appearnet(z_c), encoded.acting.strength)
+        guide = kit.core("models.guide").Guide(form.process_in(kit.vae.encode(keyframes)).unsqueeze(2))
+        appearance = networks.appearnet(guide).scaled(encoded.acting.strength)
         shared = {"appearance": appearance, "frame_time": torch.tensor(encoded.seconds)}
         shared["shared_frame"] = encoded.key if encoded.acting.share_attention else None
     denoiser = kit.core("diffusion.prediction").Denoiser(
@@ -110,7 +110,7 @@ def standalone(
         diffusion.prior_lambda,
     )
     branches = [{"context": text[0][0].expand(len(keyframes), -1, -1), **shared} for text in prompts]
-    guided = kit.core("diffusion.guidance").GuidedDenoiser(denoiser, z_c, *branches, cfg)
+    guided = kit.core("diffusion.guidance").GuidedDenoiser(denoiser, guide, *branches, cfg)
 
     def sampled() -> torch.Tensor:
         with torch.inference_mode():

@@ -22,7 +22,7 @@ from pathlib import Path
 from setup_host import HOME, ROOT, TORCH, Host, HostSetupError, set_up
 
 PACK = "microcinema"
-NOT_OF_THE_PACK = {"build", "configs", "dist", "docs", "out", "tests"}
+NOT_OF_THE_PACK = {"build", "configs", "dist", "docs", "out", "studies", "tests"}
 BOOT_SECONDS = 300  # 10 on an idle machine
 
 

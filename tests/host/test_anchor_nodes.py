@@ -101,7 +101,7 @@ def test_at_strength_0_appearnet_is_not_run(small: Kit) -> None:
     off, quiet = small.encode(keyframes, strength=0.0), small.encode(keyframes, strength=1e-30)
     handle.remove()
     assert len(runs) == 1
-    assert not off[0][0][1]["microcinema"].appearance.add
+    assert off[0][0][1]["microcinema"].appearance is None
     latent = small.prior(keyframes)
     assert torch.equal(small.ksampler(off, latent), small.ksampler(quiet, latent))
 

@@ -84,7 +84,7 @@ def deviations(
     """
     keyframes = pictures(2)
     prompts, latent = kit.encode(keyframes), kit.prior(keyframes, gamma={"gamma": "value", "value": 0.0})
-    z_c = prompts[0][0][1]["microcinema"].appearance.latent.expand(-1, FRAMES, -1, -1, -1).flatten(0, 1)
+    z_c = prompts[0][0][1]["microcinema"].guide.latents.repeat_interleave(FRAMES, 2).transpose(1, 2).flatten(0, 1)
     nothing = torch.zeros_like(z_c)
     biased = gaussian(kit, False, nothing, ROUNDING) if rounding else gaussian(kit, True, network_lambda * z_c)
     unbiased = gaussian(kit, False, nothing)

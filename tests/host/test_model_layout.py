@@ -95,7 +95,7 @@ def test_the_memory_that_the_host_is_asked_for(
         unet = network.HostUNet(config, half, operations=operations)
         z_c = torch.empty(1, 4, 1, height, width, dtype=half)
         with ledger() as encoding:
-            appearance = appearnet(z_c)
+            appearance = appearnet(module("microcinema_core.models.guide").Guide(z_c))
         rows = 2 * frames  # both branches of guidance
         x, context = torch.empty(rows, 4, height, width, dtype=half), torch.empty(rows, 77, 1024, dtype=half)
         clips = network.Clips(frames, appearance, torch.empty(rows))

@@ -228,8 +228,8 @@ def on_meta(kit: Kit) -> Iterator[torch.Tensor]:
     for module in appearnet.modules():
         if hasattr(module, "attention"):
             module.attention.options = options
-    made = appearnet(encoded.appearance.latent.transpose(1, 2).to(meta))
-    yield from tree_leaves([made.latent, made.concat, made.add, made.spade])
+    made = appearnet(encoded.guide.to(meta))
+    yield from tree_leaves([made.concat, made.add, made.spade])
     noise = torch.zeros(2 * FRAMES, 4, *encoded.size)
     conds = model.extra_conds(
         cross_attn=prompts[0][0][0], microcinema=encoded, noise=noise, device=meta, prompt_type="positive"

@@ -13,8 +13,8 @@ import torch
 from microcinema_core.checkpoint.load import load_networks
 from microcinema_core.config import Kind
 from microcinema_core.errors import CheckpointError, ConfigError
-from microcinema_core.shot.cascade import linear_frames
 from microcinema_core.shot.plan import ShotConfig
+from microcinema_core.shot.segments import linear_frames
 from microcinema_core.shot.settings import SamplingConfig
 from microcinema_core.standalone.pipeline import MicroCinemaPipeline
 from microcinema_core.training.config import TrainConfig

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from microcinema_core.config import Prediction, ScheduleName
-from microcinema_core.diffusion.guidance import GuidedDenoiser, guide
+from microcinema_core.diffusion.guidance import GuidedDenoiser, guided
 from microcinema_core.diffusion.noise import biased_noise, draw_noise, noise_only_start, start_noise
 from microcinema_core.diffusion.prediction import Denoiser, noisy, target, to_eps, to_x0
 from microcinema_core.diffusion.schedule import make_schedule
+from microcinema_core.models.guide import Guide
 
 COSINE, SD = make_schedule(ScheduleName.COSINE), make_schedule(ScheduleName.SD)
 BOTH = pytest.mark.parametrize("prediction", list(Prediction))
@@ -49,7 +50,7 @@ def test_v_without_signal_is_minus_the_data():
 def test_training_pairs_use_the_biased_noise(prediction):
     z0, z_c, eps_n = normal(2, 4, 3, 2, 2), normal(2, 4, 1, 2, 2, seed=1), normal(2, 4, 3, 2, 2, seed=2)
     t = torch.tensor([0.3, 1.0], dtype=torch.float64)
-    z_t, wanted = Denoiser(lambda x, t: x, COSINE, prediction, 0.03).training_pair(z0, z_c, eps_n, t)
+    z_t, wanted = Denoiser(lambda x, t: x, COSINE, prediction, 0.03).training_pair(z0, Guide(z_c), eps_n, t)
     alpha, s = (torch.tensor([[a], [b]]).double().reshape(2, 1, 1, 1, 1) for a, b in
                 ((0.8910065241883679, 0.0), (0.45399049973954675, 1.0)))  # fmt: skip
     eps = 0.03 * z_c + eps_n
@@ -68,11 +69,11 @@ def test_the_sampler_meets_the_network_as_training_did(prediction, schedule):
 
     def oracle(x_in, time):
         seen.append((x_in, time))
-        return denoiser.training_pair(z0, z_c, eps_n, t)[1]
+        return denoiser.training_pair(z0, Guide(z_c), eps_n, t)[1]
 
     denoiser = Denoiser(oracle, schedule, prediction, 0.3)
-    z_t, _ = denoiser.training_pair(z0, z_c, eps_n, t)
-    x0 = denoiser.denoise(z0 + sigma * eps_n, sigma, z_c)
+    z_t, _ = denoiser.training_pair(z0, Guide(z_c), eps_n, t)
+    x0 = denoiser.denoise(z0 + sigma * eps_n, sigma, Guide(z_c))
     assert torch.allclose(seen[0][0], z_t, atol=1e-12)
     assert torch.allclose(seen[0][1], t.expand(2), atol=1e-14)
     assert torch.allclose(x0, z0, atol=1e-12)
@@ -82,9 +83,10 @@ def test_sigma_may_differ_between_items():
     z_c = normal(2, 4, 1, 2, 2)
     denoiser = Denoiser(lambda x, t: torch.tanh(x) * t.reshape(-1, 1, 1, 1, 1), COSINE, Prediction.V, 0.03)
     y, sigma = normal(2, 4, 3, 2, 2, seed=1), torch.tensor([0.5, 20.0], dtype=torch.float64)
-    both = denoiser.denoise(y, sigma, z_c)
+    both = denoiser.denoise(y, sigma, Guide(z_c))
     for i in range(2):
-        assert torch.allclose(both[i : i + 1], denoiser.denoise(y[i : i + 1], sigma[i], z_c[i : i + 1]), atol=1e-14)
+        alone = denoiser.denoise(y[i : i + 1], sigma[i], Guide(z_c[i : i + 1]))
+        assert torch.allclose(both[i : i + 1], alone, atol=1e-14)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
@@ -96,27 +98,27 @@ def test_the_samples_precision_is_kept_and_time_is_not_rounded_to_half(dtype):
         return x_in
 
     y = torch.ones(1, 4, 1, 2, 2, dtype=dtype)
-    x0 = Denoiser(network, COSINE, Prediction.V, 0.03).denoise(y, torch.tensor(500.0), y)
+    x0 = Denoiser(network, COSINE, Prediction.V, 0.03).denoise(y, torch.tensor(500.0), Guide(y))
     assert x0.dtype == dtype
     assert x0.isfinite().all()
     assert times[0].dtype == torch.float32
     assert times[0].item() == pytest.approx(0.99873, abs=1e-5)
 
 
-def test_a_model_without_the_prior_needs_no_keyframe():
+def test_a_model_without_the_prior_needs_no_guide():
     y = normal(1, 4, 2, 2)  # an image: [B, C, H, W]
     sigma = torch.tensor(2.0, dtype=torch.float64)
     without = Denoiser(lambda x, t: x, COSINE, Prediction.V, 0.0)
     assert without.denoise(y, sigma, None).shape == y.shape
-    with pytest.raises(ValueError, match="keyframe"):
+    with pytest.raises(ValueError, match="guide"):
         Denoiser(lambda x, t: x, COSINE, Prediction.V, 0.03).denoise(y, sigma, None)
 
 
 def test_the_three_noises_differ_by_their_means():
     eps_n, z_c = normal(1, 4, 3, 2, 2), normal(1, 4, 1, 2, 2, seed=1)
-    assert torch.allclose(biased_noise(eps_n, z_c, 0.03) - eps_n, (0.03 * z_c).expand_as(eps_n), atol=1e-15)
-    assert torch.allclose(start_noise(eps_n, z_c, 0.02) - eps_n, (0.02 * z_c).expand_as(eps_n), atol=1e-15)
-    paper = noise_only_start(eps_n, z_c, 0.03, 0.02)
+    assert torch.allclose(biased_noise(eps_n, Guide(z_c), 0.03) - eps_n, (0.03 * z_c).expand_as(eps_n), atol=1e-15)
+    assert torch.allclose(start_noise(eps_n, Guide(z_c), 0.02) - eps_n, (0.02 * z_c).expand_as(eps_n), atol=1e-15)
+    paper = noise_only_start(eps_n, Guide(z_c), 0.03, 0.02)
     assert torch.allclose(paper - eps_n, (0.05 * z_c).expand_as(eps_n), atol=1e-15)
 
 
@@ -153,11 +155,9 @@ def test_guidance_in_one_call_is_guidance_in_two(prediction, clips):
     denoiser = Denoiser(network, COSINE, prediction, 0.03)
     sigma = torch.tensor(3.0, dtype=torch.float64)
     arguments = ({"context": cond, "frame_time": shared}, {"context": uncond, "frame_time": shared}, 7.5)
-    together = GuidedDenoiser(denoiser, z_c, *arguments)(y, sigma)
+    together = GuidedDenoiser(denoiser, Guide(z_c), *arguments)(y, sigma)
     assert network.batches == [2 * clips]
-    apart = GuidedDenoiser(denoiser, z_c, *arguments, batched=False)(y, sigma)
-    by_hand = [denoiser.denoise(y, sigma, z_c, context=c, frame_time=shared) for c in (cond, uncond)]
-    assert torch.allclose(together, apart, atol=1e-13)
+    by_hand = [denoiser.denoise(y, sigma, Guide(z_c), context=c, frame_time=shared) for c in (cond, uncond)]
     assert torch.allclose(together, by_hand[1] + 7.5 * (by_hand[0] - by_hand[1]), atol=1e-12)
 
 
@@ -182,9 +182,9 @@ def test_guidance_refuses_branches_it_cannot_join():
     y, sigma = torch.ones(1, 4, 3, 2, 2), torch.tensor(1.0)
     with pytest.raises(ValueError, match="differ"):
         GuidedDenoiser(denoiser, None, {"context": y}, {}, 2.0)(y, sigma)
-    with pytest.raises(ValueError, match="batched=False"):
+    with pytest.raises(ValueError, match="no tensor"):
         GuidedDenoiser(denoiser, None, {"context": "a"}, {"context": "b"}, 2.0)(y, sigma)
 
 
 def test_scale_zero_is_the_unconditional_branch():
-    assert guide(torch.tensor(3.0), torch.tensor(1.0), 0.0) == 1
+    assert guided(torch.tensor(3.0), torch.tensor(1.0), 0.0) == 1

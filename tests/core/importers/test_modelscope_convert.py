@@ -29,6 +29,7 @@ from microcinema_core.importers.modelscope import fitted, to_diffusers, unet_con
 from microcinema_core.importers.stream import write_stream
 from microcinema_core.importers.text_to_video import open_text_to_video
 from microcinema_core.models.appearnet import AppearNet
+from microcinema_core.models.guide import Guide
 from microcinema_core.models.unet import VideoUNet
 
 # float32 rounds at 6e-8 of a sum's size, and two orders of summation meet in about a hundred layers.
@@ -164,7 +165,7 @@ def deviation(one: Tensor, other: Tensor) -> float:
 def test_the_file_runs_as_the_source_and_the_keyframe_changes_nothing_yet(sources, video):
     loaded = load_networks(video, kind=Kind.VIDEO)
     x, t, context = normal(2, 4, 3, 7, 10), torch.tensor([981.0, 37.0]), normal(2, 7, TEXT, seed=1)
-    appearance = loaded.appearnet(normal(1, 4, 1, 7, 10, seed=2))
+    appearance = loaded.appearnet(Guide(normal(1, 4, 1, 7, 10, seed=2)))
     found = loaded.unet(x, t, context, appearance, torch.tensor([-0.1, 0.0, 0.1]))
     assert deviation(found, sources.model(x, t, context).sample) <= TOLERANCE
     assert torch.equal(found, loaded.unet(x, t, context))

@@ -25,6 +25,7 @@ from microcinema_core.importers.keys import unet_to_compvis, unet_to_diffusers
 from microcinema_core.importers.merge import Addition
 from microcinema_core.importers.source import Choices, open_source
 from microcinema_core.models.appearnet import AppearNet, reset_injection_
+from microcinema_core.models.guide import Guide
 from microcinema_core.models.unet import VideoUNet, reset_temporal_
 from microcinema_core.standalone.components import load_codec, load_text_encoder
 
@@ -92,7 +93,7 @@ def found_and_wanted(model, path: Path) -> tuple[float, float]:
     wanted = per_frame(model, x, t, context)
     null = model.text(input_ids=model.null_ids()).last_hidden_state
     networks = load_networks(path, kind=Kind.VIDEO)
-    video = networks.unet(x, t, context, networks.appearnet(z_c), torch.tensor([-0.5, 0.5]))
+    video = networks.unet(x, t, context, networks.appearnet(Guide(z_c)), torch.tensor([-0.5, 0.5]))
     return deviation(video, wanted), deviation(networks.appearnet.null_context, null)
 
 
@@ -419,7 +420,7 @@ def test_full_size_equality_of_each_layout(full_size, tmp_path, record_property)
     del model
     networks = load_networks(out, kind=Kind.VIDEO)
     with torch.no_grad():
-        video = networks.unet(x, t, context, networks.appearnet(z_c), torch.tensor([-0.5, 0.5]))
+        video = networks.unet(x, t, context, networks.appearnet(Guide(z_c)), torch.tensor([-0.5, 0.5]))
     found = deviation(video, wanted)
     record_property("max|diff| / max|out|", f"{found:.1e}")
     print(f"max|diff| / max|out| = {found:.2e}, max|out| = {wanted.abs().max():.2f}")

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from microcinema_core.config import Injection, Positions, UNetConfig
 from microcinema_core.models.appearnet import AppearNet, reset_injection_
+from microcinema_core.models.guide import Guide
 from microcinema_core.models.temporal import TemporalConv, TemporalTransformer
 from microcinema_core.models.unet import VideoUNet, reset_temporal_
 
@@ -62,7 +63,7 @@ class Training:
         frame_time = torch.tensor([[-0.5, 0.0, 0.5], [0.0, 0.25, 0.75]], dtype=torch.float64)
         z_c = normal(CLIPS, 4, 1, HEIGHT, WIDTH, seed=5)
         t = torch.tensor([700.0, 90.0], dtype=torch.float64)
-        out = self.unet(normal(*size, seed=3), t, self.context, self.appearnet(z_c), frame_time)
+        out = self.unet(normal(*size, seed=3), t, self.context, self.appearnet(Guide(z_c)), frame_time)
         F.mse_loss(out, normal(*size, seed=4)).backward()
 
     def untouched(self) -> set[str]:
@@ -121,7 +122,7 @@ def test_mixed_precision_trains_too(injection):
 
     def forward() -> torch.Tensor:
         return training.unet(
-            x, torch.tensor([700.0, 90.0]), training.context, training.appearnet(z_c), torch.ones(FRAMES)
+            x, torch.tensor([700.0, 90.0]), training.context, training.appearnet(Guide(z_c)), torch.ones(FRAMES)
         )
 
     for parameter in training.parameters.values():

@@ -15,6 +15,7 @@ from microcinema_core.config import Injection, Positions, UNetConfig
 from microcinema_core.errors import InputError
 from microcinema_core.models.appearnet import AppearNet
 from microcinema_core.models.embedding import rotate
+from microcinema_core.models.guide import Guide
 from microcinema_core.models.injection import Appearance, add_appearance, denormalise
 from microcinema_core.models.temporal import TemporalConv, TemporalTransformer
 from microcinema_core.models.unet import VideoUNet
@@ -78,7 +79,7 @@ def test_one_latent_for_each_frame_equals_one_shared_by_all(injection):
     """Temporal super-resolution's form with equal frames is the keyframe's form."""
     unet, appearnet = networks(replace(SMALL, injection=injection))
     given = Given()
-    shared, per_frame = appearnet(given.z_c), appearnet(given.z_c.expand(-1, -1, 3, -1, -1))
+    shared, per_frame = appearnet(Guide(given.z_c)), appearnet(Guide(given.z_c.expand(-1, -1, 3, -1, -1)))
     assert {v.shape[1] for v in tensors(shared).values()} == {1}
     assert {v.shape[1] for v in tensors(per_frame).values()} == {3}
     torch.testing.assert_close(given.run(unet, per_frame), given.run(unet, shared), **EXACT)
@@ -89,10 +90,10 @@ def test_one_latent_for_each_frame_equals_one_shared_by_all(injection):
 def test_each_clip_and_frame_gets_its_own_appearance(injection):
     _, appearnet = networks(replace(SMALL, injection=injection))
     z_c = normal(2, 4, 3, 8, 6)
-    together = tensors(appearnet(z_c))
+    together = tensors(appearnet(Guide(z_c)))
     for b in range(2):
         for i in range(3):
-            alone = tensors(appearnet(z_c[b : b + 1, :, i : i + 1]))
+            alone = tensors(appearnet(Guide(z_c[b : b + 1, :, i : i + 1])))
             for name, value in together.items():
                 torch.testing.assert_close(value[b, i], alone[name][0, 0], **EXACT)
     assert all((value[0, 0] - value[1, 2]).abs().max() > 1e-3 for value in together.values())
@@ -104,10 +105,10 @@ def test_guidance_branches_share_one_appearance(injection):
     """Appearance of B clips in a batch of 2B is the same as saying it twice."""
     unet, appearnet = networks(replace(SMALL, injection=injection))
     given, clips = Given(clips=4), Given(clips=2)
-    appearance = appearnet(clips.z_c)
-    twice = appearnet(torch.cat([clips.z_c, clips.z_c]))
+    appearance = appearnet(Guide(clips.z_c))
+    twice = appearnet(Guide(torch.cat([clips.z_c, clips.z_c])))
     torch.testing.assert_close(given.run(unet, appearance), given.run(unet, twice), **EXACT)
-    swapped = appearnet(clips.z_c.flip(0))
+    swapped = appearnet(Guide(clips.z_c.flip(0)))
     assert (given.run(unet, swapped) - given.run(unet, twice)).abs().max() > 1e-3
 
 
@@ -117,14 +118,14 @@ def test_appearance_reaches_the_output(injection):
     unet, appearnet = networks(replace(SMALL, injection=injection))
     given = Given()
     without = given.run(unet, None)
-    assert (given.run(unet, appearnet(given.z_c)) - without).abs().max() > 1e-2 * without.abs().max()
+    assert (given.run(unet, appearnet(Guide(given.z_c))) - without).abs().max() > 1e-2 * without.abs().max()
 
 
 @torch.no_grad()
 def test_appearance_moves_as_a_whole():
     _, appearnet = networks()
-    moved = appearnet(Given().z_c).to(torch.device("cpu"), torch.float32)
-    assert {v.dtype for v in (moved.latent, *tensors(moved).values())} == {torch.float32}
+    moved = appearnet(Guide(Given().z_c)).to(torch.device("cpu"), torch.float32)
+    assert {v.dtype for v in tensors(moved).values()} == {torch.float32}
 
 
 @torch.no_grad()
@@ -137,7 +138,7 @@ def test_add_decoder_leaves_the_encoder_alone():
             lambda _, __, out, name=name: seen.setdefault(name, []).append(out)
         )
     given.run(unet, None)
-    appearance = appearnet(given.z_c)
+    appearance = appearnet(Guide(given.z_c))
     assert set(appearance.add) == {"mid", "up_0", "up_1"}
     given.run(unet, appearance)
     for name, (without, with_it) in seen.items():
@@ -153,7 +154,7 @@ def test_concat_is_a_wider_first_convolution():
     given, plain = Given(), nn.Conv2d(8, 16, 3, padding=1).double()
     plain.weight.copy_(torch.cat([unet.conv_in.weight, appearnet.concat.weight], dim=1))
     plain.bias.copy_(unet.conv_in.bias + appearnet.concat.bias)
-    wanted = given.run(unet, appearnet(given.z_c))
+    wanted = given.run(unet, appearnet(Guide(given.z_c)))
 
     class Widened(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
@@ -196,7 +197,7 @@ def test_gates_are_one_plus_w_times_the_frames_time_embedding():
     """A gate of -1 everywhere is appearance with the other sign; a gate of 0 is none at all."""
     unet, appearnet = networks()
     given = Given()
-    appearance = appearnet(given.z_c)
+    appearance = appearnet(Guide(given.z_c))
     without = given.run(unet, None)
     negated = replace(
         appearance,
@@ -235,7 +236,7 @@ def test_any_size_and_number_of_frames(injection, frames, height, width):
                      attention_heads=(2, 2, 4))  # fmt: skip
     unet, appearnet = networks(config)
     given = Given(2, frames, height, width)
-    out = given.run(unet, appearnet(given.z_c))
+    out = given.run(unet, appearnet(Guide(given.z_c)))
     assert out.shape == given.x.shape
     assert out.isfinite().all()
 
@@ -244,7 +245,7 @@ def test_any_size_and_number_of_frames(injection, frames, height, width):
 def test_frame_time_may_be_shared_by_all_clips():
     unet, appearnet = networks()
     given = Given()
-    appearance, times = appearnet(given.z_c), given.frame_time[0]
+    appearance, times = appearnet(Guide(given.z_c)), given.frame_time[0]
     shared = unet(given.x, given.t, given.context, appearance, times)
     torch.testing.assert_close(shared, unet(given.x, given.t, given.context, appearance, times.expand(2, 3)), **EXACT)
     assert (shared - given.run(unet, appearance)).abs().max() > 1e-3
@@ -259,7 +260,7 @@ def test_frame_time_can_be_left_out_of_the_model():
     unet, appearnet = networks(replace(SMALL, frame_time=False))
     assert not any(name.startswith("frame_time") for name in unet.state_dict())
     given = Given()
-    appearance = appearnet(given.z_c)
+    appearance = appearnet(Guide(given.z_c))
     assert torch.equal(given.run(unet, appearance), unet(given.x, given.t, given.context, appearance))
 
 
@@ -274,7 +275,7 @@ def change_of_other_frames(unet: VideoUNet, appearance: Appearance) -> float:
 @torch.no_grad()
 def test_only_the_temporal_layers_mix_frames():
     unet, appearnet = networks()
-    appearance = appearnet(Given().z_c)
+    appearance = appearnet(Guide(Given().z_c))
     assert change_of_other_frames(unet, appearance) > 1e-3
     for module in unet.modules():
         if isinstance(module, TemporalConv | TemporalTransformer):
@@ -332,7 +333,7 @@ def test_norm_over_frames_is_the_papers_3d_group_norm():
     per_frame, _ = networks()
     per_frame.load_state_dict(unet.state_dict())
     given = Given()
-    appearance = appearnet(given.z_c)
+    appearance = appearnet(Guide(given.z_c))
     assert (given.run(unet, appearance) - given.run(per_frame, appearance)).abs().max() > 1e-3
     seen = {}
     unet.conv_norm_out.register_forward_hook(lambda _, args, out: seen.update(given=args[0], out=out))
@@ -413,7 +414,7 @@ def test_every_attention_goes_through_the_given_function():
 
     given = Given()
     unet, appearnet = networks(backend=Backend(attention=attention))
-    found = given.run(unet, appearnet(given.z_c))
+    found = given.run(unet, appearnet(Guide(given.z_c)))
     plain = networks()
     torch.testing.assert_close(found, given.run(plain[0], plain[1](given.z_c)), **EXACT)
     # 8x6 latents: 4x3 at the level with attention. Three spatial transformers in AppearNet's and the main encoder, the
@@ -448,9 +449,9 @@ def test_attention_is_chosen_by_name(monkeypatch):
 def test_channels_last_memory_gives_the_same(injection):
     unet, appearnet = networks(replace(SMALL, injection=injection))
     given = Given()
-    wanted = given.run(unet, appearnet(given.z_c))
+    wanted = given.run(unet, appearnet(Guide(given.z_c)))
     unet.to(memory_format=torch.channels_last), appearnet.to(memory_format=torch.channels_last)
-    torch.testing.assert_close(given.run(unet, appearnet(given.z_c)), wanted, **EXACT)
+    torch.testing.assert_close(given.run(unet, appearnet(Guide(given.z_c))), wanted, **EXACT)
 
 
 @pytest.mark.parametrize(
@@ -462,7 +463,7 @@ def test_both_networks_compile_as_one_graph_each(injection):
     torch.compiler.reset()
     unet, appearnet = networks(replace(SMALL, injection=injection))
     given = Given()
-    wanted = given.run(unet, appearnet(given.z_c))
+    wanted = given.run(unet, appearnet(Guide(given.z_c)))
     graph, appearance_graph = (
         torch.compile(m, fullgraph=True, backend="eager", dynamic=False) for m in (unet, appearnet)
     )

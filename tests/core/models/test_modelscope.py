@@ -12,9 +12,10 @@ from microcinema_core.backend import Backend, sdpa
 from microcinema_core.config import MODELSCOPE, PRESETS, Injection, Positions, TemporalLayers, UNetConfig
 from microcinema_core.diffusion.streams import NoiseStream
 from microcinema_core.models.appearnet import AppearNet, reset_injection_
+from microcinema_core.models.guide import Guide
 from microcinema_core.models.modelscope import TemporalAttentions, TemporalConvs
 from microcinema_core.models.unet import VideoUNet, reset_temporal_, temporal_parameters
-from microcinema_core.standalone.sampling import Conditioning, SamplingConfig, sample_latents
+from microcinema_core.standalone.sampling import Conditioning, SamplingConfig, Text, sample_latents
 
 # float32 rounds at 6e-8 of a sum's size, and two orders of summation meet in about two hundred layers.
 TOLERANCE = 1e-5
@@ -142,13 +143,13 @@ def test_appearance_at_zero_and_frame_time_change_nothing(injection):
     reset_injection_(appearnet)
     z_c = normal(1, 4, 1, 7, 6, seed=2)
     with torch.no_grad():
-        appearance = appearnet(z_c)
+        appearance = appearnet(Guide(z_c))
     seconds = torch.tensor([-0.5, 0.0, 0.5])
     assert torch.equal(given.run(unet, appearance=appearance, frame_time=seconds), given.run(unet))
 
     randomised(appearnet)
     with torch.no_grad():
-        appearance = appearnet(z_c)
+        appearance = appearnet(Guide(z_c))
     assert deviation(given.run(unet, appearance=appearance), given.run(unet)) > 1000 * TOLERANCE
 
 
@@ -159,7 +160,8 @@ def test_the_noise_priors_gamma_acts_without_training():
     assert MODELSCOPE.diffusion.prior_lambda == 0
 
     def clip(z_c: Tensor, gamma: float) -> Tensor:
-        given = Conditioning(normal(1, 7, 24, seed=1), normal(1, 7, 24, seed=3), appearnet(z_c))
+        text, guide = Text(normal(1, 7, 24, seed=1), normal(1, 7, 24, seed=3)), Guide(z_c)
+        given = Conditioning(text, guide, appearnet(guide))
         config = SamplingConfig(steps=2, cfg=2.0, gamma=gamma)
         return sample_latents(unet, MODELSCOPE.diffusion, given, [NoiseStream(5)], (3, 6, 6), config)
 

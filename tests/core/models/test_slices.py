@@ -8,6 +8,7 @@ import torch
 from microcinema_core.config import Positions, TemporalLayers, UNetConfig
 from microcinema_core.models import slices
 from microcinema_core.models.appearnet import AppearNet
+from microcinema_core.models.guide import Guide
 from microcinema_core.models.unet import VideoUNet, reset_temporal_
 
 # float32 rounds at 6e-8 of a sum's size, and a product of other shape sums in another order.
@@ -54,7 +55,7 @@ def deviation(one: torch.Tensor, other: torch.Tensor) -> float:
 def test_slices_change_nothing(config, largest, monkeypatch):
     """With gradients a forward is whole. 60,000 bytes are some frames of either level, 200,000 some of the first."""
     unet, appearnet = drawn(VideoUNet(config)), drawn(AppearNet(config, text_length=7))
-    appearance = appearnet(normal(CLIPS, 4, 1, 8, 6, seed=2))
+    appearance = appearnet(Guide(normal(CLIPS, 4, 1, 8, 6, seed=2)))
     frame_time = torch.linspace(-1, 1, FRAMES)
     for shared_frame in (None, 2):
         whole = unet(*given(config), appearance, frame_time, shared_frame)
@@ -79,7 +80,7 @@ def test_only_a_cpu_without_gradients_gets_slices(monkeypatch):
 def test_one_graph_without_breaks(config):
     """`fullgraph` raises at a graph break; the eager backend needs no compiler and computes the same."""
     unet, appearnet = drawn(VideoUNet(config)), drawn(AppearNet(config, text_length=7))
-    appearance = appearnet(normal(CLIPS, 4, 1, 8, 6, seed=2))
+    appearance = appearnet(Guide(normal(CLIPS, 4, 1, 8, 6, seed=2)))
     arguments = (*given(config), appearance, torch.linspace(-1, 1, FRAMES))
     wanted = unet(*arguments)
     torch._dynamo.reset()

@@ -11,6 +11,7 @@ from microcinema_core.checkpoint.inflate import inflate_
 from microcinema_core.config import PRESETS, Injection, UNetConfig, image_stage
 from microcinema_core.errors import CheckpointError
 from microcinema_core.models.appearnet import AppearNet
+from microcinema_core.models.guide import Guide
 from microcinema_core.models.temporal import TemporalConv, TemporalTransformer
 from microcinema_core.models.unet import VideoUNet
 from microcinema_core.standalone.autoencoders import build_autoencoder
@@ -89,7 +90,7 @@ class Inputs:
 
     @torch.no_grad()
     def video(self, unet: VideoUNet, appearnet: AppearNet) -> torch.Tensor:
-        return unet(self.x, self.t, self.context, appearnet(self.z_c), self.frame_time)
+        return unet(self.x, self.t, self.context, appearnet(Guide(self.z_c)), self.frame_time)
 
 
 def deviation(one: torch.Tensor, other: torch.Tensor) -> float:

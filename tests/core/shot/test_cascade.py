@@ -12,12 +12,14 @@ from microcinema_core.config import TOYBOX_TSR, ModelConfig
 from microcinema_core.errors import InputError
 from microcinema_core.models.appearnet import AppearNet
 from microcinema_core.models.unet import VideoUNet
-from microcinema_core.shot.cascade import cascade, linear_frames
+from microcinema_core.shot.cascade import cascade
+from microcinema_core.shot.segments import ends_of, linear_frames
 from microcinema_core.shot.settings import TSR_SAMPLING
 from microcinema_core.shot.timing import frame_count, segment_count
-from microcinema_core.standalone.sampling import NoiseStream, sample_segments
+from microcinema_core.standalone.sampling import NoiseStream, Text, sample_segments
 
-LENGTH, FRAMES, SIZE = 8, 5, 6
+LENGTH, FRAMES, SIZE, FPS = 8, 5, 6, 2.0
+NULL = Text(torch.zeros(1, LENGTH, 16), torch.zeros(1, LENGTH, 16))
 
 
 def small() -> ModelConfig:
@@ -39,13 +41,11 @@ def clip(frames: int) -> list[Tensor]:
 @torch.no_grad()
 def run(networks: tuple[VideoUNet, AppearNet], *, batch: int, sampler: str = TSR_SAMPLING.sampler) -> Tensor:
     config = small()
-    null = torch.zeros(1, LENGTH, 16)
 
     def interpolate(ends: Tensor, level: int, indices: range) -> Tensor:
-        fps = config.clip.fps * 4**level
         noise = [NoiseStream.segment(3, level, i) for i in indices]
         dials = replace(TSR_SAMPLING, steps=2, sampler=sampler)
-        return sample_segments(networks, config.diffusion, ends, FRAMES, fps, level, (null, null), noise, dials)
+        return sample_segments(networks, config, ends, level, FPS, NULL, noise, dials)
 
     return torch.stack(list(cascade(clip(9), interpolate, 2, batch)))
 
@@ -86,13 +86,11 @@ def test_result_does_not_depend_on_the_batch(
 def test_each_segment_pass_and_seed_has_noise_of_its_own(networks: tuple[VideoUNet, AppearNet]) -> None:
     still = clip(1) * 3  # two equal segments in the first pass
     streams = {(seed, level, i) for seed in (3, 4) for level in (0, 1) for i in (0, 1)}
-    config, null = small(), torch.zeros(1, LENGTH, 16)
+    config = small()
     ends = torch.stack(still[:2], dim=1)[None]
     with torch.no_grad():
         made = [
-            sample_segments(
-                networks, config.diffusion, ends, FRAMES, 8.0, 0, (null, null), [NoiseStream.segment(*s)], TSR_SAMPLING
-            )
+            sample_segments(networks, config, ends, 0, FPS, NULL, [NoiseStream.segment(*s)], TSR_SAMPLING)
             for s in sorted(streams)
         ]
     for i, one in enumerate(made):
@@ -120,14 +118,16 @@ def test_passes_are_streamed(networks: tuple[VideoUNet, AppearNet]) -> None:
 @torch.no_grad()
 def test_a_model_of_remainders_adds_them_to_the_line(networks: tuple[VideoUNet, AppearNet]) -> None:
     """What it makes is off the line in proportion to the pass's deviation; a pass without one is refused."""
-    config, null = small(), torch.zeros(1, LENGTH, 16)
+    config = small()
     ends = torch.stack(clip(2), dim=1)[None]
     noise = [NoiseStream.segment(1, 0, 0)]
 
     def off_the_line(level: int, *deviations: float) -> Tensor:
         diffusion = replace(config.diffusion, residual_std=deviations)
-        made = sample_segments(networks, diffusion, ends, FRAMES, 8.0, level, (null, null), noise, TSR_SAMPLING)
-        assert torch.equal(made[:, :, [0, -1]], ends)
+        made = sample_segments(
+            networks, replace(config, diffusion=diffusion), ends, level, FPS, NULL, noise, TSR_SAMPLING
+        )
+        assert torch.equal(ends_of(made), ends)
         return (made - linear_frames(ends, FRAMES))[:, :, 1:-1]
 
     first, second = off_the_line(0, 0.5, 0.1), off_the_line(1, 0.5, 0.1)

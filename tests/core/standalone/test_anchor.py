@@ -25,7 +25,6 @@ from microcinema_core.media import read_settings
 from microcinema_core.models.appearnet import AppearNet, reset_injection_
 from microcinema_core.models.injection import Appearance
 from microcinema_core.models.unet import VideoUNet, reset_temporal_
-from microcinema_core.shot.hold import scaled
 from microcinema_core.shot.plan import ShotConfig
 from microcinema_core.shot.settings import SamplingConfig
 from microcinema_core.standalone.pipeline import MicroCinemaPipeline
@@ -61,12 +60,11 @@ def told(pipeline: MicroCinemaPipeline) -> Iterator[list[dict[str, Any]]]:
     handle.remove()
 
 
-def test_strength_scales_what_is_injected_and_not_the_latent(pipeline: MicroCinemaPipeline) -> None:
+def test_strength_scales_what_is_injected(pipeline: MicroCinemaPipeline) -> None:
     with told(pipeline) as calls:
         for strength in (1.0, 0.5):
             pipeline(picture(), "a red star", steps=1, cfg=1.0, strength=strength)
     whole, half = (call["appearance"] for call in calls)
-    assert torch.equal(half.latent, whole.latent)
     for name, term in whole.add.items():
         assert torch.equal(half.add[name], term / 2)
     for name, pair in whole.spade.items():
@@ -83,16 +81,16 @@ def test_strength_0_equals_terms_of_0_and_appearnet_is_not_run(
     handle.remove()
     assert not runs
     as_trained = pipeline(picture(), "a red star", steps=2).frames
-    nothing = lambda z_c, _: scaled(pipeline.appearnet(z_c), 0.0)  # noqa: E731
-    monkeypatch.setattr(pipeline, "_appearance", nothing)
+    terms_of_0 = lambda _, read: read().scaled(0.0)  # noqa: E731
+    monkeypatch.setattr("microcinema_core.standalone.pipeline.appearance_at", terms_of_0)
     assert np.array_equal(pipeline(picture(), "a red star", steps=2).frames, off)
     assert not np.array_equal(as_trained, off)
 
 
 def test_concat_is_scaled_too() -> None:
-    appearance = Appearance(torch.ones(1), concat=torch.ones(1))
-    assert scaled(appearance, 0.25).concat == 0.25
-    assert scaled(appearance, 1.0) is appearance
+    appearance = Appearance(concat=torch.ones(1))
+    assert appearance.scaled(0.25).concat == 0.25
+    assert appearance.scaled(1.0) is appearance
 
 
 @pytest.mark.parametrize("strength", [-0.1, 2.1, float("nan")])

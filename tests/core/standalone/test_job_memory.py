@@ -16,6 +16,7 @@ import torch
 from microcinema_core.backend import Backend
 from microcinema_core.config import SD21_BASE, LatentConfig
 from microcinema_core.models.appearnet import AppearNet
+from microcinema_core.models.guide import Guide
 from microcinema_core.models.unet import VideoUNet
 from microcinema_core.standalone.autoencoder_kl import Autoencoder
 from microcinema_core.standalone.autoencoders import LatentCodec
@@ -43,7 +44,7 @@ def test_the_count_without_numbers_is_the_allocators_own() -> None:
         backend = Backend(device=device)
         unet, appearnet = (kind(config, backend).requires_grad_(False) for kind in (VideoUNet, AppearNet))
         with device:
-            appearance = appearnet(torch.zeros(1, 4, 1, 16, 16))
+            appearance = appearnet(Guide(torch.zeros(1, 4, 1, 16, 16)))
             given = torch.zeros(2, 4, 9, 16, 16), torch.zeros(2), torch.zeros(2, 77, 64), appearance, torch.zeros(9)
         return lambda: unet(*given)
 

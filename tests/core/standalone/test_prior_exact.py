@@ -12,6 +12,7 @@ from microcinema_core.diffusion.prediction import Denoiser
 from microcinema_core.diffusion.samplers import SAMPLERS, sample
 from microcinema_core.diffusion.schedule import make_schedule
 from microcinema_core.errors import InputError
+from microcinema_core.models.guide import Guide
 from microcinema_core.standalone.schedulers import SCHEDULERS
 from studies.prior_table import document, gaussian_denoise, gaussian_network, measure, run
 
@@ -58,7 +59,7 @@ def test_inside_the_model_every_sampler_equals_its_unbiased_run(name, prediction
 
     def denoise(y, sigma):
         level = {"level": sigma}
-        return GuidedDenoiser(denoiser, z_c, COND | level, UNCOND | level, 4.0)(y, sigma)
+        return GuidedDenoiser(denoiser, Guide(z_c), COND | level, UNCOND | level, 4.0)(y, sigma)
 
     biased = run(name, denoise, eps_n, schedule, steps=8)
     unbiased = run(name, guided_reference(4.0), eps_n, schedule, steps=8)
@@ -77,7 +78,7 @@ def test_the_level_may_come_from_the_time_the_network_is_fed(name, prediction, s
         return closed_form(x_in, t, level=schedule.sigma_of_time(t).reshape(-1, 1, 1, 1, 1), **conditioning)
 
     denoiser = Denoiser(network, schedule, prediction, LAMBDA)
-    biased = run(name, GuidedDenoiser(denoiser, z_c, COND), eps_n, schedule, steps=8)
+    biased = run(name, GuidedDenoiser(denoiser, Guide(z_c), COND), eps_n, schedule, steps=8)
     assert (biased - run(name, guided_reference(1.0), eps_n, schedule, steps=8)).abs().max() < 1e-10
 
 
@@ -118,7 +119,7 @@ def fit(schedule, prediction, times):
     trainer = Denoiser(lambda x, t: x, schedule, prediction, LAMBDA)
     weights = {}
     for t in times:
-        z_t, wanted = trainer.training_pair(z0, z_c, eps_n, t)
+        z_t, wanted = trainer.training_pair(z0, Guide(z_c), eps_n, t)
         inputs = torch.stack([z_t, z_c, torch.ones_like(z_t)], -1).reshape(-1, 3)
         weights[round(t.item(), 9)] = torch.linalg.lstsq(inputs, wanted.reshape(-1, 1)).solution[:, 0]
 
@@ -136,7 +137,7 @@ def moments(name, prediction, sampled_lambda, z_c_value=2.0):
     denoiser = Denoiser(network, COSINE, prediction, sampled_lambda)
     start, *fresh = (column.reshape(-1, 1, 1, 1, 1) for column in whitened(1000, 1 + FIT_STEPS, seed=5).T)
     z_c = torch.full_like(start, z_c_value)
-    denoise = GuidedDenoiser(denoiser, z_c, {"keyframe": z_c})
+    denoise = GuidedDenoiser(denoiser, Guide(z_c), {"keyframe": z_c})
     x = sample(name, denoise, sigmas[0] * start, sigmas, noise_fn=lambda step: fresh[step])
     return x.mean().item(), x.var(correction=0).item()
 
@@ -173,7 +174,7 @@ def test_gamma_repairs_the_signal_missing_at_sds_first_step():
     sigmas = SD.sigmas(100)
 
     def mean_error(gamma):
-        y = sigmas[0] * start_noise(eps_n, z_c, gamma)
+        y = sigmas[0] * start_noise(eps_n, Guide(z_c), gamma)
         x = sample("dpmpp_2m", lambda y, sigma: gaussian_denoise(y, sigma, rho * z_c, variance), y, sigmas)
         return abs(x.mean().item() - 2 * rho)
 

@@ -1,0 +1,44 @@
+"""The guide: what is known of each frame of a clip before denoising begins.
+
+Four read it, each in one place: AppearNet (`models/appearnet.py`), the noise prior's lambda and gamma
+(`diffusion/noise.py`), the hold of an exact keyframe (`shot/hold.py`) and TSR's remainder (`shot/segments.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Guide:
+    """Clean latents that frames are made around.
+
+    latents: model-space [B, C, T, h, w]; T = 1 where all frames share one, as with a single keyframe (z_c).
+    known: [B, 1, T or 1, h, w] in 0..1, how much of each place the latents really say; None: all of it.
+    """
+
+    latents: Tensor
+    known: Tensor | None = None
+
+    @property
+    def clips(self) -> int:
+        return self.latents.shape[0]
+
+    def frame(self, index: int) -> Tensor:
+        """The latents at one frame of the clip, [B, C, 1, h, w]."""
+        return self.latents if self.latents.shape[2] == 1 else self.latents[:, :, index : index + 1]
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Guide:
+        """Both tensors moved and cast."""
+        known = None if self.known is None else self.known.to(device, dtype)
+        return Guide(self.latents.to(device, dtype), known)
+
+    def for_branches(self, branches: int) -> Guide:
+        """For a batch [branches * B, ...] that holds the clips once for each branch of guidance."""
+        if self.clips == 1:
+            return self
+        known = None if self.known is None else torch.cat([self.known] * branches)
+        return Guide(torch.cat([self.latents] * branches), known)

@@ -1,0 +1,96 @@
+"""The rules of temporal super-resolution's segments (Sec. 3.4), for training, the program and the nodes alike.
+
+A segment is a few frames of which the two ends are given. Its guide is the straight line between them; what is diffused
+is the latents themselves or, where the model's file has their deviations, what the line leaves of them.
+Latents are model-space [N, C, T, h, w], one segment an item; a pass is counted from 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from ..config import ModelConfig
+from ..errors import InputError
+from ..models.guide import Guide
+from .plan import MAX_PASSES
+from .timing import frame_times
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """What a TSR model's file says of its segments.
+
+    frames: of a segment, both ends included. residual_std: at each pass, the deviation of what the line leaves; empty:
+    latents are diffused as they are.
+    """
+
+    frames: int
+    residual_std: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, config: ModelConfig) -> Self:
+        return cls(config.clip.frames, config.diffusion.residual_std)
+
+    @property
+    def factor(self) -> int:
+        """How many times the frame rate of one pass's result is that of what it is given."""
+        return self.frames - 1
+
+    def rate(self, fps: float, level: int) -> float:
+        """Frames a second after pass `level` of frames that came at `fps` to the first pass."""
+        return fps * self.factor ** (level + 1)
+
+    def times(self, rate: float) -> list[float]:
+        """Each frame's seconds from the segment's start, which tell the model its pass; rate: of the result."""
+        return frame_times(self.frames, rate, 0)
+
+    def check_passes(self, passes: int) -> None:
+        """Raises InputError for more passes than the model was trained for."""
+        known = len(self.residual_std) or MAX_PASSES
+        if passes > known:
+            raise InputError(
+                f"temporal super-resolution: this model was trained for {known} passes, {passes} were asked for"
+            )
+
+    def line(self, ends: Tensor) -> Guide:
+        """Ends [N, C, 2, h, w] -> the guide of the segments between them, known everywhere."""
+        return Guide(linear_frames(ends, self.frames))
+
+    def remainder(self, latents: Tensor, line: Guide, levels: Sequence[int]) -> Tensor:
+        """What is diffused of segments [N, C, T, h, w], each of its own pass: the inverse of `restored`."""
+        if not self.residual_std:
+            return latents
+        return (latents - line.latents) / self._deviations(levels, latents)
+
+    def restored(self, made: Tensor, line: Guide, levels: Sequence[int]) -> Tensor:
+        """Segments [N, C, T, h, w] from what was diffused of them."""
+        if not self.residual_std:
+            return made
+        return line.latents + self._deviations(levels, made) * made
+
+    def _deviations(self, levels: Sequence[int], like: Tensor) -> Tensor:
+        """[N, 1, 1, 1, 1]."""
+        deviations = [self.residual_std[level] for level in levels]
+        return torch.tensor(deviations, dtype=like.dtype, device=like.device).view(-1, 1, 1, 1, 1)
+
+
+def linear_frames(ends: Tensor, frames: int) -> Tensor:
+    """[N, C, 2, h, w] -> [N, C, frames, h, w] on the straight line between the ends, which are exact."""
+    start, end = ends[:, :, :1], ends[:, :, 1:]
+    weights = torch.linspace(0, 1, frames, dtype=ends.dtype, device=ends.device).view(-1, 1, 1)
+    return torch.lerp(start.expand(-1, -1, frames, -1, -1), end, weights)
+
+
+def ends_of(segments: Tensor) -> Tensor:
+    """Segments [N, C, T, h, w] -> their ends [N, C, 2, h, w]."""
+    return segments[:, :, [0, -1]]
+
+
+def with_ends(made: Tensor, ends: Tensor) -> Tensor:
+    """Segments [N, C, T, h, w] whose given ends [N, C, 2, h, w] stand in them unchanged."""
+    return torch.cat([ends[:, :, :1], made[:, :, 1:-1], ends[:, :, 1:]], dim=2)
