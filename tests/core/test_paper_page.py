@@ -11,6 +11,7 @@ from torch import nn
 from microcinema_core.backend import Backend
 from microcinema_core.config import SD21, TOYBOX, Injection, ModelConfig, with_injection
 from microcinema_core.models.appearnet import AppearNet, SpadeHead
+from microcinema_core.models.guide import Guide
 from microcinema_core.models.spatial import SpatialTransformer
 from microcinema_core.models.temporal import TemporalConv, TemporalTransformer
 from microcinema_core.models.unet import VideoUNet
@@ -21,6 +22,7 @@ PAGE = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
 TEXT = " ".join(PAGE.split())
 WORDS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 META = Backend(device="meta")
+KEYFRAME = Guide(torch.empty(1, SD21.unet.in_channels, 1, 40, 40, device="meta"))  # 320 pixels
 
 
 def place(path: str) -> Path:
@@ -68,7 +70,7 @@ def test_features_and_sites(networks: tuple[VideoUNet, AppearNet]) -> None:
         conv.register_forward_pre_hook(lambda _, given, name=name: read.update({name: given[0]}))
         for name, conv in net.add.items()
     ]
-    net(torch.empty(1, SD21.unet.in_channels, 1, 40, 40, device="meta"))
+    net(KEYFRAME)
     for hook in hooks:
         hook.remove()
     features = {id(tensor) for tensor in read.values()}
@@ -85,7 +87,7 @@ def test_features_and_sites(networks: tuple[VideoUNet, AppearNet]) -> None:
 def test_what_eq_2_takes(networks: tuple[VideoUNet, AppearNet]) -> None:
     net = networks[1]
     assert f"second norm of each ResBlock only**, {len(net.spade)} norms" in TEXT
-    appearance = net(torch.empty(1, SD21.unet.in_channels, 1, 40, 40, device="meta"))  # 320 pixels
+    appearance = net(KEYFRAME)
     megabytes = sum(pair.numel() for pair in appearance.spade.values()) * 2 / 1e6
     assert f"take {parameters(net.spade) / 1e6:.0f} million parameters and {megabytes:.0f} MB in half" in TEXT
     heads = [head for head in of(SpadeHead, net) if isinstance(head, SpadeHead)]
