@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from microcinema_core.backend import Backend
 from microcinema_core.config import SD21_BASE, LatentConfig
 from microcinema_core.models.appearnet import AppearNet
+from microcinema_core.models.guide import Guide
 from microcinema_core.models.injection import Appearance
 from microcinema_core.models.unet import VideoUNet
 from microcinema_core.shot.settings import TSR_BATCH
@@ -44,7 +45,7 @@ def size_of(network: nn.Module) -> int:
 
 
 def features_of(appearance: Appearance) -> int:
-    """Bytes of what AppearNet made, the keyframe's latent aside."""
+    """Bytes of what AppearNet made."""
     return sum(t.nbytes for t in (*appearance.add.values(), *appearance.spade.values()))
 
 
@@ -80,7 +81,7 @@ class FullSize:
         """AppearNet on latents [clips, C, frames, h, w], and its peak."""
         made = []
         keyframes = self.empty(clips, self.config.in_channels, frames, pixels // 8, pixels // 8)
-        peak = peak_of(lambda: made.append(self.appearnet(keyframes)))
+        peak = peak_of(lambda: made.append(self.appearnet(Guide(keyframes))))
         return made[0], peak
 
     def step(self, rows: int, frames: int, pixels: int, appearance: Appearance) -> int:

@@ -391,8 +391,8 @@ def test_every_layer_with_weights_comes_from_the_hosts_operations(injection):
         theirs.half().load_state_dict(ours.state_dict())
         ours.load_state_dict(theirs.state_dict())
     given = Given()
-    found = given.run(hosted[0], hosted[1](given.z_c))
-    torch.testing.assert_close(found, given.run(plain[0], plain[1](given.z_c)), **EXACT)
+    found = given.run(hosted[0], hosted[1](Guide(given.z_c)))
+    torch.testing.assert_close(found, given.run(plain[0], plain[1](Guide(given.z_c))), **EXACT)
 
 
 @torch.no_grad()
@@ -416,7 +416,7 @@ def test_every_attention_goes_through_the_given_function():
     unet, appearnet = networks(backend=Backend(attention=attention))
     found = given.run(unet, appearnet(Guide(given.z_c)))
     plain = networks()
-    torch.testing.assert_close(found, given.run(plain[0], plain[1](given.z_c)), **EXACT)
+    torch.testing.assert_close(found, given.run(plain[0], plain[1](Guide(given.z_c))), **EXACT)
     # 8x6 latents: 4x3 at the level with attention. Three spatial transformers in AppearNet's and the main encoder, the
     # middle and two in the decoder; AppearNet sees one frame of each of two clips, the main branch three.
     n, heads = 4 * 3, 4
@@ -467,4 +467,4 @@ def test_both_networks_compile_as_one_graph_each(injection):
     graph, appearance_graph = (
         torch.compile(m, fullgraph=True, backend="eager", dynamic=False) for m in (unet, appearnet)
     )
-    torch.testing.assert_close(given.run(graph, appearance_graph(given.z_c)), wanted, **EXACT)
+    torch.testing.assert_close(given.run(graph, appearance_graph(Guide(given.z_c))), wanted, **EXACT)

@@ -233,7 +233,7 @@ def test_a_model_without_tsr_says_so(pipeline: MicroCinemaPipeline) -> None:
 def test_one_picture_for_several_prompts_is_read_once(pipeline: MicroCinemaPipeline) -> None:
     """By AppearNet as by the autoencoder; also where the keyframe is shown exactly."""
     seen: list[int] = []
-    handle = pipeline.appearnet.register_forward_hook(lambda _, args, __: seen.append(len(args[0])))
+    handle = pipeline.appearnet.register_forward_hook(lambda _, args, __: seen.append(args[0].clips))
     prompts = ["a red star", "a blue circle"]
     together = pipeline(picture(), prompts, steps=2, exact_keyframe=True).frames
     handle.remove()

@@ -285,7 +285,7 @@ def test_a_bench_asks_for_its_binding_and_keeps_its_clips_apart(weights: Path, t
     shots = [case.shot(64) for case in anchor_part(read_triples("select")[:1], lambda frames: frames).cases]
     with told(bound.pipeline) as calls:
         (frames,) = bound.animate(shots)
-    assert not calls[0]["appearance"].add
+    assert calls[0]["appearance"] is None
     assert calls[0]["shared_frame"] == KEYFRAME
     assert bound.pipeline.bundle.config.diffusion.prior_lambda == 0
     assert not np.array_equal(plain.animate(shots)[0], frames)

@@ -1,0 +1,80 @@
+"""The guide and what its readers make of a part that is unknown."""
+
+import pytest
+import torch
+
+from microcinema_core.config import DiffusionConfig, Prediction, ScheduleName
+from microcinema_core.diffusion.guidance import GuidedDenoiser
+from microcinema_core.diffusion.noise import biased_noise, gamma_for, prior_mean, start_noise
+from microcinema_core.diffusion.prediction import Denoiser
+from microcinema_core.diffusion.schedule import make_schedule
+from microcinema_core.models.guide import Guide
+
+
+def normal(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def half_known(clips: int = 2) -> Guide:
+    """The left half is known, nothing of the rest."""
+    known = torch.zeros(clips, 1, 1, 4, 6, dtype=torch.float64)
+    known[..., :3] = 1
+    return Guide(normal(clips, 4, 1, 4, 6, seed=1), known)
+
+
+def test_a_shared_latent_stands_at_every_frame_and_others_at_their_own() -> None:
+    shared, own = Guide(normal(1, 4, 1, 2, 2)), Guide(normal(1, 4, 3, 2, 2))
+    assert torch.equal(shared.frame(2), shared.latents)
+    assert torch.equal(own.frame(2), own.latents[:, :, 2:])
+
+
+def test_both_coefficients_act_where_the_guide_is_known_and_nowhere_else() -> None:
+    guide, eps = half_known(), normal(2, 4, 3, 4, 6, seed=2)
+    for mixed in (biased_noise(eps, guide, 0.3), start_noise(eps, guide, 0.3)):
+        assert torch.equal(mixed[..., 3:], eps[..., 3:])
+        assert torch.equal(mixed[..., :3], (eps + 0.3 * guide.latents)[..., :3])
+    everywhere = Guide(guide.latents, torch.ones_like(guide.known))
+    assert torch.equal(prior_mean(everywhere, 0.3), prior_mean(Guide(guide.latents), 0.3))
+
+
+def test_sampling_meets_the_network_as_training_did_where_a_part_is_unknown() -> None:
+    guide, z0, eps = half_known(), normal(2, 4, 3, 4, 6, seed=3), normal(2, 4, 3, 4, 6, seed=4)
+    schedule, seen = make_schedule(ScheduleName.COSINE), []
+    sigma = schedule.sigmas(10)[4]
+    denoiser = Denoiser(lambda x, t: seen.append(x) or x, schedule, Prediction.V, 0.3)
+    z_t, _ = denoiser.training_pair(z0, guide, eps, schedule.time_of_sigma(sigma))
+    denoiser.denoise(z0 + sigma * eps, sigma, guide)
+    assert torch.allclose(seen[0], z_t, atol=1e-12)
+
+
+@pytest.mark.parametrize("clips", [1, 2])
+def test_both_branches_of_guidance_see_the_same_unknown_part(clips: int) -> None:
+    guide, y, sigma = half_known(clips), normal(2, 4, 3, 4, 6, seed=5), torch.tensor(3.0, dtype=torch.float64)
+    denoiser = Denoiser(lambda x, t, text: torch.tanh(x * text), make_schedule(ScheduleName.COSINE), Prediction.V, 0.3)
+    cond, uncond = normal(2, 1, 1, 1, 1, seed=6), normal(2, 1, 1, 1, 1, seed=7)
+    together = GuidedDenoiser(denoiser, guide, {"text": cond}, {"text": uncond}, 4.0)(y, sigma)
+    apart = [denoiser.denoise(y, sigma, guide, text=text) for text in (cond, uncond)]
+    assert torch.allclose(together, apart[1] + 4 * (apart[0] - apart[1]), atol=1e-12)
+
+
+def test_a_guide_moves_as_a_whole() -> None:
+    moved = half_known().to("cpu", torch.float16)
+    assert (moved.latents.dtype, moved.known.dtype) == (torch.float16, torch.float16)
+    assert Guide(normal(1, 4, 1, 2, 2)).to(dtype=torch.float32).known is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "schedule", "gamma"),
+    [
+        (None, ScheduleName.SD, 0.02),  # the file's
+        (0.05, ScheduleName.SD, 0.05),
+        (0.0, ScheduleName.SD, 0.0),
+        (None, ScheduleName.COSINE, 0.0),  # no signal at the start: nothing to repair
+        (None, ScheduleName.SD_ZSNR, 0.0),
+        (0.05, ScheduleName.COSINE, 0.05),  # what is asked for is done all the same
+    ],
+)
+def test_gamma_is_what_was_asked_for_else_the_files_where_there_is_something_to_repair(
+    asked: float | None, schedule: ScheduleName, gamma: float
+) -> None:
+    assert gamma_for(asked, DiffusionConfig(schedule), make_schedule(schedule).signal) == gamma
