@@ -108,11 +108,11 @@ class Placed:
         return made
 
     def acts(self, sigma: Tensor) -> bool:
-        """Whether the features act at this sigma; lambda z_c acts always."""
+        """Whether the features act at this sigma, [B*T] of one number; lambda z_c acts always."""
         return self.sigmas is None or self.sigmas[1] <= float(sigma[0]) <= self.sigmas[0]
 
     def shifted(self, x: Tensor, sigma: Tensor, frames: int, prior_lambda: float) -> Tensor:
-        """y + sigma lambda z_c, the network's own noisy sample. x [B*T, C, h, w], sigma [B*T]."""
+        """y + sigma lambda z_c, the network's own noisy sample. x and the result [B*T, C, h, w], sigma [B*T]."""
         rows = x.unflatten(0, (-1, self.source.clips, frames))  # [branches, clips, T, C, h, w]
         mean = prior_mean(self.guide, prior_lambda)  # [clips, C, T or 1, h, w]
         if isinstance(mean, float):

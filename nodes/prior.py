@@ -50,7 +50,7 @@ def keyframe_inputs() -> list[io.Input]:
 
 
 def start(model: Any) -> tuple[float, float]:
-    """(a, b): what the host multiplies noise and latent by at the start of sampling."""
+    """(a, b): what the host multiplies noise and latent by at the start of sampling, where abar = (b / a)^2."""
     sampling = model.get_model_object("model_sampling")
     sigma = torch.as_tensor(sampling.sigma_max, dtype=torch.float32).cpu()
     zero, one = torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1)
@@ -71,6 +71,7 @@ def gamma_of(model: Any, given: dict[str, Any] | None) -> float:
 
 
 def model_space(model: Any, latents: Tensor) -> Tensor:
+    """The VAE's latents [N, C, ...] as the model takes them, float32."""
     scaled: Tensor = model.get_model_object("latent_format").process_in(latents.float())
     return scaled
 
@@ -131,6 +132,7 @@ class PriorNoise:
     z_c: Tensor
 
     def generate_noise(self, input_latent: dict[str, Any]) -> Tensor:
+        """For a LATENT [clips * frames, C, h, w], or [clips, C, T, h, w], noise of its shape on the CPU."""
         samples = input_latent["samples"]
         if samples.is_nested:
             raise InputError("Appearance Noise Prior Noise: latents of several kinds at once are not supported")

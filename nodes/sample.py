@@ -133,7 +133,7 @@ def held(latents: Tensor, keyframes: Tensor, encoded: Encoded) -> Tensor:
 
 
 def anchored(model: Any, keyframes: Tensor, encoded: Encoded) -> Any:
-    """A clone whose estimate is the keyframe at its frame, so that its neighbours are drawn to it."""
+    """A clone whose estimate is the keyframe, VAE latents [N, C, h, w], at its frame: its neighbours follow it."""
     exact = model_space(model, keyframes)
     clone = model.clone()
     clone.set_model_sampler_post_cfg_function(lambda given: held(given["denoised"], exact, encoded))

@@ -1,4 +1,4 @@
-"""The rules of temporal super-resolution's segments (Sec. 3.4), for training, the program and the nodes alike.
+"""The rules of temporal super-resolution's segments (Sec. 3.1), for training, the program and the nodes alike.
 
 A segment is a few frames of which the two ends are given. Its guide is the straight line between them; what is diffused
 is the latents themselves or, where the model's file has their deviations, what the line leaves of them.

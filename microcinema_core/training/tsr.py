@@ -1,4 +1,4 @@
-"""The TSR stage (Sec. 3.4): segments of a few frames, denoised around the straight line between their end frames.
+"""The TSR stage (Sec. 3.1): segments of a few frames, denoised around the straight line between their end frames.
 
 One model learns every pass of the cascade; frame time tells it which one it is at.
 """
