@@ -173,11 +173,6 @@ class UNetConfig(Config):
     def time_embed_dim(self) -> int:
         return 4 * self.block_out_channels[0]
 
-    @property
-    def stride(self) -> int:
-        """Latent sizes that need no padding are multiples of this."""
-        return 2 ** (len(self.block_out_channels) - 1)
-
 
 @dataclass(frozen=True, slots=True)
 class DiffusionConfig(Config):
