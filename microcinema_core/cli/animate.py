@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..checkpoint.embedded import embedded, sibling
+from ..config import Kind
 from ..errors import InputError
 from ..shot.plan import MAX_PASSES, Loop, ShotConfig, plan_shot
 from ..shot.resize import ResizePolicy, working_size
@@ -183,7 +184,7 @@ def animate(
     dtype = dtype_for(precision, device)
     if keyframe_prompt is not None:
         kept = keyframe_out or target.beside("keyframe.png")
-        picture = _make_keyframe(keyframe_prompt, keyframe_model or embedded("image"), kept, seed)
+        picture = _make_keyframe(keyframe_prompt, keyframe_model or embedded(Kind.IMAGE), kept, seed)
 
     work = target.beside("unfinished")
     quiet_libraries()
@@ -230,8 +231,8 @@ def _report(
 def _models(video: Path | None, tsr: Path | None, passes: int | None, attention: str) -> Models:
     """The embedded model where none is named, and the TSR model beside it where passes are wanted."""
     if tsr is None and passes != 0:
-        tsr = embedded("tsr") if video is None else sibling(video, "tsr")
-    return Models(video or embedded("video"), tsr, attention)
+        tsr = embedded(Kind.TSR) if video is None else sibling(video, Kind.TSR)
+    return Models(video or embedded(Kind.VIDEO), tsr, attention)
 
 
 def check_shot(
@@ -241,7 +242,6 @@ def check_shot(
     from ..backend import attention_named
     from ..checkpoint.format import read_header
     from ..checkpoint.load import expect_kind
-    from ..config import Kind
     from ..standalone.sampling import check_sampler
 
     attention_named(models.attention)

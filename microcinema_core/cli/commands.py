@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ..checkpoint.embedded import NAME, STAGES, embedded
+from ..checkpoint.embedded import NAME, embedded
+from ..config import Kind
 from ..errors import InputError
 from ..shot.settings import SamplingConfig, check_prompt, check_seed
 from .console import Attention, Cfg, Debug, Json, Sampler, Seed, Steps, file_size, progress, quiet_libraries, show
@@ -45,13 +46,12 @@ def keyframe(
     from ..backend import attention_named
     from ..checkpoint.format import read_header
     from ..checkpoint.load import expect_kind
-    from ..config import Kind
     from ..standalone.sampling import check_sampler
 
     media.check_writable(out, ".png")
     attention_named(attention)
     check_sampler(config.sampler)
-    model = model or embedded("image")
+    model = model or embedded(Kind.IMAGE)
     if not model.is_dir():
         expect_kind(read_header(model), model, Kind.IMAGE)
     quiet_libraries()
@@ -114,6 +114,6 @@ def publish(
     """Copy the stages' files into one folder under the names by which they find each other."""
     from ..training.publish import publish as publish_files
 
-    sources = dict(zip(STAGES, (autoencoder, text, image, video, tsr), strict=True))
+    sources = dict(zip(Kind, (autoencoder, text, image, video, tsr), strict=True))
     for path in publish_files(sources, to, name):
         typer.echo(f"{path}: {file_size(path)}")

@@ -19,7 +19,7 @@ from microcinema_core.checkpoint.embedded import embedded
 from microcinema_core.checkpoint.format import APPEARNET, UNET, read_checkpoint, save_checkpoint_file
 from microcinema_core.checkpoint.identify import identify
 from microcinema_core.checkpoint.trained import APPEARANCE, MOTION, Trained, trained_in, trained_of
-from microcinema_core.config import MODELSCOPE, TOYBOX, Injection, UNetConfig
+from microcinema_core.config import MODELSCOPE, TOYBOX, Injection, Kind, UNetConfig
 from microcinema_core.errors import InputError
 from microcinema_core.media import read_settings
 from microcinema_core.models.appearnet import AppearNet, reset_injection_
@@ -179,7 +179,7 @@ def test_the_layers_that_tell_are_those_that_start_at_zero(unet: UNetConfig, mod
 
 
 def test_a_file_says_what_of_it_is_trained(weights: Path, tmp_path: Path) -> None:
-    assert trained_in(embedded("video")) == trained_in(embedded("tsr")) == Trained(True, True)
+    assert trained_in(embedded(Kind.VIDEO)) == trained_in(embedded(Kind.TSR)) == Trained(True, True)
     assert trained_in(weights / "toybox-image.safetensors") == Trained(None, None)
     converted = untrained(weights, tmp_path, APPEARNET)
     assert trained_in(converted) == trained_of(read_checkpoint(converted)) == Trained(True, False)
