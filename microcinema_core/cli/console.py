@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ..shot.settings import Precision, SamplingConfig
+from ..shot.settings import SCHEDULER_PREFIX, Precision, SamplingConfig
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 DEFAULTS = SamplingConfig()
@@ -34,7 +34,8 @@ Cfg = Annotated[
 Sampler = Annotated[
     str | None,
     typer.Option(
-        help="euler, euler_ancestral, dpmpp_2m, or diffusers:NAME, e.g. diffusers:unipc.", show_default=DEFAULTS.sampler
+        help=f"euler, euler_ancestral, dpmpp_2m, or {SCHEDULER_PREFIX}NAME, e.g. {SCHEDULER_PREFIX}unipc.",
+        show_default=DEFAULTS.sampler,
     ),
 ]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]

@@ -10,15 +10,16 @@ import typer
 
 from ..config import Prediction, ScheduleName
 from ..errors import InputError
+from ..shot.settings import Precision
 from .console import Debug, Json, complain, file_size, show
 
 
-class Precision(StrEnum):
-    """Of the written numbers; the names are torch's dtypes in short."""
+class Stored(StrEnum):
+    """In which format numbers are written: a Precision that does not depend on the machine."""
 
-    FP16 = "fp16"
-    BF16 = "bf16"
-    FP32 = "fp32"
+    FP16 = Precision.FP16
+    BF16 = Precision.BF16
+    FP32 = Precision.FP32
 
 
 class Family(StrEnum):
@@ -37,7 +38,7 @@ def inflate(
         ),
     ],
     out: Annotated[Path, typer.Option(help="The MicroCinema file to write (.safetensors).", show_default=False)],
-    dtype: Annotated[Precision, typer.Option(help="Of the file's numbers.")] = Precision.FP16,
+    dtype: Annotated[Stored, typer.Option(help="Of the file's numbers.")] = Stored.FP16,
     text_encoder: Annotated[
         Path | None,
         typer.Option(help="For a source that holds none: a diffusers folder, or a file.", show_default="the source's"),
@@ -73,11 +74,10 @@ def inflate(
     if schedule is ScheduleName.COSINE:
         raise InputError("--schedule: no Stable Diffusion was trained on cosine; give sd or sd_zsnr")
 
-    import torch
-
     from ..importers.inflate import Order, inflate_file
     from ..importers.merge import Addition
     from ..importers.source import Choices
+    from ..standalone.precision import DTYPES
     from .console import quiet_libraries
 
     quiet_libraries()
@@ -85,7 +85,7 @@ def inflate(
         Order(
             source,
             out,
-            {Precision.FP16: torch.float16, Precision.BF16: torch.bfloat16, Precision.FP32: torch.float32}[dtype],
+            DTYPES[Precision(dtype)],
             Choices(None if preset is None else str(preset), prediction, schedule, ema),
             text_encoder,
             tokenizer,

@@ -65,7 +65,7 @@ def inflate_file(order: Order) -> Inflated:
     tokenizer = source.text.tokenizer
     state = {f"{name}.{key}": value for name, part in sections.items() for key, value in part.items()}
     model = replace(source.config, text=source.text.config if tokenizer is not None else None)
-    header = Header(Kind.VIDEO, model, source.licence, _provenance(order, source, notes), tokenizer)
+    header = Header(Kind.VIDEO, model, source.licence, _provenance(order, notes), tokenizer)
     write_stream(order.out, state, order.dtype, header.to_metadata())
     taken = sum(parameters({k: v for k, v in part.items() if k in source.unet}) for part in (unet, appearnet))
     return Inflated(header, notes, taken, parameters(unet) + parameters(appearnet) - taken - null.numel())
@@ -108,7 +108,7 @@ def _left_out(source: Source) -> list[str]:
     return notes
 
 
-def _provenance(order: Order, source: Source, notes: list[str]) -> dict[str, Any]:
+def _provenance(order: Order, notes: list[str]) -> dict[str, Any]:
     merged = [*([order.finetune] if order.finetune else []), *order.loras]
     return {
         "command": "inflate",

@@ -15,6 +15,7 @@ MAX_STEPS = 1000
 MAX_CFG = 100.0
 TSR_BATCH = 8  # segments at once: what bounds the memory of a pass
 MAX_TSR_BATCH = 1024
+SCHEDULER_PREFIX = "diffusers:"  # of a sampler's name: one of diffusers' schedulers, which the standalone program has
 
 
 class Precision(StrEnum):

@@ -22,9 +22,8 @@ from ..models.injection import Appearance
 from ..models.unet import VideoUNet
 from ..shot.cascade import linear_frames
 from ..shot.hold import anchored, place_keyframe
+from ..shot.settings import SCHEDULER_PREFIX
 from ..shot.settings import SamplingConfig as SamplingConfig
-
-SCHEDULER_PREFIX = "diffusers:"
 
 
 @dataclass(frozen=True, slots=True)
