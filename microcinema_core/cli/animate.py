@@ -132,7 +132,7 @@ def _make_keyframe(request: Request, target: Target, seed: int) -> Image.Image:
     from ..standalone.keyframe import ImagePipeline
 
     with progress("Loading"):
-        pipeline = ImagePipeline.from_pretrained(request.keyframe_model or embedded("image"))
+        pipeline = ImagePipeline.from_pretrained(request.keyframe_model or embedded(Kind.IMAGE))
     with progress("Keyframe") as callback:
         made = pipeline(request.keyframe_prompt or "", seed=seed, callback=callback)
     made.save(out)

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ..checkpoint.embedded import NAME, STAGES, embedded
+from ..checkpoint.embedded import NAME, embedded
+from ..config import Kind
 from ..errors import InputError
 from ..files import check_writable
 from ..shot.settings import PictureConfig, check_prompt, check_seed
@@ -44,12 +45,11 @@ def keyframe(
     from ..backend import attention_named
     from ..checkpoint.format import read_header
     from ..checkpoint.load import expect_kind
-    from ..config import Kind
     from ..standalone.sampling import check_sampler
 
     attention_named(attention)
     check_sampler(picture.sampling.sampler)
-    model = model or embedded("image")
+    model = model or embedded(Kind.IMAGE)
     if not model.is_dir():
         expect_kind(read_header(model), model, Kind.IMAGE)
     quiet_libraries()
@@ -110,6 +110,6 @@ def publish(
     """Copy the stages' files into one folder under the names by which they find each other."""
     from ..training.publish import publish as publish_files
 
-    sources = dict(zip(STAGES, (autoencoder, text, image, video, tsr), strict=True))
+    sources = dict(zip(Kind, (autoencoder, text, image, video, tsr), strict=True))
     for path in publish_files(sources, to, name):
         typer.echo(f"{path}: {file_size(path)}")

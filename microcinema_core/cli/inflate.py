@@ -12,6 +12,7 @@ import typer
 from ..config import Prediction, ScheduleName
 from ..errors import InputError
 from ..files import check_writable
+from ..shot.settings import Precision
 from .console import Debug, Json, complain, file_size, show
 from .options import gathering
 
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
     from ..importers.inflate import Inflated
 
 
-class Precision(StrEnum):
-    """Of the written numbers; the names are torch's dtypes in short."""
+class Stored(StrEnum):
+    """In which format numbers are written: a Precision that does not depend on the machine."""
 
-    FP16 = "fp16"
-    BF16 = "bf16"
-    FP32 = "fp32"
+    FP16 = Precision.FP16
+    BF16 = Precision.BF16
+    FP32 = Precision.FP32
 
 
 class Family(StrEnum):
@@ -86,18 +87,17 @@ def inflate(
     out: Annotated[Path, typer.Option(help="The MicroCinema file to write (.safetensors).", show_default=False)],
     more: Ingredients,
     reading: Reading,
-    dtype: Annotated[Precision, typer.Option(help="Of the file's numbers.")] = Precision.FP16,
+    dtype: Annotated[Stored, typer.Option(help="Of the file's numbers.")] = Stored.FP16,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Make a file to train a video model from, which starts as Stable Diffusion on every frame."""
     check_writable(out, ".safetensors", source)
 
-    import torch
-
     from ..importers.inflate import Order, inflate_file
     from ..importers.merge import Addition
     from ..importers.source import Choices
+    from ..standalone.precision import DTYPES
     from .console import quiet_libraries
 
     quiet_libraries()
@@ -105,7 +105,7 @@ def inflate(
         Order(
             source,
             out,
-            {Precision.FP16: torch.float16, Precision.BF16: torch.bfloat16, Precision.FP32: torch.float32}[dtype],
+            DTYPES[Precision(dtype)],
             Choices(reading.preset and str(reading.preset), reading.prediction, reading.schedule, reading.ema),
             more.text_encoder,
             more.tokenizer,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 import typer
 
 from ..checkpoint.embedded import embedded, sibling
+from ..config import Kind
 from ..errors import InputError
 from ..files import check_writable
 from ..shot.plan import ShotConfig, plan_shot
@@ -88,15 +89,14 @@ class Models:
         """The embedded model where none is named, and the TSR model beside it where passes are wanted."""
         video, tsr = request.model, request.tsr_model
         if tsr is None and passes != 0:
-            tsr = embedded("tsr") if video is None else sibling(video, "tsr")
-        return cls(video or embedded("video"), tsr, attention)
+            tsr = embedded(Kind.TSR) if video is None else sibling(video, Kind.TSR)
+        return cls(video or embedded(Kind.VIDEO), tsr, attention)
 
     def check(self, shot: ShotConfig, sampling: SamplingConfig, picture_size: tuple[int, int] | None) -> None:
         """Raises what can be known from the files' headers to be wrong. picture_size: None where none is made yet."""
         from ..backend import attention_named
         from ..checkpoint.format import read_header
         from ..checkpoint.load import expect_kind
-        from ..config import Kind
         from ..shot.segments import Segments
         from ..standalone.sampling import check_sampler
 

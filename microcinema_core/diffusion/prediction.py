@@ -48,13 +48,6 @@ def to_x0(prediction: Prediction, output: Tensor, z_t: Tensor, alpha: Tensor, s:
     return alpha * z_t - s * output
 
 
-def to_eps(prediction: Prediction, output: Tensor, z_t: Tensor, alpha: Tensor, s: Tensor) -> Tensor:
-    """The estimate of the biased noise in a network output."""
-    if prediction is Prediction.EPS:
-        return output
-    return per_item(s, z_t) * z_t + per_item(alpha, z_t) * output
-
-
 class Denoiser:
     """A trained network as a function from a noisy sample to its estimate of z_0; also its training pairs.
 

@@ -76,11 +76,6 @@ class Retiming:
     step: Fraction
     kept: int
 
-    @property
-    def seconds(self) -> float:
-        """How long the output plays."""
-        return float(self.frames / self.fps)
-
     def positions(self) -> Iterator[Fraction]:
         """The place of each output frame in the source, 0 to count - 1; the last frame is held to its end."""
         for i in range(self.frames):

@@ -11,6 +11,7 @@ from .dials import Dial, Settings
 from .resize import SIDE
 
 MAX_PROMPT = 10_000  # characters
+SCHEDULER_PREFIX = "diffusers:"  # of a sampler's name: one of diffusers' schedulers, which the standalone program has
 STEPS = Dial("Denoising steps.", 1, 1000)
 CFG = Dial(
     "Guidance: how closely the prompt is followed; 1 is twice as fast and follows less.",
@@ -19,7 +20,7 @@ CFG = Dial(
     step=0.1,
     precision=0.01,
 )
-SAMPLER = Dial("euler, euler_ancestral, dpmpp_2m, or diffusers:NAME, e.g. diffusers:unipc.")
+SAMPLER = Dial(f"euler, euler_ancestral, dpmpp_2m, or {SCHEDULER_PREFIX}NAME, e.g. {SCHEDULER_PREFIX}unipc.")
 GAMMA = Dial(
     "Share of the keyframe in the starting noise.", 0.0, 1.0, step=0.005, precision=0.0001, unset="the model's"
 )

@@ -122,7 +122,7 @@ class MicroCinemaPipeline:
         attention: sdpa or xformers.
         """
         bundle = Bundle.load(Path(path), Kind.VIDEO, device, dtype, attention)
-        file = sibling(Path(path), "tsr") if tsr is None else Path(tsr)
+        file = sibling(Path(path), Kind.TSR) if tsr is None else Path(tsr)
         return cls(bundle, None if file is None else TemporalSuperResolution.load(file, bundle, attention))
 
     @torch.no_grad()

@@ -23,9 +23,8 @@ from ..models.injection import Appearance
 from ..models.unet import VideoUNet
 from ..shot.hold import hold, holding
 from ..shot.segments import Segments, with_ends
+from ..shot.settings import SCHEDULER_PREFIX
 from ..shot.settings import SamplingConfig as SamplingConfig
-
-SCHEDULER_PREFIX = "diffusers:"
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ class DiffusionStage(Stage):
         self.device = PartialState().device
         self.carried: dict[str, Section] = {}
         if config.start_from and not (config.autoencoder or config.text_encoder):
-            base = self._whole_model(existing(config.start_from, "start_from", Kind(config.stage)))
+            base = self._whole_model(existing(config.start_from, "start_from", config.stage))
         else:
             self.autoencoder = existing(config.autoencoder, "autoencoder", Kind.AUTOENCODER)
             self.text_file = existing(config.text_encoder, "text_encoder", Kind.TEXT_ENCODER)

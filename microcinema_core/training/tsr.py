@@ -17,9 +17,10 @@ from torch import Tensor
 from ..checkpoint.format import APPEARNET, UNET, read_checkpoint, read_header
 from ..checkpoint.inflate import inflate_
 from ..config import TOYBOX, Kind, ModelConfig
-from ..models.appearnet import AppearNet, reset_injection_
+from ..models.appearnet import AppearNet
 from ..models.guide import Guide
-from ..models.unet import VideoUNet, reset_temporal_
+from ..models.unet import VideoUNet
+from ..models.zero_start import zero_start_
 from ..shot.segments import Segments, ends_of, linear_frames
 from ..shot.settings import TSR_SAMPLING
 from ..standalone.sampling import NoiseStream, Text, sample_segments
@@ -61,8 +62,8 @@ class TSRStage(DiffusionStage):
             image = read_checkpoint(existing(config.image, "image", Kind.IMAGE))
             inflate_(self.unet, self.appearnet, image.sections[UNET], self.null)
             return
-        reset_temporal_(self.unet)
-        reset_injection_(self.appearnet)
+        zero_start_(self.unet)
+        zero_start_(self.appearnet)
         self.appearnet.null_context.copy_(self.null)
 
     def _scaled(self, model: ModelConfig) -> ModelConfig:

@@ -17,6 +17,7 @@ from typing import Any
 from tqdm import tqdm
 
 from microcinema_core.checkpoint.embedded import embedded
+from microcinema_core.config import Kind
 from microcinema_core.errors import MicroCinemaError
 from microcinema_core.shot.plan import MAX_PASSES
 from microcinema_core.shot.settings import SAMPLING, TSR_SAMPLING, SamplingConfig
@@ -83,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     options = parser.parse_args(arguments)
     studio = Studio(
-        options.model or embedded("video"),
+        options.model or embedded(Kind.VIDEO),
         Album(options.out),
         options.work,
         SamplingConfig(options.steps),

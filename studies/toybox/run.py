@@ -19,6 +19,7 @@ import torch
 from tqdm import tqdm
 
 from microcinema_core.checkpoint.embedded import embedded
+from microcinema_core.config import Kind
 from microcinema_core.files import sha256_of, written_whole
 from microcinema_core.shot.settings import SAMPLING, TSR_SAMPLING, SamplingConfig
 from microcinema_core.training.sheets import save_sheet
@@ -64,7 +65,7 @@ def _outcome(name: str, bench: Bench, triples: Sequence[Triple], options: argpar
 
 
 def _keyframes(options: argparse.Namespace, sampling: SamplingConfig) -> Outcome:
-    model = options.image_model or embedded("image")
+    model = options.image_model or embedded(Kind.IMAGE)
     prompts = pick(read_prompts(), options.limit or sys.maxsize)
     with tqdm(total=len(prompts), desc="keyframes") as bar:
         scores = evaluate_keyframes(
@@ -116,7 +117,7 @@ def _tsr(bench: Bench, triples: Sequence[Triple], options: argparse.Namespace) -
 def score(options: argparse.Namespace) -> dict[str, Any]:
     """All figures, as one JSON-ready dictionary with their tables as text."""
     sampling = SamplingConfig(options.steps, options.cfg, options.sampler)
-    bench = Bench(options.model or embedded("video"), sampling, options.partial)
+    bench = Bench(options.model or embedded(Kind.VIDEO), sampling, options.partial)
     triples = pick(read_triples(options.list), options.limit or sys.maxsize)
     result: dict[str, Any] = {
         "list": options.list,

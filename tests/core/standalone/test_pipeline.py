@@ -10,7 +10,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from microcinema_core.checkpoint.embedded import file_name
 from microcinema_core.checkpoint.format import read_checkpoint
+from microcinema_core.config import Kind
 from microcinema_core.errors import Cancelled, CheckpointError, InputError
 from microcinema_core.models.injection import Appearance
 from microcinema_core.shot.plan import ShotConfig
@@ -234,9 +236,9 @@ def test_files_of_the_wrong_kind_are_refused(weights: Path) -> None:
         MicroCinemaPipeline.from_pretrained(weights / "toybox-video.safetensors", attention="magic")
 
 
-def test_published_files_hold_the_trained_tensors(stages: dict[str, Path], weights: Path) -> None:
-    for stage, source in stages.items():
-        before, after = read_checkpoint(source), read_checkpoint(weights / f"toybox-{stage}.safetensors")
+def test_published_files_hold_the_trained_tensors(stages: dict[Kind, Path], weights: Path) -> None:
+    for kind, source in stages.items():
+        before, after = read_checkpoint(source), read_checkpoint(weights / file_name(kind))
         assert before.header.provenance == after.header.provenance
         for section, state in before.sections.items():
             assert all(torch.equal(after.sections[section][key], value) for key, value in state.items())
