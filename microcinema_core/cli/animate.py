@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..checkpoint.embedded import embedded
+from ..config import Kind
 from ..files import check_writable
 from ..shot.dials import Dial, dials_of
 from ..shot.plan import ShotConfig
