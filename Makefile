@@ -49,7 +49,7 @@ host: $(VENV)/.created
 	@$(BIN)/python tests/host/setup_host.py --torch "$(TORCH)"
 	@$(BIN)/python tests/host/setup_browser.py
 
-test: $(VENV)/.stamp-dev host ## the tests of every change: a quarter of an hour on two cores
+test: $(VENV)/.stamp-dev host ## the tests of every change: within a quarter of an hour on two cores
 	$(BIN)/pytest -m "not slow"
 
 test-core: $(VENV)/.stamp-dev ## those of them that need no ComfyUI

@@ -57,7 +57,7 @@ class ScheduleName(StrEnum):
 
 
 class Kind(StrEnum):
-    """What a checkpoint file is."""
+    """What a checkpoint file is. Each is what one stage of training makes, from files of the kinds before it."""
 
     AUTOENCODER = "autoencoder"
     TEXT_ENCODER = "text_encoder"
@@ -68,6 +68,11 @@ class Kind(StrEnum):
     @property
     def needs_appearance(self) -> bool:
         return self in (Kind.VIDEO, Kind.TSR)
+
+    @property
+    def word(self) -> str:
+        """What names of files and options call it: NAME-text.safetensors holds a text encoder."""
+        return "text" if self is Kind.TEXT_ENCODER else self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +177,6 @@ class UNetConfig(Config):
     @property
     def time_embed_dim(self) -> int:
         return 4 * self.block_out_channels[0]
-
-    @property
-    def stride(self) -> int:
-        """Latent sizes that need no padding are multiples of this."""
-        return 2 ** (len(self.block_out_channels) - 1)
 
 
 @dataclass(frozen=True, slots=True)

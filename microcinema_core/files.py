@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and told apart by what is in them."""
+"""Files: places checked beforehand, written whole or not at all, and told apart by what is in them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from .errors import InputError
+
+MAX_NAME = 240  # bytes: file systems take 255, and the temporary name beside it is longer
 
 
 def sha256_of(path: Path) -> str:
@@ -32,3 +36,39 @@ def written_whole(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: Path, suffix: str | None = None, source: Path | None = None) -> None:
+    """Raises InputError if this file clearly cannot be written; folders that lack are made on writing.
+
+    suffix: what its name must end in. source: what it is made of, and must not replace.
+    """
+    if suffix is not None and path.suffix.lower() != suffix:
+        raise InputError(f"{path}: must end in {suffix}; give another name")
+    if len(os.fsencode(path.name)) > MAX_NAME:
+        raise InputError(f"{path.name[:40]}...: the name is too long; give at most {MAX_NAME} bytes")
+    with reachable(path):
+        _check_place(path)
+        if source is not None and path.resolve() == source.resolve():
+            raise InputError(f"{path}: is the source itself; give another name")
+
+
+@contextmanager
+def reachable(path: Path) -> Iterator[None]:
+    """Where one may not even look, even asking whether something exists raises an error."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: cannot be reached ({error.strerror}); choose another place") from error
+
+
+def _check_place(path: Path) -> None:
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give a file name")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise InputError(f"{path}: is read-only; choose another name")
+    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    if not parent.is_dir():
+        raise InputError(f"{path}: {parent} is a file, not a folder; choose another place")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: the folder {parent} is read-only; choose another place")

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from ..microcinema_core.backend import Backend
-from ..microcinema_core.checkpoint.format import APPEARNET, Header, expect_blocks, expect_fit
+from ..microcinema_core.checkpoint.format import APPEARNET, Header, expect_fit
+from ..microcinema_core.checkpoint.load import appearnet_outline, null_length
 from ..microcinema_core.checkpoint.sections import Section, find_section
 from ..microcinema_core.config import Injection, UNetConfig
-from ..microcinema_core.errors import CheckpointError
 from ..microcinema_core.models.appearnet import AppearNet
 from ..microcinema_core.models.guide import Guide
 from ..microcinema_core.models.injection import Appearance
@@ -67,11 +67,7 @@ def memory_of(unet: UNetConfig, z_c: Tensor, dtype: torch.dtype) -> int:
 def make_appearnet(section: Section, disable_dynamic: bool = False) -> HostAppearNet:
     """Raises CheckpointError where the tensors are not those that the file describes."""
     unet, what = section.header.config.unet, f"{section.path.name}: {APPEARNET}"
-    expect_blocks(len(unet.block_out_channels) * unet.layers_per_block, section.state, what)
-    length = _null_length(section, what)
-    with torch.device("meta"):
-        outline = AppearNet(unet, text_length=length)
-    expect_fit(outline, section.state, what)
+    expect_fit(appearnet_outline(unet, section.state, what), section.state, what)
 
     management = comfy.model_management
     load_device, offload_device = management.get_torch_device(), management.unet_offload_device()
@@ -82,7 +78,7 @@ def make_appearnet(section: Section, disable_dynamic: bool = False) -> HostAppea
     compute = management.unet_manual_cast(dtype, load_device)
     operations = comfy.ops.pick_operations(dtype, compute)
     backend = Backend(operations, HostAttention(), dtype, offload_device)
-    network = AppearNet(unet, backend, text_length=length).requires_grad_(False).eval()
+    network = AppearNet(unet, backend, text_length=null_length(unet, section.state, what)).requires_grad_(False).eval()
     patcher_class = comfy.model_patcher.ModelPatcher if disable_dynamic else comfy.model_patcher.CoreModelPatcher
     patcher = patcher_class(network, load_device=load_device, offload_device=offload_device)
     network.load_state_dict(section.state, assign=patcher.is_dynamic())
@@ -92,12 +88,3 @@ def make_appearnet(section: Section, disable_dynamic: bool = False) -> HostAppea
 
 def load_appearnet_patcher(path: Path, disable_dynamic: bool = False) -> Any:
     return make_appearnet(find_section(APPEARNET, path, read_file(path)), disable_dynamic).patcher
-
-
-def _null_length(section: Section, what: str) -> int:
-    if section.header.config.unet.injection is Injection.CONCAT:
-        return 0
-    context = section.state.get("null_context")
-    if context is None or context.ndim != 3:
-        raise CheckpointError(f"{what}: null_context is missing or misshapen; get the file anew")
-    return context.shape[1]

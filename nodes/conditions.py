@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 from weakref import WeakValueDictionary
 
 import comfy.conds
@@ -17,6 +17,8 @@ from ..microcinema_core.diffusion.noise import prior_mean
 from ..microcinema_core.errors import InputError
 from ..microcinema_core.models.guide import Guide
 from ..microcinema_core.models.injection import Appearance
+from ..microcinema_core.shot.dials import Dial
+from ..microcinema_core.shot.plan import SHOT
 
 KEY = "microcinema"  # in a conditioning's dictionary
 
@@ -33,10 +35,10 @@ class Acting:
     share_attention: every frame's spatial self-attention reads the keyframe's frame too, from and to the same places.
     """
 
-    strength: float = 1.0
-    start: float = 0.0
-    end: float = 1.0
-    share_attention: bool = False
+    strength: float = SHOT.strength
+    start: Annotated[float, Dial("Where in the schedule the appearance begins to act.", 0.0, 1.0, step=0.01)] = 0.0
+    end: Annotated[float, Dial("Where in the schedule the appearance ceases to act.", 0.0, 1.0, step=0.01)] = 1.0
+    share_attention: bool = SHOT.share_attention
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,11 +108,11 @@ class Placed:
         return made
 
     def acts(self, sigma: Tensor) -> bool:
-        """Whether the features act at this sigma; lambda z_c acts always."""
+        """Whether the features act at this sigma, [B*T] of one number; lambda z_c acts always."""
         return self.sigmas is None or self.sigmas[1] <= float(sigma[0]) <= self.sigmas[0]
 
     def shifted(self, x: Tensor, sigma: Tensor, frames: int, prior_lambda: float) -> Tensor:
-        """y + sigma lambda z_c, the network's own noisy sample. x [B*T, C, h, w], sigma [B*T]."""
+        """y + sigma lambda z_c, the network's own noisy sample. x and the result [B*T, C, h, w], sigma [B*T]."""
         rows = x.unflatten(0, (-1, self.source.clips, frames))  # [branches, clips, T, C, h, w]
         mean = prior_mean(self.guide, prior_lambda)  # [clips, C, T or 1, h, w]
         if isinstance(mean, float):

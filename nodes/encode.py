@@ -7,17 +7,19 @@ from typing import Any
 import node_helpers
 from comfy_api.latest import io
 
-from ..microcinema_core.config import ClipConfig, Kind
+from ..microcinema_core.config import Kind
 from ..microcinema_core.errors import InputError
-from ..microcinema_core.shot.plan import MOTION, STRENGTH, ShotConfig
-from ..microcinema_core.shot.timing import MAX_FRAMES, POSITIONS, check_frames, frame_times, keyframe_index
+from ..microcinema_core.shot.dials import Dial, dials_of
+from ..microcinema_core.shot.plan import SHOT, ShotConfig
+from ..microcinema_core.shot.timing import FRAMES, MAX_FRAMES, POSITIONS, check_frames, frame_times, keyframe_index
 from .appearance import HostAppearNet
 from .conditions import KEY, Acting, Encoded, keyframe_guide
+from .dials import CLIP, RATE, setting, widget
 from .latents import latent_format
 from .types import AppearNetSocket, check_numbers, chosen
 from .vae import encode_keyframes
 
-CLIP, SHOT, ACTING = ClipConfig(), ShotConfig(), Acting()
+ACTING = Acting()
 INDEX = "index"
 
 
@@ -36,74 +38,14 @@ class AppearNetEncode(io.ComfyNode):
                 io.Image.Input("keyframe", tooltip="The picture to animate; a batch makes one clip of each."),
                 io.Conditioning.Input("positive", tooltip="What happens, as text from the model's CLIP."),
                 io.Conditioning.Input("negative", tooltip="What to steer away from; empty text will do."),
-                io.Int.Input(
-                    "frames",
-                    default=CLIP.frames,
-                    min=1,
-                    max=MAX_FRAMES,
-                    tooltip="Frames of one clip; the latents to sample hold as many, for each keyframe.",
-                ),
-                io.Float.Input(
-                    "fps",
-                    default=CLIP.fps,
-                    min=0.01,
-                    max=1000.0,
-                    step=0.01,
-                    tooltip="Frames a second of this clip, before interpolation.",
-                ),
-                io.DynamicCombo.Input(
-                    "keyframe_at",
-                    options=[
-                        *(io.DynamicCombo.Option(name, []) for name in POSITIONS),
-                        io.DynamicCombo.Option(
-                            INDEX,
-                            [io.Int.Input(INDEX, default=0, min=0, max=MAX_FRAMES - 1, tooltip="Counted from 0.")],
-                        ),
-                    ],
-                    tooltip="Where in the clip the keyframe stands: first and last extend a clip.",
-                ),
-                io.Float.Input(
-                    "motion",
-                    default=SHOT.motion,
-                    min=MOTION[0],
-                    max=MOTION[1],
-                    step=0.05,
-                    tooltip="Strength of the motion: 0 is still, 1 as trained.",
-                ),
-                io.Float.Input(
-                    "strength",
-                    default=ACTING.strength,
-                    min=STRENGTH[0],
-                    max=STRENGTH[1],
-                    step=0.05,
-                    tooltip="Strength of the keyframe's appearance; 1 as trained, 0 leaves AppearNet out.",
-                    advanced=True,
-                ),
-                io.Float.Input(
-                    "start_percent",
-                    default=ACTING.start,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Where in the schedule the appearance begins to act.",
-                    advanced=True,
-                ),
-                io.Float.Input(
-                    "end_percent",
-                    default=ACTING.end,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Where in the schedule the appearance ceases to act.",
-                    advanced=True,
-                ),
-                io.Boolean.Input(
-                    "share_attention",
-                    default=ACTING.share_attention,
-                    optional=True,
-                    tooltip="All frames attend to the keyframe's too; for models whose AppearNet is not trained.",
-                    advanced=True,
-                ),
+                widget("frames", FRAMES, CLIP.frames, "The latents to sample hold as many, for each keyframe."),
+                widget("fps", RATE, CLIP.fps),
+                _keyframe_at(),
+                setting(SHOT, "motion"),
+                setting(SHOT, "strength", advanced=True),
+                setting(ACTING, "start", "start_percent", advanced=True),
+                setting(ACTING, "end", "end_percent", advanced=True),
+                setting(SHOT, "share_attention", optional=True, advanced=True),
             ],
             outputs=[
                 io.Conditioning.Output(display_name="positive"),
@@ -154,3 +96,15 @@ class AppearNetEncode(io.ComfyNode):
         )
         both = (node_helpers.conditioning_set_values(prompt, {KEY: encoded}) for prompt in (positive, negative))
         return io.NodeOutput(*both)
+
+
+def _keyframe_at() -> io.DynamicCombo.Input:
+    index = widget(INDEX, Dial("Counted from 0.", 0, MAX_FRAMES - 1), 0)
+    return io.DynamicCombo.Input(
+        "keyframe_at",
+        options=[
+            *(io.DynamicCombo.Option(name, []) for name in POSITIONS),
+            io.DynamicCombo.Option(INDEX, [index]),
+        ],
+        tooltip=f"{dials_of(ShotConfig)['keyframe_at'].help} First and last extend a clip.",
+    )

@@ -26,7 +26,7 @@ def read_file(path: Path) -> Checkpoint:
 
 
 def header_tensor(header: Header) -> Tensor:
-    """The header as a tensor, for files that the host saves."""
+    """The header as JSON in a tensor of bytes [N], for files that the host saves."""
     text = json.dumps(header.to_metadata()).encode()
     return torch.frombuffer(bytearray(text), dtype=torch.uint8)
 

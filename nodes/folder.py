@@ -8,9 +8,10 @@ from pathlib import Path
 import folder_paths
 
 from ..microcinema_core.checkpoint.embedded import file_name, weights_folder
+from ..microcinema_core.config import Kind
 
 FOLDER = "microcinema"
-DEFAULT = file_name("video")
+DEFAULT = file_name(Kind.VIDEO)
 
 
 def register_folder() -> None:

@@ -25,7 +25,10 @@ class LatentFormat(comfy.latent_formats.LatentFormat):
         self.std = torch.tensor(config.std).view(1, -1, 1, 1)
 
     def process_in(self, latent: Tensor) -> Tensor:
-        """Raises InputError for latents of another model, which the host brings here before anywhere else."""
+        """The VAE's latents [N, C, ...] -> model-space ones.
+
+        Raises InputError for latents of another model, which the host brings here before anywhere else.
+        """
         if latent.ndim < 2 or latent.shape[1] != self.latent_channels:
             raise InputError(
                 f"MicroCinema: latents of shape {list(latent.shape)} are not this model's, which have "
@@ -34,6 +37,7 @@ class LatentFormat(comfy.latent_formats.LatentFormat):
         return (latent - self.mean.to(latent)) / self.std.to(latent)
 
     def process_out(self, latent: Tensor) -> Tensor:
+        """Model-space latents [N, C, ...] -> the VAE's."""
         return latent * self.std.to(latent) + self.mean.to(latent)
 
 

@@ -16,12 +16,12 @@ import torch
 from comfy.model_base import ModelType
 from torch import Tensor
 
-from ..microcinema_core.checkpoint.format import UNET, Header, expect_blocks, expect_fit
+from ..microcinema_core.checkpoint.format import UNET, Header, expect_fit
+from ..microcinema_core.checkpoint.load import unet_outline
 from ..microcinema_core.checkpoint.sections import Section, find_section
 from ..microcinema_core.config import DiffusionConfig, Kind, Prediction, ScheduleName
 from ..microcinema_core.diffusion.schedule import CosineSchedule
 from ..microcinema_core.errors import CheckpointError, InputError
-from ..microcinema_core.models.unet import VideoUNet
 from .conditions import KEY, CONDEncoded, CONDPrompts, Encoded, Placed
 from .files import SAVED_HEADER, header_tensor, read_file
 from .latents import latent_format
@@ -233,12 +233,8 @@ def make_model(section: Section, vae: Any = None, disable_dynamic: bool = False)
 
     vae: the host's VAE of the same latents, for the colours of previews.
     """
-    unet = section.header.config.unet
     what = f"{section.path.name}: {UNET}"
-    expect_blocks(len(unet.block_out_channels) * unet.layers_per_block, section.state, what)
-    with torch.device("meta"):
-        outline = VideoUNet(unet)
-    expect_fit(outline, section.state, what)
+    expect_fit(unet_outline(section.header.config.unet, section.state, what), section.state, what)
 
     management = comfy.model_management
     config = HostConfig(section.header, vae)

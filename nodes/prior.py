@@ -14,12 +14,13 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..microcinema_core.config import ClipConfig, DiffusionConfig
+from ..microcinema_core.config import DiffusionConfig
 from ..microcinema_core.diffusion.noise import gamma_for, prior_mean, start_noise
 from ..microcinema_core.errors import InputError
 from ..microcinema_core.models.guide import Guide
-from ..microcinema_core.shot.settings import MAX_SEED
-from ..microcinema_core.shot.timing import MAX_FRAMES
+from ..microcinema_core.shot.settings import GAMMA
+from ..microcinema_core.shot.timing import FRAMES
+from .dials import CLIP, seed_input, widget
 from .model import HostModel
 from .types import check_numbers, chosen
 from .vae import check_image, encode_keyframes
@@ -28,19 +29,15 @@ AUTO, VALUE = "auto", "value"
 
 
 def gamma_input() -> io.DynamicCombo.Input:
-    value = io.Float.Input(
-        VALUE,
-        default=DiffusionConfig().prior_gamma,
-        min=0.0,
-        max=1.0,
-        step=0.005,
-        round=0.0001,
-        tooltip="How much of the keyframe is mixed into the starting noise.",
-    )
+    usual = DiffusionConfig().prior_gamma
     return io.DynamicCombo.Input(
         "gamma",
-        options=[io.DynamicCombo.Option(AUTO, []), io.DynamicCombo.Option(VALUE, [value])],
-        tooltip="auto: what the model's file says, else 0.02; 0 where sampling starts from pure noise by design.",
+        options=[
+            io.DynamicCombo.Option(AUTO, []),
+            io.DynamicCombo.Option(VALUE, [widget(VALUE, GAMMA, usual)]),
+        ],
+        tooltip=f"{GAMMA.help} auto: what the model's file says, else {usual:g}; 0 where sampling starts from pure "
+        "noise by design.",
     )
 
 
@@ -53,7 +50,7 @@ def keyframe_inputs() -> list[io.Input]:
 
 
 def start(model: Any) -> tuple[float, float]:
-    """(a, b): what the host multiplies noise and latent by at the start of sampling."""
+    """(a, b): what the host multiplies noise and latent by at the start of sampling, where abar = (b / a)^2."""
     sampling = model.get_model_object("model_sampling")
     sigma = torch.as_tensor(sampling.sigma_max, dtype=torch.float32).cpu()
     zero, one = torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1)
@@ -74,6 +71,7 @@ def gamma_of(model: Any, given: dict[str, Any] | None) -> float:
 
 
 def model_space(model: Any, latents: Tensor) -> Tensor:
+    """The VAE's latents [N, C, ...] as the model takes them, float32."""
     scaled: Tensor = model.get_model_object("latent_format").process_in(latents.float())
     return scaled
 
@@ -111,13 +109,7 @@ class NoisePriorLatent(io.ComfyNode):
             search_aliases=["empty latent video", "microcinema latent", "noise prior", "gamma"],
             inputs=[
                 *keyframe_inputs(),
-                io.Int.Input(
-                    "frames",
-                    default=ClipConfig().frames,
-                    min=1,
-                    max=MAX_FRAMES,
-                    tooltip="Frames of one clip, as in AppearNet Encode.",
-                ),
+                widget("frames", FRAMES, CLIP.frames, "As in AppearNet Encode."),
                 gamma_input(),
             ],
             outputs=[io.Latent.Output(tooltip="For a sampler at denoise 1, from its first step on.")],
@@ -140,6 +132,7 @@ class PriorNoise:
     z_c: Tensor
 
     def generate_noise(self, input_latent: dict[str, Any]) -> Tensor:
+        """For a LATENT [clips * frames, C, h, w], or [clips, C, T, h, w], noise of its shape on the CPU."""
         samples = input_latent["samples"]
         if samples.is_nested:
             raise InputError("Appearance Noise Prior Noise: latents of several kinds at once are not supported")
@@ -171,9 +164,7 @@ class NoisePriorNoise(io.ComfyNode):
             search_aliases=["noise prior", "random noise", "image noise", "gamma"],
             inputs=[
                 *keyframe_inputs(),
-                io.Int.Input(
-                    "seed", default=0, min=0, max=MAX_SEED, control_after_generate=True, tooltip="Of the noise."
-                ),
+                seed_input(),
                 gamma_input(),
             ],
             outputs=[io.Noise.Output(tooltip="For SamplerCustomAdvanced, at full denoise.")],

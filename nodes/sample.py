@@ -18,14 +18,15 @@ from ..microcinema_core.config import Kind
 from ..microcinema_core.errors import InputError
 from ..microcinema_core.models.guide import Guide
 from ..microcinema_core.shot.hold import hold
-from ..microcinema_core.shot.settings import MAX_CFG, MAX_SEED, MAX_STEPS, SamplingConfig
+from ..microcinema_core.shot.plan import SHOT
+from ..microcinema_core.shot.settings import SAMPLING
 from .conditions import KEY, Encoded
+from .dials import seed_input, setting
 from .model import HostModel
 from .prior import gamma_input, gamma_of, keyframe_inputs, model_space, prior_latent
 from .types import check_numbers
 from .vae import encode_keyframes
 
-DEFAULTS = SamplingConfig()
 SCHEDULER = "sgm_uniform"  # evenly spaced in time from the noisiest on, as the core's own schedule
 PREVIEW = "JPEG"
 
@@ -47,28 +48,13 @@ class MicroCinemaSampler(io.ComfyNode):
                 vae,
                 keyframe,
                 gamma_input(),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=MAX_SEED,
-                    control_after_generate=True,
-                    tooltip="Another seed is another motion, or the same one with other details.",
-                ),
-                io.Int.Input("steps", default=DEFAULTS.steps, min=1, max=MAX_STEPS, tooltip="Denoising steps."),
-                io.Float.Input(
-                    "cfg",
-                    default=DEFAULTS.cfg,
-                    min=0.0,
-                    max=MAX_CFG,
-                    step=0.1,
-                    round=0.01,
-                    tooltip="Guidance: how closely the clip follows the prompt; 1 is twice as fast and follows less.",
-                ),
+                seed_input(),
+                setting(SAMPLING, "steps"),
+                setting(SAMPLING, "cfg"),
                 io.Combo.Input(
                     "sampler_name",
                     options=comfy.samplers.KSampler.SAMPLERS,
-                    default=DEFAULTS.sampler,
+                    default=SAMPLING.sampler,
                     tooltip="Any of them; those that draw fresh noise are exact too.",
                 ),
                 io.Combo.Input(
@@ -77,12 +63,7 @@ class MicroCinemaSampler(io.ComfyNode):
                     default=SCHEDULER,
                     tooltip="How the steps are spread over the noise levels.",
                 ),
-                io.Boolean.Input(
-                    "exact_keyframe",
-                    default=False,
-                    tooltip="The keyframe stands in the clip unchanged, and the other frames are made around it.",
-                    advanced=True,
-                ),
+                setting(SHOT, "exact_keyframe", advanced=True),
             ],
             outputs=[io.Latent.Output(tooltip="The clip's frames; decode them with VAE Decode.")],
         )
@@ -152,7 +133,7 @@ def held(latents: Tensor, keyframes: Tensor, encoded: Encoded) -> Tensor:
 
 
 def anchored(model: Any, keyframes: Tensor, encoded: Encoded) -> Any:
-    """A clone whose estimate is the keyframe at its frame, so that its neighbours are drawn to it."""
+    """A clone whose estimate is the keyframe, VAE latents [N, C, h, w], at its frame: its neighbours follow it."""
     exact = model_space(model, keyframes)
     clone = model.clone()
     clone.set_model_sampler_post_cfg_function(lambda given: held(given["denoised"], exact, encoded))

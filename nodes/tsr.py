@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import comfy.model_management
@@ -12,20 +13,29 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..microcinema_core.config import ClipConfig, Kind
+from ..microcinema_core.config import Kind
 from ..microcinema_core.diffusion.noise import draw_noise, gamma_for, start_noise
 from ..microcinema_core.diffusion.schedule import make_schedule
 from ..microcinema_core.diffusion.streams import NoiseStream
 from ..microcinema_core.errors import InputError
 from ..microcinema_core.shot.cascade import Interpolate, cascade
-from ..microcinema_core.shot.plan import MAX_PASSES
+from ..microcinema_core.shot.dials import Dial
+from ..microcinema_core.shot.plan import MAX_PASSES, PASSES
 from ..microcinema_core.shot.segments import Segments, with_ends
-from ..microcinema_core.shot.settings import MAX_SEED, MAX_STEPS, MAX_TSR_BATCH, TSR_BATCH, TSR_SAMPLING
+from ..microcinema_core.shot.settings import SEGMENTS, TSR_BATCH, TSR_SAMPLING, TSR_STEPS
 from ..microcinema_core.shot.timing import MAX_FRAMES, segment_count
 from .appearance import HostAppearNet
 from .conditions import KEY, Encoded
+from .dials import CLIP, RATE, seed_input, widget
 from .prior import model_space
 from .types import AppearNetSocket, check_numbers
+
+FRAMES_PER_CLIP = Dial(
+    f"Frames of one clip in the latents, at most {MAX_FRAMES} where they come from one AppearNet Encode; "
+    "nothing is interpolated from one clip to the next.",
+    2,
+    1_000_000,
+)
 
 
 class TSRInterpolate(io.ComfyNode):
@@ -41,48 +51,13 @@ class TSRInterpolate(io.ComfyNode):
                 io.Model.Input("model", tooltip="MODEL of a TSR file."),
                 AppearNetSocket.Input("appearnet", tooltip="APPEARNET of the same TSR file."),
                 io.Latent.Input("latent", tooltip="Sampled frames, clip after clip."),
-                io.Int.Input(
-                    "frames_per_clip",
-                    default=ClipConfig().frames,
-                    min=2,
-                    max=1_000_000,
-                    tooltip=f"Frames of one clip in the latents, at most {MAX_FRAMES} where they come from one "
-                    "AppearNet Encode; nothing is interpolated from one clip to the next.",
-                ),
-                io.Float.Input(
-                    "fps",
-                    default=ClipConfig().fps,
-                    min=0.01,
-                    max=1000.0,
-                    step=0.01,
-                    tooltip="Frames a second of the given latents, as in AppearNet Encode.",
-                ),
-                io.Int.Input(
-                    "passes",
-                    default=MAX_PASSES,
-                    min=1,
-                    max=MAX_PASSES,
-                    tooltip="Each one quadruples the frame rate: 2 to 8 to 32 frames a second.",
-                ),
-                io.Int.Input(
-                    "steps", default=TSR_SAMPLING.steps, min=1, max=MAX_STEPS, tooltip="Of denoising, per segment."
-                ),
-                io.Int.Input(
-                    "seed", default=0, min=0, max=MAX_SEED, control_after_generate=True, tooltip="Of the new frames."
-                ),
-                io.Conditioning.Input(
-                    "conditioning",
-                    optional=True,
-                    tooltip="The clip's prompt; may be left out.",
-                ),
-                io.Int.Input(
-                    "batch",
-                    default=TSR_BATCH,
-                    min=1,
-                    max=MAX_TSR_BATCH,
-                    tooltip="Segments at once: more is faster and takes more memory; the result is the same.",
-                    advanced=True,
-                ),
+                widget("frames_per_clip", FRAMES_PER_CLIP, CLIP.frames),
+                widget("fps", RATE, CLIP.fps, "As in AppearNet Encode."),
+                widget("passes", replace(PASSES, low=1), MAX_PASSES),
+                widget("steps", TSR_STEPS, TSR_SAMPLING.steps),
+                seed_input(),
+                io.Conditioning.Input("conditioning", optional=True, tooltip="The clip's prompt; may be left out."),
+                widget("batch", SEGMENTS, TSR_BATCH, advanced=True),
             ],
             outputs=[
                 io.Latent.Output(tooltip="All frames; the given ones are unchanged."),

@@ -68,6 +68,7 @@ def encode_keyframes(vae: Any, image: Tensor, channels: int) -> Tensor:
 
 
 def check_image(image: Tensor) -> None:
+    """Raises InputError for what is no IMAGE [N, H, W, 3 or 4] of at least 8x8 finite pixels."""
     if image.ndim != 4 or 0 in image.shape or min(image.shape[1:3]) < 8:
         raise InputError(f"MicroCinema: the keyframe has shape {list(image.shape)}; give at least 8x8 pixels")
     if not bool(torch.isfinite(image).all()):

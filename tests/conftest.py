@@ -4,16 +4,19 @@ as its own: one summary, one exit status, one JUnit file. In ComfyUI's Python th
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # networks this small gain nothing by two, and two runs share the cores
 TESTS = Path(__file__).parent
 HOST_TESTS = TESTS / "host"
 IN_HOST = importlib.util.find_spec("comfyui_frontend_package") is not None
@@ -64,39 +67,56 @@ def host_python() -> Path:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
-    result = yield
-    if HOST_RUN in session.config.stash and not session.config.option.collectonly:
-        run_in_host(session, *session.config.stash[HOST_RUN])
+def pytest_runtestloop(session: pytest.Session) -> Iterator[object]:
+    """The tests in ComfyUI's Python run beside those here, each on a core of its own, and are reported after them."""
+    if HOST_RUN not in session.config.stash or session.config.option.collectonly:
+        return (yield)
+    with tempfile.TemporaryDirectory() as folder, in_host(session, Path(folder)) as process:
+        result = yield
+        report_host(session, process, Path(folder))
     return result
 
 
-def run_in_host(session: pytest.Session, python: Path, wanted: list[str]) -> None:
-    """Run the tests of `host` with ComfyUI's Python and take over their reports as they come."""
+@contextmanager
+def in_host(session: pytest.Session, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The tests of `host`, running in ComfyUI's Python; stopped where these here are."""
     options = session.config.option
+    python, wanted = session.config.stash[HOST_RUN]
     # -P: the repository's root, whose nodes/ would hide ComfyUI's module of that name, stays off sys.path.
     command = [str(python), "-P", "-m", "pytest", *wanted, "-m", options.markexpr, "-k", options.keyword]
     command += ["--maxfail", str(options.maxfail or 0), "--tb", options.tbstyle]
-    with tempfile.TemporaryDirectory() as folder:
-        reports, output = Path(folder, "reports"), Path(folder, "output")
-        reports.touch()
-        with output.open("wb") as out, reports.open(encoding="utf-8") as lines:
-            environment = os.environ | {RELAY: str(reports), "PYTHONPATH": ""}  # nothing of this environment
-            process = subprocess.Popen(
-                command, cwd=session.config.rootpath, stdout=out, stderr=subprocess.STDOUT, env=environment
-            )
-            running, rest = True, ""
-            while running:
-                running = process.poll() is None  # before reading, so that the last lines are read too
-                *whole, rest = (rest + lines.read()).split("\n")
-                for line in whole:
-                    take_over(session, **json.loads(line))
-                time.sleep(0.2 * running)
-        if process.returncode not in (0, 1, pytest.ExitCode.NO_TESTS_COLLECTED):
-            said = output.read_text(encoding="utf-8", errors="replace")[-4000:]
-            message = f"pytest in {python} ended with {process.returncode}:\n{said}"
-            report = pytest.CollectReport("tests/host", "failed", message, [])
-            session.config.hook.pytest_collectreport(report=report)
+    (folder / "reports").touch()
+    environment = os.environ | {RELAY: str(folder / "reports"), "PYTHONPATH": ""}  # nothing of this environment
+    with (folder / "output").open("wb") as out:
+        process = subprocess.Popen(
+            command, cwd=session.config.rootpath, stdout=out, stderr=subprocess.STDOUT, env=environment
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)  # so that it ends its servers
+            try:
+                process.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def report_host(session: pytest.Session, process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Take over its reports, and wait for those that are still to come."""
+    running, rest = True, ""
+    with (folder / "reports").open(encoding="utf-8") as lines:
+        while running:
+            running = process.poll() is None  # before reading, so that the last lines are read too
+            *whole, rest = (rest + lines.read()).split("\n")
+            for line in whole:
+                take_over(session, **json.loads(line))
+            time.sleep(0.2 * running)
+    if process.returncode not in (0, 1, pytest.ExitCode.NO_TESTS_COLLECTED):
+        said = (folder / "output").read_text(encoding="utf-8", errors="replace")[-4000:]
+        message = f"pytest in {process.args[0]} ended with {process.returncode}:\n{said}"
+        report = pytest.CollectReport("tests/host", "failed", message, [])
+        session.config.hook.pytest_collectreport(report=report)
 
 
 def take_over(session: pytest.Session, event: str, data: object) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from microcinema_core.checkpoint.embedded import STAGES
 from microcinema_core.checkpoint.format import (
     APPEARNET,
     TEXT_ENCODER,
@@ -44,10 +43,10 @@ SMALL_TSR = replace(
 )
 
 
-def write_stages(folder: Path, config: ModelConfig = SMALL) -> dict[str, Path]:
+def write_stages(folder: Path, config: ModelConfig = SMALL) -> dict[Kind, Path]:
     """The files as training leaves them: all of one name, each in a folder of its own."""
     torch.manual_seed(0)
-    paths = {stage: folder / stage / "model.safetensors" for stage in STAGES}
+    paths = {kind: folder / kind / "model.safetensors" for kind in Kind}
     tokenizer = train_tokenizer(["a red star moves left slowly", "a blue circle grows"], config.text.vocab_size)
     text = build_text_model(config.text, build_tokenizer(tokenizer, config.text))
     autoencoder = build_autoencoder(config.vae)
@@ -55,14 +54,14 @@ def write_stages(folder: Path, config: ModelConfig = SMALL) -> dict[str, Path]:
         autoencoder.decoder.layers[-1].weight.mul_(100)
         autoencoder.decoder.layers[-1].bias.fill_(0.5)
     vae = vae_keys(autoencoder.state_dict())
-    save_checkpoint_file(paths["autoencoder"], Checkpoint(Header(Kind.AUTOENCODER, config), {VAE: vae}))
+    save_checkpoint_file(paths[Kind.AUTOENCODER], Checkpoint(Header(Kind.AUTOENCODER, config), {VAE: vae}))
     header = Header(Kind.TEXT_ENCODER, config, tokenizer=tokenizer)
     encoder = text_keys(text.state_dict(), config.text)
-    save_checkpoint_file(paths["text"], Checkpoint(header, {TEXT_ENCODER: encoder}))
-    companions = {VAE: companion_of(paths["autoencoder"]), TEXT_ENCODER: companion_of(paths["text"])}
+    save_checkpoint_file(paths[Kind.TEXT_ENCODER], Checkpoint(header, {TEXT_ENCODER: encoder}))
+    companions = {VAE: companion_of(paths[Kind.AUTOENCODER]), TEXT_ENCODER: companion_of(paths[Kind.TEXT_ENCODER])}
     still = image_stage(config)
     header = Header(Kind.IMAGE, still, provenance={"seed": 0}, companions=companions)
-    save_checkpoint_file(paths["image"], Checkpoint(header, {UNET: VideoUNet(still.unet).state_dict()}))
+    save_checkpoint_file(paths[Kind.IMAGE], Checkpoint(header, {UNET: VideoUNet(still.unet).state_dict()}))
     for kind, model in ((Kind.VIDEO, config), (Kind.TSR, SMALL_TSR)):
         networks = {
             UNET: VideoUNet(model.unet).state_dict(),
@@ -74,12 +73,12 @@ def write_stages(folder: Path, config: ModelConfig = SMALL) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def stages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def stages(tmp_path_factory: pytest.TempPathFactory) -> dict[Kind, Path]:
     return write_stages(tmp_path_factory.mktemp("stages"))
 
 
 @pytest.fixture(scope="session")
-def weights(stages: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def weights(stages: dict[Kind, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder like the repository's `weights`."""
     folder = tmp_path_factory.mktemp("weights")
     publish(stages, folder)

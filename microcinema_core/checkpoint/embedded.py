@@ -5,25 +5,27 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ..config import Kind
 from ..errors import CheckpointError
 
 VARIABLE = "MICROCINEMA_WEIGHTS"
 NAME = "toybox"
-STAGES = ("autoencoder", "text", "image", "video", "tsr")
 
 
-def file_name(stage: str, name: str = NAME) -> str:
-    return f"{name}-{stage}.safetensors"
+def file_name(kind: Kind, name: str = NAME) -> str:
+    """What a file of this kind is called among those that belong together: NAME-video.safetensors."""
+    return f"{name}-{kind.word}.safetensors"
 
 
 def weights_folder() -> Path:
+    """Where the embedded model's files are looked for, whether or not they are there."""
     named = os.environ.get(VARIABLE)
     return Path(named) if named else Path(__file__).parents[2] / "weights"
 
 
-def embedded(stage: str) -> Path:
-    """The embedded model's file of one stage. Raises CheckpointError where it is not there."""
-    path = weights_folder() / file_name(stage)
+def embedded(kind: Kind) -> Path:
+    """The embedded model's file of this kind. Raises CheckpointError where it is not there."""
+    path = weights_folder() / file_name(kind)
     if not path.is_file():
         raise CheckpointError(
             f"{path}: the embedded model is not there; it comes with the repository, not with the installed package: "
@@ -32,8 +34,8 @@ def embedded(stage: str) -> Path:
     return path
 
 
-def sibling(path: Path, stage: str) -> Path | None:
-    """NAME-stage.safetensors beside NAME-video.safetensors, where it is there."""
-    name = path.name.removesuffix(file_name("video", ""))
-    beside = path.with_name(file_name(stage, name))
+def sibling(path: Path, kind: Kind) -> Path | None:
+    """NAME-tsr.safetensors, or of another kind, beside NAME-video.safetensors; None where there is none."""
+    name = path.name.removesuffix(file_name(Kind.VIDEO, ""))
+    beside = path.with_name(file_name(kind, name))
     return beside if name != path.name and beside.is_file() else None

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from ..models.appearnet import AppearNet, reset_injection_
-from ..models.unet import VideoUNet, reset_temporal_, temporal_parameters
+from ..models.appearnet import AppearNet
+from ..models.unet import VideoUNet, temporal_parameters
+from ..models.zero_start import zero_start_
 from .format import expect_tensors
 
 
@@ -23,7 +24,7 @@ def inflate_(
     """
     spatial, added = unet.state_dict(), temporal_parameters(unet)
     expect_tensors(spatial, image, "image model", "it", optional=added)
-    reset_temporal_(unet)
+    zero_start_(unet)
     _copy(image, spatial)
     if appearnet is None:
         return
@@ -31,9 +32,9 @@ def inflate_(
     shared = {key: value for key, value in image.items() if key in own}
     if null_context is not None and "null_context" in own:
         shared["null_context"] = null_context
-    projections = {key for key in own if key.startswith(("add.", "spade.", "concat.", "null_context"))}
-    expect_tensors(own, shared, "image model's encoder", "it", optional=projections)
-    reset_injection_(appearnet)
+    beyond_image = set(own) - (set(spatial) - added)  # the null prompt and what projects features
+    expect_tensors(own, shared, "image model's encoder", "it", optional=beyond_image)
+    zero_start_(appearnet)
     _copy(shared, own)
 
 

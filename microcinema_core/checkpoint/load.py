@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ..backend import Backend
-from ..config import Injection, Kind
+from ..config import Injection, Kind, UNetConfig
 from ..errors import CheckpointError
 from ..models.appearnet import AppearNet
 from ..models.unet import VideoUNet
@@ -36,27 +36,53 @@ def networks_of(
     """The networks of a file already read. Nothing is allocated before the file is known to fill all of it."""
     header = checkpoint.header
     expect_kind(header, path, *((kind,) if kind else DIFFUSION))
-    config = header.config.unet
-    expect_blocks(
-        len(config.block_out_channels) * config.layers_per_block, checkpoint.sections[UNET], f"{path}: {UNET}"
-    )
-    backend = backend or Backend()
-    on_meta = replace(backend, device="meta")
-    unet = VideoUNet(config, on_meta)
-    load_strictly(unet, checkpoint.sections[UNET], f"{path}: {UNET}", backend.device)
+    config, backend = header.config.unet, backend or Backend()
+    state, what = checkpoint.sections[UNET], f"{path}: {UNET}"
+    unet = unet_outline(config, state, what, backend)
+    load_strictly(unet, state, what, backend.device)
     if APPEARNET not in checkpoint.sections:
         return Networks(header, unet.eval(), None)
-    state = checkpoint.sections[APPEARNET]
-    length = 0 if config.injection is Injection.CONCAT else _null_length(state, path)
-    appearnet = AppearNet(config, on_meta, text_length=length)
-    load_strictly(appearnet, state, f"{path}: {APPEARNET}", backend.device)
+    state, what = checkpoint.sections[APPEARNET], f"{path}: {APPEARNET}"
+    appearnet = appearnet_outline(config, state, what, backend)
+    load_strictly(appearnet, state, what, backend.device)
     return Networks(header, unet.eval(), appearnet.eval())
 
 
-def _null_length(state: Mapping[str, Tensor], path: Path) -> int:
+def unet_outline(
+    config: UNetConfig, state: Mapping[str, Tensor], what: str, backend: Backend | None = None
+) -> VideoUNet:
+    """VideoUNet on the meta device; whether the tensors fit it is not known yet.
+
+    Raises CheckpointError, beginning with `what`, for fewer tensors than the configuration has blocks.
+    """
+    expect_blocks(len(config.block_out_channels) * config.layers_per_block, state, what)
+    return VideoUNet(config, replace(backend or Backend(), device="meta"))
+
+
+def appearnet_outline(
+    config: UNetConfig, state: Mapping[str, Tensor], what: str, backend: Backend | None = None
+) -> AppearNet:
+    """AppearNet on the meta device, with room for the null prompt; whether the tensors fit it is not known yet.
+
+    Raises CheckpointError, beginning with `what`, for fewer tensors than blocks, which mode `concat` lacks, and where
+    the null prompt is missing.
+    """
+    if config.injection is not Injection.CONCAT:
+        expect_blocks(len(config.block_out_channels) * config.layers_per_block, state, what)
+    length = null_length(config, state, what)
+    return AppearNet(config, replace(backend or Backend(), device="meta"), text_length=length)
+
+
+def null_length(config: UNetConfig, state: Mapping[str, Tensor], what: str) -> int:
+    """Tokens of the null prompt [1, L, D] among AppearNet's tensors; mode `concat` stores none, 0.
+
+    Raises CheckpointError, beginning with `what`, where it is missing or no such tensor.
+    """
+    if config.injection is Injection.CONCAT:
+        return 0
     context = state.get("null_context")
     if context is None or context.ndim != 3:
-        raise CheckpointError(f"{path}: {APPEARNET}.null_context is missing or misshapen; get the file anew")
+        raise CheckpointError(f"{what}: null_context is missing or misshapen; get the file anew")
     return context.shape[1]
 
 

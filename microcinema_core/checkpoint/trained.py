@@ -5,21 +5,18 @@ A field of the header would be missing from older files and would stay behind wh
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 
-from .format import APPEARNET, UNET, Checkpoint, opened
-
-# The last layer of each temporal branch and of each injected term: `reset_temporal_` and `reset_injection_` zero them.
-MOTION = re.compile(
-    rf"{UNET}\.(.*\.taps|(.*\.temporal_attentions|.*\.temp_attentions)\.\d+\.proj_out|transformer_in\.proj_out"
-    r"|.*\.temp_convs\.\d+\.conv4\.3)\.(weight|bias)"
-)
-APPEARANCE = re.compile(rf"{APPEARNET}\.(concat|add\..*|spade\..*\.conv_out)\.(weight|bias)")
+from ..backend import Backend
+from ..models.appearnet import AppearNet
+from ..models.unet import VideoUNet
+from ..models.zero_start import Adds, zero_tensors
+from .format import APPEARNET, UNET, Checkpoint, Header, opened, read_header
+from .limits import MAX_BLOCKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +41,34 @@ class Trained:
 
 
 def trained_in(path: Path) -> Trained:
-    """Of a file, from as few of its tensors as will do. Raises CheckpointError for a file that cannot be read."""
+    """Of a file, from as few of its tensors as will do. Raises CheckpointError for whatever is no MicroCinema file."""
+    header = read_header(path)
     with opened(path) as file:
-        return _trained(file.keys(), file.get_tensor)
+        return _trained(header, set(file.keys()), file.get_tensor)
 
 
 def trained_of(checkpoint: Checkpoint) -> Trained:
     """Of a file that is read already."""
     tensors = {f"{name}.{key}": value for name, part in checkpoint.sections.items() for key, value in part.items()}
-    return _trained(tensors, tensors.__getitem__)
+    return _trained(checkpoint.header, tensors, tensors.__getitem__)
 
 
-def _trained(names: Iterable[str], read: Callable[[str], Tensor]) -> Trained:
-    listed = sorted(names)
+def _trained(header: Header, names: Collection[str], read: Callable[[str], Tensor]) -> Trained:
+    """names: of all tensors, their section in front."""
+    config = header.config.unet
+    blocks = len(config.block_out_channels) * config.layers_per_block
+    if not header.kind.needs_appearance or blocks > min(MAX_BLOCKS, len(names)):  # no outline of what cannot be loaded
+        return Trained(None, None)
+    on_meta = Backend(device="meta")
 
-    def acts(last: re.Pattern[str]) -> bool | None:
-        found = [name for name in listed if last.fullmatch(name)]
+    def acts(section: str, last: Collection[str]) -> bool | None:
+        found = sorted(name for key in last if (name := f"{section}.{key}") in names)
         return any(_any(read(name)) for name in found) if found else None
 
-    return Trained(acts(MOTION), acts(APPEARANCE))
+    return Trained(
+        motion=acts(UNET, zero_tensors(VideoUNet(config, on_meta), Adds.MOTION)),
+        appearance=acts(APPEARNET, zero_tensors(AppearNet(config, on_meta), Adds.APPEARANCE)),
+    )
 
 
 def _any(value: Tensor) -> bool:

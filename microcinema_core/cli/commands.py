@@ -7,15 +7,20 @@ from typing import Annotated
 
 import typer
 
-from ..checkpoint.embedded import NAME, STAGES, embedded
+from ..checkpoint.embedded import NAME, embedded
+from ..config import Kind
 from ..errors import InputError
-from ..shot.settings import SamplingConfig, check_prompt, check_seed
-from .console import Attention, Cfg, Debug, Json, Sampler, Seed, Steps, file_size, progress, quiet_libraries, show
+from ..files import check_writable
+from ..shot.settings import PictureConfig, check_prompt, check_seed
+from .console import Attention, Debug, Json, Seed, file_size, progress, quiet_libraries, show
+from .options import gathering
 
 StageFile = Annotated[Path, typer.Option(help="The stage's file.")]
 
 
+@gathering
 def keyframe(
+    *,
     prompt: Annotated[str, typer.Option(help="What the picture shows.", show_default=False)],
     out: Annotated[Path, typer.Option(help="The picture to write (PNG).", show_default=False)],
     model: Annotated[
@@ -26,32 +31,25 @@ def keyframe(
             show_default="the embedded one",
         ),
     ] = None,
-    steps: Steps = None,
-    cfg: Cfg = None,
+    picture: PictureConfig,
     seed: Seed = 0,
-    sampler: Sampler = None,
-    width: Annotated[int | None, typer.Option(help="For diffusers folders.", show_default="the model's")] = None,
-    height: Annotated[int | None, typer.Option(help="For diffusers folders.", show_default="the model's")] = None,
     attention: Attention = "sdpa",
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Make a picture that can serve as keyframe."""
-    config = SamplingConfig.of(steps, cfg, sampler)
     check_seed(seed)
     check_prompt(prompt)
+    check_writable(out, ".png")
 
-    from .. import media
     from ..backend import attention_named
     from ..checkpoint.format import read_header
     from ..checkpoint.load import expect_kind
-    from ..config import Kind
     from ..standalone.sampling import check_sampler
 
-    media.check_writable(out, ".png")
     attention_named(attention)
-    check_sampler(config.sampler)
-    model = model or embedded("image")
+    check_sampler(picture.sampling.sampler)
+    model = model or embedded(Kind.IMAGE)
     if not model.is_dir():
         expect_kind(read_header(model), model, Kind.IMAGE)
     quiet_libraries()
@@ -60,9 +58,7 @@ def keyframe(
     with progress("Loading"):
         pipeline = ImagePipeline.from_pretrained(model, attention=attention)
     with progress("Picture") as callback:
-        made = pipeline(
-            prompt, steps=steps, cfg=cfg, sampler=sampler, seed=seed, width=width, height=height, callback=callback
-        )
+        made = pipeline(prompt, picture, seed=seed, callback=callback)
     made.save(out)
     height, width = made.pictures.shape[1:3]
     show(f"{out}: {width}x{height}", {"out": str(out), **made.settings[0], "width": width, "height": height}, json)
@@ -114,6 +110,6 @@ def publish(
     """Copy the stages' files into one folder under the names by which they find each other."""
     from ..training.publish import publish as publish_files
 
-    sources = dict(zip(STAGES, (autoencoder, text, image, video, tsr), strict=True))
+    sources = dict(zip(Kind, (autoencoder, text, image, video, tsr), strict=True))
     for path in publish_files(sources, to, name):
         typer.echo(f"{path}: {file_size(path)}")

@@ -13,10 +13,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ..shot.settings import Precision, SamplingConfig
+from ..shot.settings import SEED, Precision
+from .options import option
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
-DEFAULTS = SamplingConfig()
 
 
 def _remember(name: str) -> Callable[[typer.Context, bool], bool]:
@@ -27,17 +27,7 @@ def _remember(name: str) -> Callable[[typer.Context, bool], bool]:
     return remember
 
 
-Steps = Annotated[int | None, typer.Option(help="Denoising steps, 1 to 1000.", show_default=str(DEFAULTS.steps))]
-Cfg = Annotated[
-    float | None, typer.Option(help="How strongly to follow the prompt, 0 to 100.", show_default=str(DEFAULTS.cfg))
-]
-Sampler = Annotated[
-    str | None,
-    typer.Option(
-        help="euler, euler_ancestral, dpmpp_2m, or diffusers:NAME, e.g. diffusers:unipc.", show_default=DEFAULTS.sampler
-    ),
-]
-Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
+Seed = Annotated[int, option("seed", SEED)]
 Attention = Annotated[str, typer.Option(help="sdpa or xformers.")]
 PrecisionOption = Annotated[
     Precision,

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..config import MODELSCOPE, ClipConfig
-from ..errors import InputError
+from ..files import check_writable
+from ..shot.settings import Precision
 from .console import Debug, Json, file_size, quiet_libraries, show
-from .inflate import Precision
+from .inflate import Stored
 
 if TYPE_CHECKING:
     from ..importers.convert import Converted
@@ -25,7 +26,7 @@ def convert(
         typer.Argument(metavar="FILE", help="ModelScope T2V, ZeroScope: .safetensors in either layout, or a folder."),
     ],
     out: Annotated[Path, typer.Option(help="The MicroCinema file to write (.safetensors).", show_default=False)],
-    dtype: Annotated[Precision, typer.Option(help="Of the file's numbers.")] = Precision.FP16,
+    dtype: Annotated[Stored, typer.Option(help="Of the file's numbers.")] = Stored.FP16,
     text_encoder: Annotated[
         Path | None,
         typer.Option(help="For a FILE that holds none: a diffusers folder, or a file.", show_default="FILE's own"),
@@ -38,21 +39,16 @@ def convert(
     debug: Debug = False,
 ) -> None:
     """Take a text-to-video model's motion as it is; AppearNet starts untrained on top of it."""
-    if out.suffix != ".safetensors":
-        raise InputError(f"{out}: give a name that ends in .safetensors")
-    if out.is_dir() or out.resolve() == file.resolve():
-        raise InputError(f"{out}: {'is a folder' if out.is_dir() else 'is the source itself'}; give another name")
+    check_writable(out, ".safetensors", file)
     clip = ClipConfig(frames, fps, width, height)
-
-    import torch
 
     from ..importers.convert import convert as convert_source
     from ..importers.text_to_video import open_text_to_video
+    from ..standalone.precision import DTYPES
 
     quiet_libraries()
     source = open_text_to_video(file, clip)
-    dtypes = {Precision.FP16: torch.float16, Precision.BF16: torch.bfloat16, Precision.FP32: torch.float32}
-    made = convert_source(source, out, dtypes[dtype], text_encoder)
+    made = convert_source(source, out, DTYPES[Precision(dtype)], text_encoder)
     counts = {"trained": made.network, "copied": made.copied, "new": made.new}
     result = {"out": str(out), "licence": source.licence.name, **counts, "lacks": list(made.lacks)}
     show("\n".join([f"{out}: {file_size(out)}", *_report(made, source.licence)]), result, json)

@@ -17,7 +17,7 @@ from .prediction import Denoiser
 
 
 def guided(cond: Tensor, uncond: Tensor, scale: float) -> Tensor:
-    """uncond + scale (cond - uncond); scale 1 is the conditional estimate alone."""
+    """uncond + scale (cond - uncond), all [B, C, T, h, w]; scale 1 is the conditional estimate alone."""
     return uncond + scale * (cond - uncond)
 
 

@@ -52,7 +52,7 @@ def gamma_for(asked: float | None, stored: DiffusionConfig, signal: float) -> fl
 
 
 def noise_only_start(eps_n: Tensor, guide: Guide, prior_lambda: float, gamma: float) -> Tensor:
-    """(lambda + gamma) z_c + eps_n: the paper's form, with a Denoiser whose prior_lambda is 0.
+    """(lambda + gamma) z_c + eps_n [B, C, T, h, w]: the paper's form, with a Denoiser whose prior_lambda is 0.
 
     Right for deterministic samplers alone: fresh noise drawn on the way would lack the mean lambda z_c.
     """
@@ -60,7 +60,7 @@ def noise_only_start(eps_n: Tensor, guide: Guide, prior_lambda: float, gamma: fl
 
 
 def draw_noise(seed: int, shape: Sequence[int], *stream: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Unit Gaussian noise on the CPU, a function of the arguments alone.
+    """Unit Gaussian noise of a shape, for example [C, T, h, w], on the CPU: a function of the arguments alone.
 
     `stream` separates draws under one seed (pass, segment, step, ...): batching cannot change what a segment gets.
     Drawn in float32 whatever `dtype`, so that precision does not change the clip.

@@ -29,30 +29,23 @@ def per_item(value: Tensor, like: Tensor) -> Tensor:
 
 
 def noisy(z0: Tensor, noise: Tensor, alpha: Tensor, s: Tensor) -> Tensor:
-    """z_t = alpha z_0 + s eps (Eq. 4)."""
+    """z_t = alpha z_0 + s eps (Eq. 4), [B, ...] in latents' shape; alpha and s are scalars or [B]."""
     return per_item(alpha, z0) * z0 + per_item(s, z0) * noise
 
 
 def target(prediction: Prediction, z0: Tensor, noise: Tensor, alpha: Tensor, s: Tensor) -> Tensor:
-    """What the network should output: the biased noise eps (Eq. 5), or v = alpha eps - s z_0 of that same noise."""
+    """What the network should output, [B, ...] like z_0: the biased noise eps (Eq. 5), or v = alpha eps - s z_0."""
     if prediction is Prediction.EPS:
         return noise
     return per_item(alpha, z0) * noise - per_item(s, z0) * z0
 
 
 def to_x0(prediction: Prediction, output: Tensor, z_t: Tensor, alpha: Tensor, s: Tensor) -> Tensor:
-    """The estimate of z_0 in a network output. With eps it does not exist at alpha = 0."""
+    """The estimate of z_0 [B, ...] in a network output of z_t's shape. With eps it does not exist at alpha = 0."""
     alpha, s = per_item(alpha, z_t), per_item(s, z_t)
     if prediction is Prediction.EPS:
         return (z_t - s * output) / alpha
     return alpha * z_t - s * output
-
-
-def to_eps(prediction: Prediction, output: Tensor, z_t: Tensor, alpha: Tensor, s: Tensor) -> Tensor:
-    """The estimate of the biased noise in a network output."""
-    if prediction is Prediction.EPS:
-        return output
-    return per_item(s, z_t) * z_t + per_item(alpha, z_t) * output
 
 
 class Denoiser:
@@ -69,7 +62,10 @@ class Denoiser:
         self.prior_lambda = prior_lambda
 
     def denoise(self, y: Tensor, sigma: Tensor, guide: Guide | None, **conditioning: Any) -> Tensor:
-        """E[z_0 | y] for y = z_0 + sigma eps_n; sigma > 0. `conditioning` goes to the network by name."""
+        """E[z_0 | y], [B, C, T, h, w], for y = z_0 + sigma eps_n; sigma > 0 is a scalar or [B].
+
+        `conditioning` goes to the network by name. Raises ValueError where a model with a lambda is given no guide.
+        """
         sigma = working(sigma).to(y.device)
         alpha = (1 + sigma**2).rsqrt()
         s = sigma * alpha
@@ -79,7 +75,7 @@ class Denoiser:
         return to_x0(self.prediction, output, z_t, alpha, s)
 
     def training_pair(self, z0: Tensor, guide: Guide | None, eps_n: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        """(z_t, target) at time t: the network's input and what it should output there (Eq. 3-5)."""
+        """(z_t, target), each [B, C, T, h, w], at times t [B]: the network's input and its wanted output (Eq. 3-5)."""
         alpha, s = self.schedule.alpha_sigma(t)
         eps = biased_noise(eps_n, guide, self.prior_lambda)
         return noisy(z0, eps, alpha, s), target(self.prediction, z0, eps, alpha, s)

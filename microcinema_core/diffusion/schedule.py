@@ -18,7 +18,7 @@ from torch import Tensor
 from ..config import ScheduleName
 from ..errors import InputError
 
-TRAIN_STEPS = 1000  # length of Stable Diffusion's table, and of the table that diffusers' schedulers ask for
+TRAIN_STEPS = 1000  # length of Stable Diffusion's table, and of the one that diffusers' schedulers are given
 ZSNR_TERMINAL_ABAR = 4.8973451890853435e-08  # the host's stand-in for 0, so that sigma stays finite (4519)
 
 
@@ -32,7 +32,6 @@ class Schedule(ABC):
 
     sigma_min: float
     sigma_max: float
-    zero_terminal_snr: bool
 
     @property
     def signal(self) -> float:
@@ -56,10 +55,6 @@ class Schedule(ABC):
         """Training times from uniform `u` in [0, 1): t = 1 - u^k as a fraction of the schedule; k = 1 is uniform."""
 
     @abstractmethod
-    def alphas_cumprod(self) -> Tensor:
-        """abar at 1000 times, least noise first, float64 [1000]: the table that diffusers' schedulers are built on."""
-
-    @abstractmethod
     def _times(self, steps: int) -> Tensor:
         """`steps` times for sampling, from the noisiest on, evenly spaced, 0 excluded; float64."""
 
@@ -80,12 +75,11 @@ class DiscreteSchedule(Schedule):
     the sigma itself is not rounded.
     """
 
-    def __init__(self, abar: Tensor, *, zero_terminal_snr: bool) -> None:
-        self._abar = abar.to(torch.float64)
-        self._log_sigma = ((1 - self._abar) / self._abar).log() / 2
+    def __init__(self, abar: Tensor) -> None:
+        """abar: alpha^2 at each level, the least noise first, float64 [1000]."""
+        self._log_sigma = ((1 - abar) / abar).log() / 2
         self.sigma_min = math.exp(self._log_sigma[0].item())
         self.sigma_max = math.exp(self._log_sigma[-1].item())
-        self.zero_terminal_snr = zero_terminal_snr
 
     def time_of_sigma(self, sigma: Tensor) -> Tensor:
         sigma = working(sigma)
@@ -108,9 +102,6 @@ class DiscreteSchedule(Schedule):
         t = 1 - working(u) ** towards_noise
         return ((t * TRAIN_STEPS).ceil() - 1).clamp(0, TRAIN_STEPS - 1)
 
-    def alphas_cumprod(self) -> Tensor:
-        return self._abar.clone()
-
     def _times(self, steps: int) -> Tensor:
         if steps > TRAIN_STEPS:
             raise InputError(f"this schedule has {TRAIN_STEPS} noise levels; steps must not exceed that, got {steps}")
@@ -126,7 +117,6 @@ class CosineSchedule(Schedule):
 
     sigma_min = 0.002
     sigma_max = 500.0
-    zero_terminal_snr = True
 
     def time_of_sigma(self, sigma: Tensor) -> Tensor:
         return working(sigma).atan() * (2 / math.pi)
@@ -142,10 +132,6 @@ class CosineSchedule(Schedule):
 
     def sample_time(self, u: Tensor, towards_noise: float) -> Tensor:
         return 1 - working(u) ** towards_noise
-
-    def alphas_cumprod(self) -> Tensor:
-        t = torch.arange(1, TRAIN_STEPS + 1, dtype=torch.float64) / TRAIN_STEPS
-        return self.alpha_sigma(t)[0] ** 2
 
     def _times(self, steps: int) -> Tensor:
         start = 2 / math.pi * math.atan(self.sigma_max)
@@ -174,8 +160,8 @@ def make_schedule(name: ScheduleName) -> Schedule:
     """The schedule that a checkpoint names."""
     match name:
         case ScheduleName.SD:
-            return DiscreteSchedule(scaled_linear_abar(), zero_terminal_snr=False)
+            return DiscreteSchedule(scaled_linear_abar())
         case ScheduleName.SD_ZSNR:
-            return DiscreteSchedule(zero_terminal_abar(scaled_linear_abar()), zero_terminal_snr=True)
+            return DiscreteSchedule(zero_terminal_abar(scaled_linear_abar()))
         case ScheduleName.COSINE:
             return CosineSchedule()

@@ -17,7 +17,7 @@ from ..backend import Backend
 from ..checkpoint.format import APPEARNET, TEXT_ENCODER, UNET, VAE, Header
 from ..config import Kind
 from ..errors import CheckpointError
-from ..models.unet import VideoUNet, reset_temporal_
+from ..models.unet import VideoUNet
 from .clip_text import TextPart, null_prompt, open_text
 from .inflate import fresh, inflated_appearnet
 from .lazy import parameters
@@ -48,7 +48,7 @@ def convert(
     text = _text(source, text_encoder)
     config, null = source.config.unet, null_prompt(text)
     outline = VideoUNet(config, Backend(device="meta"))
-    unet = source.unet | fresh(outline, set(outline.state_dict()) - set(source.unet), reset_temporal_)
+    unet = source.unet | fresh(outline, set(outline.state_dict()) - set(source.unet))
     appearnet = inflated_appearnet(config, source.unet, null)
     sections = {UNET: unet, APPEARNET: appearnet, VAE: source.vae, TEXT_ENCODER: text.section()}
     header = _header(source, text)

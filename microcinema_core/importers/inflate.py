@@ -20,8 +20,9 @@ from ..backend import Backend
 from ..checkpoint.format import APPEARNET, TEXT_ENCODER, UNET, VAE, Header
 from ..config import Kind, UNetConfig
 from ..errors import CheckpointError
-from ..models.appearnet import AppearNet, reset_injection_
-from ..models.unet import VideoUNet, reset_temporal_, temporal_parameters
+from ..models.appearnet import AppearNet
+from ..models.unet import VideoUNet, temporal_parameters
+from ..models.zero_start import zero_tensors
 from .clip_text import null_prompt, open_text
 from .lazy import State, Stored, parameters
 from .merge import Addition, merge_finetune, merge_lora
@@ -65,7 +66,7 @@ def inflate_file(order: Order) -> Inflated:
     tokenizer = source.text.tokenizer
     state = {f"{name}.{key}": value for name, part in sections.items() for key, value in part.items()}
     model = replace(source.config, text=source.text.config if tokenizer is not None else None)
-    header = Header(Kind.VIDEO, model, source.licence, _provenance(order, source, notes), tokenizer)
+    header = Header(Kind.VIDEO, model, source.licence, _provenance(order, notes), tokenizer)
     write_stream(order.out, state, order.dtype, header.to_metadata())
     taken = sum(parameters({k: v for k, v in part.items() if k in source.unet}) for part in (unet, appearnet))
     return Inflated(header, notes, taken, parameters(unet) + parameters(appearnet) - taken - null.numel())
@@ -108,7 +109,7 @@ def _left_out(source: Source) -> list[str]:
     return notes
 
 
-def _provenance(order: Order, source: Source, notes: list[str]) -> dict[str, Any]:
+def _provenance(order: Order, notes: list[str]) -> dict[str, Any]:
     merged = [*([order.finetune] if order.finetune else []), *order.loras]
     return {
         "command": "inflate",
@@ -121,32 +122,32 @@ def _provenance(order: Order, source: Source, notes: list[str]) -> dict[str, Any
 
 
 def inflated_unet(config: UNetConfig, image: Mapping[str, Stored]) -> State:
-    """VideoUNet's tensors: the image model's, and temporal layers as `reset_temporal_` leaves them."""
+    """VideoUNet's tensors: the image model's, and temporal layers that add nothing yet."""
     outline = VideoUNet(config, Backend(device="meta"))
     new = temporal_parameters(outline)
-    return {key: image[key] for key in outline.state_dict() if key not in new} | fresh(outline, new, reset_temporal_)
+    return {key: image[key] for key in outline.state_dict() if key not in new} | fresh(outline, new)
 
 
 def inflated_appearnet(config: UNetConfig, image: Mapping[str, Stored], null: Tensor) -> State:
-    """AppearNet's tensors: the image model's encoder, the null prompt, injection as `reset_injection_` leaves it."""
+    """AppearNet's tensors: the image model's encoder, the null prompt [1, L, D], injection that adds nothing yet."""
     outline = AppearNet(config, Backend(device="meta"), text_length=null.shape[1])
     own = outline.state_dict()
     state: State = {"null_context": Stored(tuple(null.shape), lambda: null)} if "null_context" in own else {}
     state |= {key: image[key] for key in own if key in image}
-    return state | fresh(outline, set(own) - set(state), reset_injection_)
+    return state | fresh(outline, set(own) - set(state))
 
 
-def fresh(outline: nn.Module, names: Collection[str], reset: Callable[[Any], None]) -> State:
-    """Parameters that no file holds: as their layers initialise them, at zero where `reset` says so.
+def fresh(outline: nn.Module, names: Collection[str]) -> State:
+    """Parameters that no file holds: as their layers initialise them, or zero in the layers that start at zero.
 
-    The outline, on the meta device, is used up. Each tensor is made when it is read, the same one in every run.
+    outline: the network, on the meta device. Each tensor is made when it is read, the same one in every run.
     """
     state: State = {}
     for key in sorted(names):
         layer, _, name = key.rpartition(".")
         module = copy.deepcopy(outline.get_submodule(layer))
         state[key] = Stored(tuple(outline.get_parameter(key).shape), _initial(module, name, layer))
-    for key in _zeroed(outline, reset) & set(names):
+    for key in zero_tensors(outline) & set(names):
         state[key] = Stored(state[key].shape, _zeros(state[key].shape))
     return state
 
@@ -165,12 +166,3 @@ def _initial(layer: nn.Module, name: str, where: str) -> Callable[[], Tensor]:
         return parameter.detach()
 
     return read
-
-
-def _zeroed(outline: nn.Module, reset: Callable[[Any], None]) -> set[str]:
-    """Names of the parameters that `reset` zeroes, found by doing it to an outline of single numbers."""
-    for module in outline.modules():
-        for name, _ in list(module.named_parameters(recurse=False)):
-            setattr(module, name, nn.Parameter(torch.ones(()), requires_grad=False))
-    reset(outline)
-    return {name for name, parameter in outline.named_parameters() if not parameter.any()}

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-
+from ..backend import Backend
 from ..checkpoint.format import PREFIX
 from ..checkpoint.identify import identify
 from ..checkpoint.limits import MAX_BLOCKS, shown
-from ..config import MODELSCOPE, ClipConfig, ModelConfig, UNetConfig
+from ..config import MODELSCOPE, ClipConfig, Injection, ModelConfig, UNetConfig
 from ..errors import CheckpointError, ConfigError
 from ..models.unet import VideoUNet
 from .clip_text import TextPart, open_text
@@ -31,7 +30,6 @@ IMAGE_CLASSES = ("StableDiffusionPipeline", "UNet2DConditionModel")
 LICENCE_KEYS = ("license", "licence", "modelspec.license")
 CARD = "README.md"
 CARD_CHARACTERS = 20_000  # of a model card's beginning, where its licence stands
-NEW = ("frame_time_embedding", "gates")  # what this project adds to such a network
 RELATED = "it is damaged, or a related model such as VideoCrafter, DynamiCrafter or I2VGen-XL"
 WANTED = (
     "give a ModelScope text-to-video model or a fine-tune of it, such as ZeroScope (.safetensors or diffusers folder)"
@@ -140,9 +138,10 @@ def _config(path: Path, named: Mapping[str, Stored], norm_groups: int) -> UNetCo
 
 def _fitting(path: Path, named: Mapping[str, Stored], config: UNetConfig) -> State:
     """Every tensor of the network, in its shape. Raises CheckpointError where one is missing or there is another."""
-    with torch.device("meta"):
-        outline = VideoUNet(config).state_dict()
-    wanted = {key: tuple(v.shape) for key, v in outline.items() if key.partition(".")[0] not in NEW}
+    # What this project adds to such a network is frame time and, for the modes of injection but `concat`, gates.
+    plain = replace(config, frame_time=False, injection=Injection.CONCAT)
+    outline = VideoUNet(plain, Backend(device="meta")).state_dict()
+    wanted = {key: tuple(value.shape) for key, value in outline.items()}
     missing, extra = sorted(set(wanted) - set(named)), sorted(set(named) - set(wanted))
     if missing or extra:
         raise CheckpointError(

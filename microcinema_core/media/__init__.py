@@ -6,7 +6,7 @@ Frames are uint8 RGB, [H, W, 3] each or [T, H, W, 3] together.
 from .clips import SETTINGS_SUFFIXES, read_settings, save_clip, save_picture
 from .frames import Frames, Settings, SheetCollector, contact_sheet, to_pixels, to_uint8
 from .pictures import MAX_PIXELS, place, read_picture, to_picture, to_rgb
-from .targets import Form, Target, check_writable
+from .targets import Form, Target
 
 __all__ = [
     "MAX_PIXELS",
@@ -16,7 +16,6 @@ __all__ = [
     "Settings",
     "SheetCollector",
     "Target",
-    "check_writable",
     "contact_sheet",
     "place",
     "read_picture",

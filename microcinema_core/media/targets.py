@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from ..errors import InputError
+from ..files import check_writable, reachable
 
 VIDEO_SUFFIXES = (".mp4", ".webm", ".gif")
-MAX_NAME = 240  # bytes: file systems take 255, and the temporary name beside it is longer
 
 
 class Form(StrEnum):
@@ -63,44 +61,13 @@ class Target:
         return self.path.parent / f"{stem or 'clip'}-{ending}"
 
 
-@contextmanager
-def _reachable(path: Path) -> Iterator[None]:
-    """Where one may not even look, even asking whether something exists raises an error."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"{path}: cannot be reached ({error.strerror}); choose another place") from error
-
-
 def _folder_exists(path: Path) -> bool:
-    with _reachable(path):
+    with reachable(path):
         return path.is_dir()
 
 
-def check_writable(path: Path, suffix: str | None = None) -> None:
-    """Raises InputError if this file clearly cannot be written; folders that lack are made on writing."""
-    if suffix is not None and path.suffix.lower() != suffix:
-        raise InputError(f"{path}: must end in {suffix}")
-    if len(os.fsencode(path.name)) > MAX_NAME:
-        raise InputError(f"{path.name[:40]}...: the name is too long; give at most {MAX_NAME} bytes")
-    with _reachable(path):
-        _check_place(path)
-
-
-def _check_place(path: Path) -> None:
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; give a file name")
-    if path.exists() and not os.access(path, os.W_OK):
-        raise InputError(f"{path}: is read-only; choose another name")
-    parent = next(folder for folder in path.absolute().parents if folder.exists())
-    if not parent.is_dir():
-        raise InputError(f"{path}: {parent} is a file, not a folder; choose another place")
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise InputError(f"{path}: the folder {parent} is read-only; choose another place")
-
-
 def _check_folder(path: Path) -> None:
-    with _reachable(path):
+    with reachable(path):
         exists = path.exists()
     if not exists:
         check_writable(path)

@@ -12,6 +12,7 @@ from .blocks import Conditions, DownLevel, MidLevel
 from .embedding import EmbeddingMLP, time_embedding
 from .guide import Guide
 from .injection import MID_LEVEL, Appearance, down_level, injected_levels, resblocks_of
+from .zero_start import Adds, starts_at_zero
 
 
 class SpadeHead(nn.Module):
@@ -20,7 +21,7 @@ class SpadeHead(nn.Module):
     def __init__(self, channels: int, hidden: int, backend: Backend) -> None:
         super().__init__()
         self.conv_in = backend.conv(channels, hidden, 3)
-        self.conv_out = backend.conv(hidden, 2 * channels, 3)
+        self.conv_out = starts_at_zero(backend.conv(hidden, 2 * channels, 3), Adds.APPEARANCE)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.conv_out(F.silu(self.conv_in(x)))
@@ -41,7 +42,7 @@ class AppearNet(nn.Module):
         self.config = config
         channels = config.block_out_channels
         if config.injection is Injection.CONCAT:
-            self.concat = backend.conv(config.in_channels, channels[0], 3)
+            self.concat = starts_at_zero(backend.conv(config.in_channels, channels[0], 3), Adds.APPEARANCE)
             return
         context = torch.zeros(1, text_length, config.cross_attention_dim, **backend.factory)
         self.register_buffer("null_context", context)
@@ -50,7 +51,9 @@ class AppearNet(nn.Module):
         self.down_blocks = nn.ModuleList(DownLevel(i, config, backend, temporal=False) for i in range(len(channels)))
         self.mid_block = MidLevel(config, backend, temporal=False)
         levels = injected_levels(config)
-        self.add = nn.ModuleDict({name: backend.conv(c, c, 1) for name, c in levels.items()})
+        self.add = nn.ModuleDict(
+            {name: starts_at_zero(backend.conv(c, c, 1), Adds.APPEARANCE) for name, c in levels.items()}
+        )
         self.spade = nn.ModuleDict()
         if config.injection is Injection.ADD_BOTH_SPADE:
             for level, c in levels.items():
@@ -87,15 +90,3 @@ class AppearNet(nn.Module):
             h = skips[-1]
         features[MID_LEVEL] = self.mid_block(h, given)
         return features
-
-
-@torch.no_grad()
-def reset_injection_(net: AppearNet) -> None:
-    """Zero the last layer of every injected term, so that appearance starts by changing nothing."""
-    if net.config.injection is Injection.CONCAT:
-        final: list[nn.Module] = [net.concat]
-    else:
-        final = [*net.add.values(), *(head.conv_out for head in net.spade.values() if isinstance(head, SpadeHead))]
-    for layer in final:
-        for parameter in layer.parameters():
-            parameter.zero_()

@@ -104,24 +104,32 @@ class Resample(nn.Module):
 
 
 class Level(nn.Module):
-    """ResBlocks, each followed by a spatial and a temporal transformer where the level has attention."""
+    """ResBlocks, the first `attended` of them each followed by a spatial and a temporal transformer.
+
+    widths: channels in and out of each ResBlock; heads: of a spatial transformer.
+    """
 
     def __init__(
-        self, widths: list[tuple[int, int]], heads: int | None, config: UNetConfig, backend: Backend, *, temporal: bool
+        self,
+        widths: list[tuple[int, int]],
+        attended: int,
+        heads: int,
+        config: UNetConfig,
+        backend: Backend,
+        *,
+        temporal: bool,
     ) -> None:
         super().__init__()
+        outputs = [o for _, o in widths]
         self.resnets = nn.ModuleList(ResBlock(i, o, config, backend, temporal=temporal) for i, o in widths)
-        attended = [o for _, o in widths] if heads is not None else []
-        self.attentions = nn.ModuleList(SpatialTransformer(o, heads or 1, config, backend) for o in attended)
+        self.attentions = nn.ModuleList(SpatialTransformer(o, heads, config, backend) for o in outputs[:attended])
         layers = config.temporal_layers if temporal else None
-        self.temporal_attentions = nn.ModuleList(
-            TemporalTransformer(o, config, backend) for o in (attended if layers is TemporalLayers.NATIVE else [])
-        )
-        modelscope = layers is TemporalLayers.MODELSCOPE
-        self.temp_convs = nn.ModuleList(TemporalConvs(o, config, backend) for _, o in (widths if modelscope else []))
+        native = outputs if layers is TemporalLayers.NATIVE else []
+        self.temporal_attentions = nn.ModuleList(TemporalTransformer(o, config, backend) for o in native[:attended])
+        theirs = outputs if layers is TemporalLayers.MODELSCOPE else []
+        self.temp_convs = nn.ModuleList(TemporalConvs(o, config, backend) for o in theirs)
         self.temp_attentions = nn.ModuleList(
-            TemporalAttentions(o, o // config.temporal_head_dim, config, backend)
-            for o in (attended if modelscope else [])
+            TemporalAttentions(o, o // config.temporal_head_dim, config, backend) for o in theirs[:attended]
         )
 
     def resnet(self, i: int, x: Tensor, given: Conditions, inject: LevelInjection | None) -> Tensor:
@@ -150,8 +158,8 @@ class DownLevel(Level):
         channels = config.block_out_channels
         first = channels[max(0, index - 1)]
         widths = [(first if i == 0 else channels[index], channels[index]) for i in range(config.layers_per_block)]
-        heads = config.attention_heads[index] if config.attention_levels[index] else None
-        super().__init__(widths, heads, config, backend, temporal=temporal)
+        attended = len(widths) if config.attention_levels[index] else 0
+        super().__init__(widths, attended, config.attention_heads[index], config, backend, temporal=temporal)
         last = index == len(channels) - 1
         self.downsamplers = nn.ModuleList(
             [] if last else [Resample(channels[index], config, backend, stride=2, temporal=temporal)]
@@ -172,8 +180,7 @@ class MidLevel(Level):
 
     def __init__(self, config: UNetConfig, backend: Backend, *, temporal: bool) -> None:
         channels = config.block_out_channels[-1]
-        super().__init__([(channels, channels)] * 2, config.attention_heads[-1], config, backend, temporal=temporal)
-        del self.attentions[1:], self.temporal_attentions[1:], self.temp_attentions[1:]
+        super().__init__([(channels, channels)] * 2, 1, config.attention_heads[-1], config, backend, temporal=temporal)
 
     def forward(self, x: Tensor, given: Conditions, inject: LevelInjection | None = None) -> Tensor:
         x = self.attend(0, self.resnet(0, x, given, inject), given)
@@ -190,8 +197,8 @@ class UpLevel(Level):
         inputs = [below if i == 0 else here for i in range(layers)]
         skips = [above if i == layers - 1 else here for i in range(layers)]
         widths = [(i + s, here) for i, s in zip(inputs, skips, strict=True)]
-        heads = config.attention_heads[index] if config.attention_levels[index] else None
-        super().__init__(widths, heads, config, backend, temporal=config.temporal)
+        attended = len(widths) if config.attention_levels[index] else 0
+        super().__init__(widths, attended, config.attention_heads[index], config, backend, temporal=config.temporal)
         self.upsamplers = nn.ModuleList(
             [] if index == 0 else [Resample(here, config, backend, stride=1, temporal=config.temporal)]
         )

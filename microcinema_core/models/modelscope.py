@@ -1,7 +1,8 @@
 """The temporal layers of ModelScope's text-to-video models, with diffusers' key names (UNet3DConditionModel).
 
 They lie elsewhere than the paper's: one transformer after conv_in, four convolutions after each ResBlock, a transformer
-after each spatial one. All three normalise over a clip's frames. A trained model's layers are no identities.
+after each spatial one. All three normalise over a clip's frames. In a model of theirs none is an identity; one that
+is trained from nothing here starts with all of them as identities.
 Activations arrive with the frames folded into the batch, [B*T, C, H, W].
 """
 
@@ -13,6 +14,7 @@ from ..backend import Backend
 from ..config import UNetConfig
 from .slices import in_slices, rows_at_once
 from .spatial import WIDEST, TransformerBlock
+from .zero_start import Adds, starts_at_zero
 
 INPUT_HEADS = 8  # of the transformer after conv_in, whatever its width
 
@@ -43,6 +45,7 @@ class TemporalConvs(nn.Module):
 
         self.conv1 = stage()
         self.conv2, self.conv3, self.conv4 = (stage(nn.Identity()) for _ in range(3))  # where the dropout was
+        starts_at_zero(self.conv4[-1], Adds.MOTION)
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
         return add_rows(x, self.conv4(self.conv3(self.conv2(self.conv1(frames_as_rows(x, frames))))))
@@ -57,7 +60,7 @@ class TemporalAttentions(nn.Module):
         self.norm = backend.group_norm(config.norm_groups, channels, eps=1e-6)
         self.proj_in = backend.linear(channels, inner)
         self.transformer_blocks = nn.ModuleList([TransformerBlock(inner, heads, inner, backend)])
-        self.proj_out = backend.linear(inner, channels)
+        self.proj_out = starts_at_zero(backend.linear(inner, channels), Adds.MOTION)
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
         sequences = self.norm(frames_as_rows(x, frames)).permute(0, 3, 2, 1)  # [B, H*W, T, C]

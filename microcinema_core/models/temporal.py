@@ -14,6 +14,7 @@ from ..config import Positions, UNetConfig
 from .embedding import rotate, sinusoid
 from .slices import in_slices, rows_at_once
 from .spatial import WIDEST, FeedForward
+from .zero_start import Adds, starts_at_zero
 
 
 class TemporalConv(nn.Module):
@@ -25,7 +26,7 @@ class TemporalConv(nn.Module):
 
     def __init__(self, channels: int, backend: Backend) -> None:
         super().__init__()
-        self.taps = backend.conv(channels, 3 * channels, 1, bias=False)
+        self.taps = starts_at_zero(backend.conv(channels, 3 * channels, 1, bias=False), Adds.MOTION)
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
         return self._out_of_place(x, frames) if torch.is_grad_enabled() else self._in_place(x, frames)
@@ -68,7 +69,7 @@ class TemporalTransformer(nn.Module):
         self.to_out = backend.linear(channels, channels)
         self.norm_2 = backend.layer_norm(channels)
         self.ff = FeedForward(channels, backend)
-        self.proj_out = backend.linear(channels, channels)
+        self.proj_out = starts_at_zero(backend.linear(channels, channels), Adds.MOTION)
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
         sequences = _sequences(x, frames)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -11,8 +13,8 @@ from ..config import TemporalLayers, UNetConfig
 from .blocks import Conditions, DownLevel, LevelInjection, MidLevel, UpLevel, norm_frames, temporal_conv
 from .embedding import FRAME_TIME_CHANNELS, EmbeddingMLP, frame_time_features, time_embedding
 from .injection import MID_LEVEL, Appearance, down_level, injected_levels, resblocks_of, up_level
-from .modelscope import INPUT_HEADS, TemporalAttentions, TemporalConvs
-from .temporal import TemporalConv, TemporalTransformer
+from .modelscope import INPUT_HEADS, TemporalAttentions
+from .zero_start import Adds, starts_at_zero
 
 
 class VideoUNet(nn.Module):
@@ -32,6 +34,8 @@ class VideoUNet(nn.Module):
             if config.frame_time and config.temporal
             else None
         )
+        if self.frame_time_embedding is not None:
+            starts_at_zero(self.frame_time_embedding.linear_2, Adds.TIME)
         self.pooled_text_embedding = (
             EmbeddingMLP(config.cross_attention_dim, config.time_embed_dim, backend) if config.pooled_text else None
         )
@@ -49,9 +53,12 @@ class VideoUNet(nn.Module):
         self.conv_norm_out = backend.group_norm(config.norm_groups, channels[0])
         self.conv_out = backend.conv(channels[0], config.in_channels, 3)
         self.temporal_conv_out = temporal_conv(config.in_channels, config, backend, temporal=config.temporal)
-        levels_injected = injected_levels(config) if config.temporal else {}
+        gated = injected_levels(config) if config.temporal else {}
         self.gates = nn.ModuleDict(
-            {name: backend.linear(config.time_embed_dim, c, bias=False) for name, c in levels_injected.items()}
+            {
+                name: starts_at_zero(backend.linear(config.time_embed_dim, c, bias=False), Adds.TIME)
+                for name, c in gated.items()
+            }
         )
 
     def forward(
@@ -118,24 +125,6 @@ class VideoUNet(nn.Module):
 
 
 def temporal_parameters(unet: VideoUNet) -> set[str]:
-    """Names of the parameters that the image stage does not have."""
-    ours = ("temporal_", "temp_convs.", "temp_attentions.", "transformer_in.", "frame_time_embedding", "gates.")
-    return {name for name, _ in unet.named_parameters() if any(part in name for part in ours)}
-
-
-@torch.no_grad()
-def reset_temporal_(unet: VideoUNet) -> None:
-    """Zero each temporal branch's output, frame time and the gates: the start is the image U-Net, frame by frame."""
-    final: list[nn.Module] = list(unet.gates.values())
-    if unet.frame_time_embedding is not None:
-        final.append(unet.frame_time_embedding.linear_2)
-    for module in unet.modules():
-        if isinstance(module, TemporalConv):
-            final.append(module.taps)
-        elif isinstance(module, TemporalConvs):
-            final.append(module.conv4[-1])
-        elif isinstance(module, TemporalTransformer | TemporalAttentions):
-            final.append(module.proj_out)
-    for layer in final:
-        for parameter in layer.parameters():
-            parameter.zero_()
+    """Names of the parameters that the image stage does not have: temporal layers, frame time and gates."""
+    image = VideoUNet(replace(unet.config, temporal=False), Backend(device="meta"))
+    return {name for name, _ in unet.named_parameters()} - {name for name, _ in image.named_parameters()}

@@ -1,4 +1,4 @@
-"""Temporal super-resolution as a cascade (Sec. 3.4): each pass quadruples the frame rate, segment by segment.
+"""Temporal super-resolution as a cascade (Sec. 3.1): each pass quadruples the frame rate, segment by segment.
 
 Latents are model-space. A pass is a generator that holds one batch of segments, whatever the length of the video, and
 passes are chained; a segment's result does not depend on how segments are batched.

@@ -6,21 +6,44 @@ and the output's own rate and duration are cut out of that as the last step.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from fractions import Fraction
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from ..config import ClipConfig, Config
+from ..config import ClipConfig
 from ..errors import InputError
-from .resize import ResizePolicy
-from .retime import Resampling, Retiming, exact_rate
+from .dials import Dial, Settings
+from .resize import SIDE, ResizePolicy
+from .retime import FPS, Resampling, Retiming, exact_rate
 from .retime import plan as plan_retiming
-from .timing import check_frames, frame_count, keyframe_index, segment_count
+from .timing import FRAMES, check_frames, frame_count, keyframe_index, segment_count
+
+if TYPE_CHECKING:  # it needs torch
+    from .segments import Segments
 
 MAX_PASSES = 2  # the rates that a TSR model knows: 2 to 8 and 8 to 32 frames a second
 MAX_CLIPS = 256
-MOTION = (0.0, 2.0)
-STRENGTH = (0.0, 2.0)
+BEYOND_A_CLIP = ("before", "after", "passes", "fps", "duration", "loop")
+BEFORE = Dial(
+    "Clips to chain before the keyframe's.", 0, MAX_CLIPS - 1, called="clips to chain before", option="extend_before"
+)
+AFTER = Dial("Clips to chain after it.", 0, MAX_CLIPS - 1, called="clips to chain after", option="extend_after")
+PASSES = Dial(
+    "Passes of temporal super-resolution: each quadruples the frame rate, 2 to 8 to 32 frames a second.",
+    0,
+    MAX_PASSES,
+    unset=str(MAX_PASSES),
+)
+DURATION = Dial(
+    "Seconds; more than one clip's are chained.",
+    0,
+    3600,
+    above=True,
+    unit="seconds",
+    unset="one clip",
+    called="the duration",
+)
 
 
 class Loop(StrEnum):
@@ -32,42 +55,53 @@ class Loop(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ShotConfig(Config):
-    """The controls of a shot. Raises InputError for values out of range."""
+class ShotConfig(Settings):
+    """The controls of a shot. All but the middle ones, from `before` to `loop`, are those of its clips."""
 
-    keyframe_at: str = "centre"
-    frames: int | None = None  # of one clip; None: the model's
-    before: int = 0  # clips chained in front of the one with the keyframe
-    after: int = 0
-    passes: int = MAX_PASSES
-    fps: float | None = None  # None: what the passes give
-    duration: float | None = None  # seconds; None: all there is
-    resampling: Resampling = Resampling.NEAREST
-    loop: Loop = Loop.NONE
-    motion: float = 1.0  # strength: 0 is still, 1 as trained
-    exact_keyframe: bool = False  # its latent is held at its frame
-    strength: float = 1.0  # of AppearNet: 0 is off, 1 as trained
-    share_attention: bool = False  # every frame attends to the keyframe's too
-    width: int | None = None  # None: the model's
-    height: int | None = None
-    resize: ResizePolicy = ResizePolicy.CROP
+    keyframe_at: Annotated[
+        str, Dial("Where in its clip the keyframe stands: centre, first, last, or the frame's index from 0.")
+    ] = "centre"
+    exact_keyframe: Annotated[
+        bool, Dial("The keyframe stands in the clip unchanged, and the other frames are made around it.")
+    ] = False
+    strength: Annotated[
+        float, Dial("Strength of the keyframe's appearance: 0 leaves AppearNet out, 1 as trained.", 0.0, 2.0, step=0.05)
+    ] = 1.0
+    share_attention: Annotated[
+        bool, Dial("All frames attend to the keyframe's too; for models whose AppearNet is not trained.")
+    ] = False
+    motion: Annotated[float, Dial("Strength of the motion: 0 is still, 1 as trained.", 0.0, 2.0, step=0.05)] = 1.0
+    frames: Annotated[int | None, FRAMES] = None
+    before: Annotated[int, BEFORE] = 0
+    after: Annotated[int, AFTER] = 0
+    passes: Annotated[int | None, PASSES] = None  # None: all, where there is a model for them
+    fps: Annotated[float | None, FPS] = None
+    duration: Annotated[float | None, DURATION] = None
+    resampling: Annotated[Resampling, Dial("How other rates are made: nearest frame, or blend of two.")] = (
+        Resampling.NEAREST
+    )
+    loop: Annotated[Loop, Dial("How the end meets the beginning.")] = Loop.NONE
+    width: Annotated[int | None, SIDE] = None
+    height: Annotated[int | None, SIDE] = None
+    resize: Annotated[
+        ResizePolicy, Dial("Keyframes of another shape: crop them, fit the clip to them, or pad them.")
+    ] = ResizePolicy.CROP
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.passes <= MAX_PASSES:
-            raise InputError(f"passes must be between 0 and {MAX_PASSES}, got {self.passes}")
-        for name, clips in (("before", self.before), ("after", self.after)):
-            if not 0 <= clips < MAX_CLIPS:
-                raise InputError(f"clips to chain {name} must be between 0 and {MAX_CLIPS - 1}, got {clips}")
-        if not MOTION[0] <= self.motion <= MOTION[1]:
-            raise InputError(f"motion must be between {MOTION[0]:g} and {MOTION[1]:g}, got {self.motion}")
-        if not STRENGTH[0] <= self.strength <= STRENGTH[1]:
-            raise InputError(f"strength must be between {STRENGTH[0]:g} and {STRENGTH[1]:g}, got {self.strength}")
-        if self.loop is Loop.JOIN and self.passes == 0:
-            raise InputError("a joined loop needs temporal super-resolution; give passes 1 or 2, or loop by ping-pong")
-        if self.fps is not None:
-            exact_rate(self.fps)
-        if self.duration is not None and not 0 < self.duration <= 3600:
-            raise InputError(f"the duration must be above 0 and at most 3600 seconds, got {self.duration}")
+    def changed(self) -> dict[str, Any]:
+        """The controls that are not at their defaults, by name; all passes are the default, too."""
+        usual = ShotConfig(passes=None if self.passes is None else MAX_PASSES)
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != getattr(usual, f.name)}
+
+    def of_one_clip(self) -> Self:
+        """The same, with no pass. Raises InputError where it asks for more than a clip at the model's own rate."""
+        alone, plain = replace(self, passes=self.passes or 0), ShotConfig(passes=0)
+        for name in BEYOND_A_CLIP:
+            if getattr(alone, name) != getattr(plain, name):
+                raise InputError(f"{name}: this makes single clips at the model's own rate; `shoot` makes more of them")
+        return alone
+
+
+SHOT = ShotConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +109,7 @@ class ShotPlan:
     """Counts and rates of a shot, exact and known beforehand."""
 
     shot: ShotConfig
+    passes: int
     factor: int  # of one pass
     clip_frames: int
     clip_key: int  # the keyframe's index in its own clip
@@ -101,20 +136,20 @@ class ShotPlan:
     @property
     def segments(self) -> int:
         """Of all passes, for progress."""
-        return segment_count(self.base_frames, self.factor, self.shot.passes)
+        return segment_count(self.base_frames, self.factor, self.passes)
 
     @property
     def made_frames(self) -> int:
         """After the passes. A joined loop leaves out its last frame, which is its first again."""
-        return frame_count(self.base_frames, self.factor, self.shot.passes) - (self.shot.loop is Loop.JOIN)
+        return frame_count(self.base_frames, self.factor, self.passes) - (self.shot.loop is Loop.JOIN)
 
     @property
     def made_fps(self) -> float:
-        return self.clip_fps * self.factor**self.shot.passes
+        return self.clip_fps * self.factor**self.passes
 
     @property
     def made_key(self) -> int:
-        return self.base_key * self.factor**self.shot.passes
+        return self.base_key * self.factor**self.passes
 
     @property
     def fps(self) -> Fraction:
@@ -133,11 +168,23 @@ class ShotPlan:
         return self.made_key if self.retiming is None else self.retiming.kept
 
 
-def plan_shot(shot: ShotConfig, clip: ClipConfig, factor: int) -> ShotPlan:
-    """Raises InputError for what cannot be made. A duration longer than the clips asked for adds clips to chain."""
+def plan_shot(shot: ShotConfig, clip: ClipConfig, segments: Segments | None) -> ShotPlan:
+    """A duration longer than the clips asked for adds clips to chain. segments: of the TSR model, where there is one.
+
+    Raises InputError for what cannot be made.
+    """
+    factor, known = (1, 0) if segments is None else (segments.factor, segments.passes)
+    passes = known if shot.passes is None else shot.passes
+    if segments is not None:
+        segments.check_passes(passes)
+    elif passes:
+        raise InputError("frame rates above the model's own need a temporal super-resolution model; name its file")
+    if shot.loop is Loop.JOIN and not passes:
+        raise InputError("a joined loop needs temporal super-resolution; give passes 1 or 2, or loop by ping-pong")
+    shot = replace(shot, passes=passes)
     frames = check_frames(clip.frames if shot.frames is None else shot.frames)
     key = keyframe_index(shot.keyframe_at, frames)
-    plan = ShotPlan(shot, factor, frames, key, clip.fps, shot.before, shot.after)
+    plan = ShotPlan(shot, passes, factor, frames, key, clip.fps, shot.before, shot.after)
     if frames == 1 and (plan.clips > 1 or shot.duration is not None or shot.loop is not Loop.NONE):
         raise InputError("a clip of one frame cannot be chained, timed or looped; give more frames")
     if shot.duration is not None:

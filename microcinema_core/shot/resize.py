@@ -6,11 +6,13 @@ import math
 from enum import StrEnum
 
 from ..errors import InputError
+from .dials import Dial
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels
 Size = tuple[int, int]  # width, height, in pixels
 
 MIN_SIDE, MAX_SIDE = 64, 4096  # of a size that is asked for
+SIDE = Dial("Pixels, a multiple of 8.", MIN_SIDE, MAX_SIDE, unset="the model's")
 MAX_ASPECT = 4  # beyond it, no size near the model's number of pixels shows the whole picture in a useful way
 
 
@@ -40,8 +42,7 @@ def working_size(
     is longer than 4:1.
     """
     for name, side in (("width", width), ("height", height)):
-        if side is not None:
-            _check_side(name, side, multiple)
+        check_side(name, side, multiple)
     if width is not None and height is not None:
         return width, height
     across, down = picture_size if policy == ResizePolicy.FIT else model_size
@@ -65,10 +66,10 @@ def _nearest(side: float, multiple: int) -> int:
     return max(multiple, round(side / multiple) * multiple)
 
 
-def _check_side(name: str, side: int, multiple: int) -> None:
-    if not MIN_SIDE <= side <= MAX_SIDE:
-        raise InputError(f"{name} must be {MIN_SIDE} to {MAX_SIDE}, got {side}")
-    if side % multiple:
+def check_side(name: str, side: int | None, multiple: int = 8) -> None:
+    """Raises InputError for a width or height, as `name` says, that cannot be asked for."""
+    SIDE.check(name, side)
+    if side is not None and side % multiple:
         below = side - side % multiple
         near = [str(value) for value in (below, below + multiple) if MIN_SIDE <= value <= MAX_SIDE]
         raise InputError(f"{name} must be a multiple of {multiple}, got {side}; the nearest: {', '.join(near)}")

@@ -19,10 +19,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from .dials import Dial
 
 Frame = NDArray[np.uint8]
 
-MAX_FPS = 1000
+FPS = Dial(
+    "Frames a second of the result.",
+    0,
+    1000,
+    above=True,
+    unit="frames a second",
+    unset="what the passes give",
+    called="the frame rate",
+)
 NTSC = tuple(Fraction(whole * 1000, 1001) for whole in (24, 30, 48, 60, 120))  # said as 23.976, 29.97, ...
 NAMED_WITHIN = Fraction(1, 2000)  # 29.97 and 23.976 are rounded names; 23.98 is not one
 
@@ -45,8 +54,7 @@ def exact_rate(fps: float | Fraction) -> Fraction:
 
     Raises InputError for what is no rate.
     """
-    if not 0 < fps <= MAX_FPS:
-        raise InputError(f"the frame rate must be above 0 and at most {MAX_FPS} frames a second, got {fps}")
+    FPS.check("fps", fps)
     rate = Fraction(fps).limit_denominator(100_000)
     if rate == 0:
         raise InputError(f"the frame rate {fps} is too low; give at least 0.00001 frames a second")
@@ -67,11 +75,6 @@ class Retiming:
     first: Fraction
     step: Fraction
     kept: int
-
-    @property
-    def seconds(self) -> float:
-        """How long the output plays."""
-        return float(self.frames / self.fps)
 
     def positions(self) -> Iterator[Fraction]:
         """The place of each output frame in the source, 0 to count - 1; the last frame is held to its end."""

@@ -1,4 +1,4 @@
-"""The rules of temporal super-resolution's segments (Sec. 3.4), for training, the program and the nodes alike.
+"""The rules of temporal super-resolution's segments (Sec. 3.1), for training, the program and the nodes alike.
 
 A segment is a few frames of which the two ends are given. Its guide is the straight line between them; what is diffused
 is the latents themselves or, where the model's file has their deviations, what the line leaves of them.
@@ -49,12 +49,16 @@ class Segments:
         """Each frame's seconds from the segment's start, which tell the model its pass; rate: of the result."""
         return frame_times(self.frames, rate, 0)
 
+    @property
+    def passes(self) -> int:
+        """How many the model was trained for."""
+        return len(self.residual_std) or MAX_PASSES
+
     def check_passes(self, passes: int) -> None:
         """Raises InputError for more passes than the model was trained for."""
-        known = len(self.residual_std) or MAX_PASSES
-        if passes > known:
+        if passes > self.passes:
             raise InputError(
-                f"temporal super-resolution: this model was trained for {known} passes, {passes} were asked for"
+                f"temporal super-resolution: this model was trained for {self.passes} passes, {passes} were asked for"
             )
 
     def line(self, ends: Tensor) -> Guide:

@@ -1,20 +1,30 @@
-"""The user's dials and what of a request can be checked before any model is loaded; imports no torch."""
+"""How to sample, and what else of a request can be checked before any model is loaded; imports no torch."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Self
+from typing import Annotated
 
-from ..config import Config
 from ..errors import InputError
+from .dials import Dial, Settings
+from .resize import SIDE
 
-MAX_SEED = 2**64 - 1
 MAX_PROMPT = 10_000  # characters
-MAX_STEPS = 1000
-MAX_CFG = 100.0
-TSR_BATCH = 8  # segments at once: what bounds the memory of a pass
-MAX_TSR_BATCH = 1024
+SCHEDULER_PREFIX = "diffusers:"  # of a sampler's name: one of diffusers' schedulers, which the standalone program has
+STEPS = Dial("Denoising steps.", 1, 1000)
+CFG = Dial(
+    "Guidance: how closely the prompt is followed; 1 is twice as fast and follows less.",
+    0.0,
+    100.0,
+    step=0.1,
+    precision=0.01,
+)
+SAMPLER = Dial(f"euler, euler_ancestral, dpmpp_2m, or {SCHEDULER_PREFIX}NAME, e.g. {SCHEDULER_PREFIX}unipc.")
+GAMMA = Dial(
+    "Share of the keyframe in the starting noise.", 0.0, 1.0, step=0.005, precision=0.0001, unset="the model's"
+)
+SEED = Dial("The same seed gives the same result, another seed another one.", 0, 2**64 - 1)
 
 
 class Precision(StrEnum):
@@ -27,43 +37,54 @@ class Precision(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class SamplingConfig(Config):
-    """How to sample. Raises InputError for values out of range."""
+class SamplingConfig(Settings):
+    """How to sample."""
 
-    steps: int = 12
-    cfg: float = 2.0
-    sampler: str = "dpmpp_2m"
-    gamma: float | None = None  # None: the checkpoint's
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.steps <= MAX_STEPS:
-            raise InputError(f"steps must be between 1 and {MAX_STEPS}, got {self.steps}")
-        if not 0 <= self.cfg <= MAX_CFG:
-            raise InputError(f"cfg must be between 0 and {MAX_CFG:g}, got {self.cfg}")
-        if self.gamma is not None and not 0 <= self.gamma <= 1:
-            raise InputError(f"gamma must be between 0 and 1, got {self.gamma}")
-
-    @classmethod
-    def of(
-        cls,
-        steps: int | None = None,
-        cfg: float | None = None,
-        sampler: str | None = None,
-        gamma: float | None = None,
-    ) -> Self:
-        """What is given, and the defaults for what is None."""
-        given = {"steps": steps, "cfg": cfg, "sampler": sampler, "gamma": gamma}
-        return cls(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    steps: Annotated[int, STEPS] = 12
+    cfg: Annotated[float, CFG] = 2.0
+    sampler: Annotated[str, SAMPLER] = "dpmpp_2m"
+    gamma: Annotated[float | None, GAMMA] = None  # None: the checkpoint's
 
 
+SAMPLING = SamplingConfig()
 # Between two given frames little is left to invent: few steps, and no guidance, which would double their cost.
 TSR_SAMPLING = SamplingConfig(steps=4, cfg=1.0)
+TSR_STEPS = replace(STEPS, help="Denoising steps of each pass.")
+TSR_BATCH = 8
+SEGMENTS = Dial(  # bounds the memory of a pass
+    "Segments at once: more is faster and takes more memory; the result is the same.",
+    1,
+    1024,
+    called="the batch of segments",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PictureConfig(Settings):
+    """How to make a picture from text. None is the model's own: SAMPLING's, or what a diffusers folder says."""
+
+    steps: Annotated[int | None, replace(STEPS, unset=str(SAMPLING.steps))] = None
+    cfg: Annotated[float | None, replace(CFG, unset=str(SAMPLING.cfg))] = None
+    sampler: Annotated[str | None, replace(SAMPLER, unset=SAMPLING.sampler)] = None
+    width: Annotated[int | None, replace(SIDE, help="For diffusers folders.")] = None
+    height: Annotated[int | None, replace(SIDE, help="For diffusers folders.")] = None
+
+    @property
+    def sampling(self) -> SamplingConfig:
+        """Of a model without defaults of its own."""
+        return SamplingConfig(
+            SAMPLING.steps if self.steps is None else self.steps,
+            SAMPLING.cfg if self.cfg is None else self.cfg,
+            SAMPLING.sampler if self.sampler is None else self.sampler,
+        )
+
+
+PICTURE = PictureConfig()
 
 
 def check_seed(seed: int) -> int:
     """The seed itself. Raises InputError outside 0..2^64 - 1."""
-    if not 0 <= seed <= MAX_SEED:
-        raise InputError(f"seed must be between 0 and {MAX_SEED}, got {seed}")
+    SEED.check("seed", seed)
     return seed
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from ..errors import InputError
+from .dials import Dial
 
 MAX_FRAMES = 256
+FRAMES = Dial("Frames of one clip at the model's own rate.", 1, MAX_FRAMES, unset="the model's")
 POSITIONS = ("centre", "first", "last")
 
 
 def check_frames(frames: int) -> int:
     """The number itself. Raises InputError outside 1..MAX_FRAMES."""
-    if not 1 <= frames <= MAX_FRAMES:
-        raise InputError(f"frames must be between 1 and {MAX_FRAMES}, got {frames}")
+    FRAMES.check("frames", frames)
     return frames
 
 

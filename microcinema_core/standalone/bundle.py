@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
@@ -102,15 +103,10 @@ class Bundle:
         made = np.concatenate([to_uint8(part) for part in parts])
         return made.reshape(batch, frames, *made.shape[1:])
 
-    def settings(
-        self, config: SamplingConfig, prompts: list[str], seeds: list[int], **more: Any
-    ) -> list[dict[str, Any]]:
-        """One dictionary for each result."""
+    def settings(self, config: SamplingConfig, prompts: list[str], seeds: list[int]) -> list[dict[str, Any]]:
+        """One dictionary for each result, with what of the sampling there is."""
         common = {
-            "steps": config.steps,
-            "cfg": config.cfg,
-            "sampler": config.sampler,
-            **more,
+            **{name: value for name, value in asdict(config).items() if value is not None},
             "width": self.config.clip.width,
             "height": self.config.clip.height,
             "model": self.name,

@@ -16,7 +16,8 @@ from ..config import Kind
 from ..diffusion.samplers import Callback
 from ..errors import CheckpointError, InputError
 from ..media import Frames, save_picture, to_uint8
-from ..shot.settings import Precision, SamplingConfig, check_prompt, check_seed
+from ..shot.resize import check_side
+from ..shot.settings import PICTURE, PictureConfig, Precision, check_prompt, check_seed
 from .bundle import Bundle, aligned, listed
 from .precision import default_device, dtype_for
 from .sampling import Conditioning, NoiseStream, check_sampler, sample_latents
@@ -51,23 +52,27 @@ class ImagePipeline(ABC):
             return DiffusersImages.load(path, device, dtype)
         return EmbeddedImages(Bundle.load(path, Kind.IMAGE, device, dtype, attention))
 
-    @abstractmethod
+    @torch.no_grad()
     def __call__(
         self,
         prompt: str | Sequence[str],
+        picture: PictureConfig = PICTURE,
         *,
-        steps: int | None = None,
-        cfg: float | None = None,
-        sampler: str | None = None,
         seed: int | Sequence[int] = 0,
-        width: int | None = None,
-        height: int | None = None,
         callback: Callback | None = None,
     ) -> Pictures:
-        """One picture, or several at once where lists are given. None is the model's own default.
+        """One picture, or several at once where lists are given.
 
         Raises InputError for values that the model cannot use.
         """
+        every = aligned({"prompt": listed(prompt), "seed": listed(seed)})
+        return self._make(every["prompt"], [check_seed(value) for value in every["seed"]], picture, callback)
+
+    @abstractmethod
+    def _make(
+        self, prompts: list[str], seeds: list[int], picture: PictureConfig, callback: Callback | None
+    ) -> Pictures:
+        """As many pictures as there are prompts and seeds."""
 
 
 class EmbeddedImages(ImagePipeline):
@@ -76,32 +81,19 @@ class EmbeddedImages(ImagePipeline):
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
 
-    @torch.no_grad()
-    def __call__(
-        self,
-        prompt: str | Sequence[str],
-        *,
-        steps: int | None = None,
-        cfg: float | None = None,
-        sampler: str | None = None,
-        seed: int | Sequence[int] = 0,
-        width: int | None = None,
-        height: int | None = None,
-        callback: Callback | None = None,
+    def _make(
+        self, prompts: list[str], seeds: list[int], picture: PictureConfig, callback: Callback | None
     ) -> Pictures:
-        clip = self.bundle.config.clip
-        if (width or clip.width, height or clip.height) != (clip.width, clip.height):
+        clip, config = self.bundle.config.clip, picture.sampling
+        if (picture.width or clip.width, picture.height or clip.height) != (clip.width, clip.height):
             raise InputError(f"this model makes pictures of {clip.width}x{clip.height}; leave out width and height")
-        config = SamplingConfig.of(steps, cfg, sampler)
         check_sampler(config.sampler)
-        every = aligned({"prompt": listed(prompt), "seed": listed(seed)})
-        seeds = [check_seed(value) for value in every["seed"]]
-        given = Conditioning(self.bundle.prompts(every["prompt"]))
+        given = Conditioning(self.bundle.prompts(prompts))
         size = (1, *self.bundle.size())
         diffusion = self.bundle.config.diffusion
         noise = [NoiseStream(value) for value in seeds]
         latents = sample_latents(self.bundle.networks.unet, diffusion, given, noise, size, config, callback)
-        return Pictures(self.bundle.decode(latents)[:, 0], self.bundle.settings(config, every["prompt"], seeds))
+        return Pictures(self.bundle.decode(latents)[:, 0], self.bundle.settings(config, prompts, seeds))
 
 
 class DiffusersImages(ImagePipeline):
@@ -128,29 +120,13 @@ class DiffusersImages(ImagePipeline):
         pipeline.set_progress_bar_config(disable=True)
         return cls(pipeline.to(device), folder.resolve().name)
 
-    @torch.no_grad()
-    def __call__(
-        self,
-        prompt: str | Sequence[str],
-        *,
-        steps: int | None = None,
-        cfg: float | None = None,
-        sampler: str | None = None,
-        seed: int | Sequence[int] = 0,
-        width: int | None = None,
-        height: int | None = None,
-        callback: Callback | None = None,
+    def _make(
+        self, prompts: list[str], seeds: list[int], picture: PictureConfig, callback: Callback | None
     ) -> Pictures:
-        if sampler is not None:
+        if picture.sampler is not None:
             raise InputError("a diffusers folder brings its own scheduler; leave out the sampler")
-        SamplingConfig.of(steps, cfg)
-        for side in (width, height):
-            if side is not None and not (64 <= side <= 4096 and side % 8 == 0):
-                raise InputError(f"width and height must be multiples of 8 between 64 and 4096, got {side}")
-        every = aligned({"prompt": listed(prompt), "seed": listed(seed)})
-        prompts, seeds = [check_prompt(p) for p in every["prompt"]], [check_seed(s) for s in every["seed"]]
-        options = {"num_inference_steps": steps, "guidance_scale": cfg, "width": width, "height": height}
-        given = {name: value for name, value in options.items() if value is not None}
+        prompts = [check_prompt(prompt) for prompt in prompts]
+        given = _given(picture)
 
         def report(pipeline: Any, step: int, timestep: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
             if callback is not None:
@@ -163,3 +139,12 @@ class DiffusersImages(ImagePipeline):
         common = {**given, "model": self.name, "program": f"microcinema {__version__}"}
         settings = [{"prompt": p, "seed": s, **common} for p, s in zip(prompts, seeds, strict=True)]
         return Pictures(pictures, settings)
+
+
+def _given(picture: PictureConfig) -> dict[str, float]:
+    """What is asked of a diffusers pipeline, by its own names."""
+    options = {"num_inference_steps": picture.steps, "guidance_scale": picture.cfg}
+    sides = {"width": picture.width, "height": picture.height}
+    for name, side in sides.items():
+        check_side(name, side)
+    return {name: value for name, value in (options | sides).items() if value is not None}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -21,16 +21,16 @@ from ..config import Kind
 from ..diffusion.noise import gamma_for
 from ..diffusion.samplers import Callback
 from ..diffusion.schedule import make_schedule
-from ..errors import CheckpointError, InputError
+from ..errors import CheckpointError
 from ..media import Frames, place, save_clip, to_picture, to_pixels
 from ..models.guide import Guide
 from ..shot.cascade import cascade
 from ..shot.extend import chain
 from ..shot.hold import appearance_at
-from ..shot.plan import Loop, ShotConfig, ShotPlan, plan_shot
+from ..shot.plan import SHOT, Loop, ShotConfig, ShotPlan, plan_shot
 from ..shot.resize import working_size
 from ..shot.retime import ping_pong, resample
-from ..shot.settings import MAX_TSR_BATCH, TSR_BATCH, TSR_SAMPLING, SamplingConfig, check_seed
+from ..shot.settings import SAMPLING, SEGMENTS, TSR_BATCH, TSR_SAMPLING, SamplingConfig, check_seed
 from ..shot.timing import frame_times
 from .bundle import Bundle, aligned, listed
 from .keyframe import ImagePipeline as ImagePipeline
@@ -122,7 +122,7 @@ class MicroCinemaPipeline:
         attention: sdpa or xformers.
         """
         bundle = Bundle.load(Path(path), Kind.VIDEO, device, dtype, attention)
-        file = sibling(Path(path), "tsr") if tsr is None else Path(tsr)
+        file = sibling(Path(path), Kind.TSR) if tsr is None else Path(tsr)
         return cls(bundle, None if file is None else TemporalSuperResolution.load(file, bundle, attention))
 
     @torch.no_grad()
@@ -130,48 +130,24 @@ class MicroCinemaPipeline:
         self,
         image: Any,
         prompt: str | Sequence[str],
+        shot: ShotConfig = SHOT,
         *,
-        steps: int | None = None,
-        cfg: float | None = None,
-        sampler: str | None = None,
-        gamma: float | None = None,
+        sampling: SamplingConfig = SAMPLING,
         seed: int | Sequence[int] = 0,
-        keyframe_at: str | int = "centre",
-        frames: int | None = None,
-        motion: float = 1.0,
-        exact_keyframe: bool = False,
-        strength: float = 1.0,
-        share_attention: bool = False,
-        width: int | None = None,
-        height: int | None = None,
         callback: Callback | None = None,
     ) -> Clips:
         """One clip at the model's own rate, or several at once where lists are given: of equal length, or single.
 
-        image: PIL, uint8 [H, W, 3] or float tensor [3, H, W] in 0..1, of any size; cropped around its centre.
-        keyframe_at: centre, first, last or an index. frames: None is the number the model was trained for.
-        motion, exact_keyframe, strength, share_attention, width, height: as in ShotConfig.
-        steps, cfg, sampler: None is the default of SamplingConfig; gamma: None is the checkpoint's.
+        image: PIL, uint8 [H, W, 3] or float tensor [3, H, W] in 0..1, of any size. shot: the controls of a clip; those
+        of more than a clip are for `shoot`.
         callback: (steps done, steps in all, estimate of z_0 [B, C, T, h, w]); may raise Cancelled.
         A clip depends on its own seed, not on those made with it. Raises InputError for unusable values.
         """
-        shot = ShotConfig(
-            keyframe_at=str(keyframe_at),
-            frames=frames,
-            passes=0,
-            motion=motion,
-            exact_keyframe=exact_keyframe,
-            strength=strength,
-            share_attention=share_attention,
-            width=width,
-            height=height,
-        )
+        shot = shot.of_one_clip()
         every = aligned({"image": listed(image), "prompt": listed(prompt), "seed": listed(seed)})
         seeds = [check_seed(value) for value in every["seed"]]
         pictures = [to_picture(one) for one in listed(image)]  # one that serves all is encoded once
-        job, (wide, high) = self._job(
-            pictures[0].size, every["prompt"], shot, SamplingConfig.of(steps, cfg, sampler, gamma)
-        )
+        job, (wide, high) = self._job(pictures[0].size, every["prompt"], shot, sampling)
         z_c = self._encode([place(picture, wide, high, shot.resize) for picture in pictures])
         noise = [NoiseStream(value) for value in seeds]
         latents = self._clip(job, z_c, job.plan.clip_key, noise, callback)
@@ -185,9 +161,9 @@ class MicroCinemaPipeline:
         self,
         image: Any,
         prompt: str,
-        shot: ShotConfig | None = None,
+        shot: ShotConfig = SHOT,
         *,
-        sampling: SamplingConfig | None = None,
+        sampling: SamplingConfig = SAMPLING,
         tsr_sampling: SamplingConfig = TSR_SAMPLING,
         seed: int = 0,
         tsr_batch: int = TSR_BATCH,
@@ -196,37 +172,28 @@ class MicroCinemaPipeline:
     ) -> Shot:
         """A shot, made while it is read: chained clips, temporal super-resolution, loop, rate and duration.
 
-        shot: its controls; None is one clip, at 32 frames a second. workspace: a folder that keeps what is done, for
-        a later call with the same arguments to go on from; `save` and `clean` remove it.
+        tsr_sampling: of its passes, tsr_batch segments at once. workspace: a folder that keeps what is done, for a
+        later call with the same arguments to go on from; `save` and `clean` remove it.
         callback: (units of work done, all, latest estimate of z_0); may raise Cancelled. image: as in `__call__`.
         Raises InputError for unusable values before anything is computed.
         """
-        shot = shot or (ShotConfig(passes=0) if self.tsr is None else ShotConfig())
-        if shot.passes and self.tsr is None:
-            raise InputError("frame rates above the model's own need a temporal super-resolution model; name its file")
-        if self.tsr is not None:
-            self.tsr.segments.check_passes(shot.passes)
         check_sampler(tsr_sampling.sampler)
-        if not 1 <= tsr_batch <= MAX_TSR_BATCH:
-            raise InputError(f"the batch of segments must be between 1 and {MAX_TSR_BATCH}, got {tsr_batch}")
+        SEGMENTS.check("tsr_batch", tsr_batch)
         check_seed(seed)
         picture = to_picture(image)
-        job, (width, height) = self._job(picture.size, [prompt], shot, sampling or SamplingConfig())
+        job, (width, height) = self._job(picture.size, [prompt], shot, sampling)
         settings = self._settings(job, prompt, seed, (width, height)) | {
             "frames": job.plan.frames,
             "fps": float(job.plan.fps),
-            **(
-                {"tsr_model": self.tsr.name, "tsr_steps": tsr_sampling.steps}
-                if self.tsr is not None and shot.passes
-                else {}
-            ),
         }
+        if self.tsr is not None and job.plan.passes:
+            settings |= {"tsr_model": self.tsr.name, "tsr_steps": tsr_sampling.steps}
         frame = place(picture, width, height, shot.resize)
         kept = None
         if workspace is not None:
             weights = [self.bundle.identity, self.tsr.identity if self.tsr is not None else ""]
             request = {
-                "shot": asdict(shot),
+                "shot": asdict(job.plan.shot),
                 "tsr": asdict(tsr_sampling),
                 "keyframe": _digest(frame),
                 "weights": weights,
@@ -241,7 +208,7 @@ class MicroCinemaPipeline:
         """What the arguments amount to, and the working width and height."""
         check_sampler(sampling.sampler)
         clip = self.bundle.config.clip
-        plan = plan_shot(shot, clip, self.tsr.segments.factor if self.tsr is not None else 1)
+        plan = plan_shot(shot, clip, None if self.tsr is None else self.tsr.segments)
         model_size = (clip.width, clip.height)
         width, height = working_size(picture_size, model_size, shot.resize, shot.width, shot.height)
         text, downscale = self.bundle.prompts(prompts), self.bundle.codec.downscale
@@ -303,10 +270,10 @@ class MicroCinemaPipeline:
             base = base[plan.cut[0] : len(base) - plan.cut[1]]
             base.append(base[0])
         stream = iter(base)
-        if self.tsr is not None and plan.shot.passes:
+        if self.tsr is not None and plan.passes:
             segments = self.tsr.interpolate(job.text, seed, plan.clip_fps, fast, work.inner_step)
             counted = work.counting(remembering(segments, kept))
-            stream = cascade(base, counted, plan.shot.passes, batch)
+            stream = cascade(base, counted, plan.passes, batch)
         frames = self._decoded(stream, plan.made_frames, job.size)
         if plan.retiming is not None:
             frames = resample(frames, plan.retiming, plan.shot.resampling)
@@ -326,11 +293,9 @@ class MicroCinemaPipeline:
 
     def _settings(self, job: Job, prompt: str, seed: int, size: tuple[int, int]) -> dict[str, Any]:
         plan, diffusion = job.plan, self.bundle.config.diffusion
-        asked = asdict(plan.shot)
-        changed = {f.name: asked[f.name] for f in fields(ShotConfig) if asked[f.name] != f.default}
         gamma = gamma_for(job.sampling.gamma, diffusion, make_schedule(diffusion.schedule).signal)
-        given = self.bundle.settings(job.sampling, [prompt], [seed], gamma=gamma)[0]
-        return {**given, **changed, "keyframe_at": plan.clip_key, "width": size[0], "height": size[1]}
+        given = self.bundle.settings(replace(job.sampling, gamma=gamma), [prompt], [seed])[0]
+        return {**given, **plan.shot.changed(), "keyframe_at": plan.clip_key, "width": size[0], "height": size[1]}
 
 
 def _digest(frame: Frames) -> str:

@@ -9,6 +9,7 @@ import torch
 from ..errors import InputError
 from ..shot.settings import Precision
 
+# Every precision but AUTO, which depends on the device: `dtype_for`.
 DTYPES = {Precision.FP32: torch.float32, Precision.FP16: torch.float16, Precision.BF16: torch.bfloat16}
 
 

@@ -23,9 +23,8 @@ from ..models.injection import Appearance
 from ..models.unet import VideoUNet
 from ..shot.hold import hold, holding
 from ..shot.segments import Segments, with_ends
+from ..shot.settings import SCHEDULER_PREFIX
 from ..shot.settings import SamplingConfig as SamplingConfig
-
-SCHEDULER_PREFIX = "diffusers:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +155,7 @@ def sample_segments(
     config: SamplingConfig,
     callback: Callback | None = None,
 ) -> Tensor:
-    """Temporal super-resolution (Sec. 3.4) of pairs of frames: the frames between them, and the given ones unchanged.
+    """Temporal super-resolution (Sec. 3.1) of pairs of frames: the frames between them, and the given ones unchanged.
 
     ends: model-space latents [N, C, 2, h, w]. level: the pass, from 0; fps: frames a second before the first pass.
     text: one prompt for all segments. -> [N, C, T, h, w], T as the model was trained for.

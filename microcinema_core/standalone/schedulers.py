@@ -25,8 +25,7 @@ from ..diffusion.prediction import per_item
 from ..diffusion.samplers import Callback, Denoise, refuse_noise_only
 from ..diffusion.schedule import TRAIN_STEPS, Schedule, working
 from ..errors import InputError
-
-PREFIX = "diffusers:"
+from ..shot.settings import SCHEDULER_PREFIX
 
 
 class Space(Enum):
@@ -66,7 +65,7 @@ _DDIM = _trailing(diffusers.DDIMScheduler, clip_sample=False, set_alpha_to_one=T
 
 SCHEDULERS = MappingProxyType(
     {
-        f"{PREFIX}{name}": sampler
+        f"{SCHEDULER_PREFIX}{name}": sampler
         for name, sampler in {
             "euler": SchedulerSampler(_trailing(diffusers.EulerDiscreteScheduler), Space.SIGMA),
             "heun": SchedulerSampler(_trailing(diffusers.HeunDiscreteScheduler, clip_sample=False), Space.SIGMA),

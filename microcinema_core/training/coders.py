@@ -68,7 +68,7 @@ def load_coders(config: TrainConfig) -> Coders:
     Raises ConfigError where it names too few, CheckpointError for files that hold none.
     """
     if config.start_from and not (config.autoencoder or config.text_encoder):
-        return _of_whole_model(earlier_file(config.start_from, "start_from", Kind(config.stage)))
+        return _of_whole_model(earlier_file(config.start_from, "start_from", config.stage))
     autoencoder = earlier_file(config.autoencoder, "autoencoder", Kind.AUTOENCODER)
     text_encoder = earlier_file(config.text_encoder, "text_encoder", Kind.TEXT_ENCODER)
     text, codec = load_text_encoder(text_encoder), load_codec(autoencoder)

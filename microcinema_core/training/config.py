@@ -4,19 +4,10 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 
-from ..config import ClipConfig, Config, Injection
+from ..config import ClipConfig, Config, Injection, Kind
 from ..errors import ConfigError
-
-
-class StageName(StrEnum):
-    AUTOENCODER = "autoencoder"
-    TEXT_ENCODER = "text_encoder"
-    IMAGE = "image"
-    VIDEO = "video"
-    TSR = "tsr"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +59,7 @@ class DataConfig(Config):
 class TrainConfig(Config):
     """One stage of training. Paths are relative to the working directory."""
 
-    stage: StageName
+    stage: Kind
     out: str
     preset: str = "toybox"
     steps: int = 1000

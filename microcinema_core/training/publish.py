@@ -13,52 +13,44 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..checkpoint.embedded import NAME, STAGES, file_name
-from ..checkpoint.format import TEXT_ENCODER, VAE, Companion, read_header
+from ..checkpoint.embedded import NAME, file_name
+from ..checkpoint.format import DIFFUSION, TEXT_ENCODER, VAE, Companion, read_header
 from ..checkpoint.load import expect_kind, load_networks
 from ..config import Kind
 from ..errors import CheckpointError
 from ..files import sha256_of, written_whole
 
-AUTOENCODER, TEXT, IMAGE, VIDEO, TSR = STAGES
-KINDS = {
-    AUTOENCODER: Kind.AUTOENCODER,
-    TEXT: Kind.TEXT_ENCODER,
-    IMAGE: Kind.IMAGE,
-    VIDEO: Kind.VIDEO,
-    TSR: Kind.TSR,
-}
-CARRIES = {VAE: AUTOENCODER, TEXT_ENCODER: TEXT}  # section -> the stage whose file carries it
+CARRIES = {VAE: Kind.AUTOENCODER, TEXT_ENCODER: Kind.TEXT_ENCODER}  # section -> the kind of file that carries it
 
 
-def publish(sources: Mapping[str, Path], folder: Path, name: str = NAME) -> list[Path]:
-    """Write `name`-STAGE.safetensors for the given stages into `folder`; returns the files.
+def publish(sources: Mapping[Kind, Path], folder: Path, name: str = NAME) -> list[Path]:
+    """Write `name`-KIND.safetensors for each of the given files into `folder`; returns the files, in the kinds' order.
 
     Tensors stay as they are, bit for bit; only the names of companion files in the metadata change. Everything is
     loaded once before any file appears. Raises CheckpointError for files of another kind, for stages that were not
     trained on each other, and where a companion is missing.
     """
-    headers = {stage: read_header(path) for stage, path in sources.items()}
-    for stage, header in headers.items():
-        expect_kind(header, sources[stage], KINDS[stage])
-    hashes = {stage: sha256_of(path) for stage, path in sources.items()}
+    headers = {kind: read_header(path) for kind, path in sources.items()}
+    for kind, header in headers.items():
+        expect_kind(header, sources[kind], kind)
+    hashes = {kind: sha256_of(path) for kind, path in sources.items()}
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".publish-") as temporary_name:
         temporary = Path(temporary_name)
-        for stage, source in sources.items():
+        for kind, source in sources.items():
             companions = {}
-            for section, companion in headers[stage].companions.items():
-                carrier = CARRIES.get(section, section)
-                if hashes.get(carrier) != companion.sha256:
+            for section, companion in headers[kind].companions.items():
+                carrier = CARRIES.get(section)
+                if carrier is None or hashes.get(carrier) != companion.sha256:
                     raise CheckpointError(
-                        f"{source}: was trained with another {carrier} file than the one given; "
-                        f"give the one whose SHA-256 is {companion.sha256}"
+                        f"{source}: was trained with another {carrier.word if carrier else section} file than the one "
+                        f"given; give the one whose SHA-256 is {companion.sha256}"
                     )
                 companions[section] = Companion(file_name(carrier, name), companion.sha256)
-            _copy(source, temporary / file_name(stage, name), companions)
-        for stage in sources:
-            _verify(sources[stage], temporary / file_name(stage, name), stage)
-        return [_move(temporary / file_name(stage, name), folder) for stage in sorted(sources, key=STAGES.index)]
+            _copy(source, temporary / file_name(kind, name), companions)
+        for kind in sources:
+            _verify(sources[kind], temporary / file_name(kind, name), kind)
+        return [_move(temporary / file_name(kind, name), folder) for kind in Kind if kind in sources]
 
 
 def _copy(source: Path, to: Path, companions: Mapping[str, Companion]) -> None:
@@ -74,7 +66,7 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         return {key: file.get_tensor(key) for key in file.keys()}
 
 
-def _verify(source: Path, copy: Path, stage: str) -> None:
+def _verify(source: Path, copy: Path, kind: Kind) -> None:
     """The copy holds the same bits, and loads strictly with its companions."""
     from ..standalone.components import load_codec, load_text_encoder
 
@@ -87,11 +79,11 @@ def _verify(source: Path, copy: Path, stage: str) -> None:
     )
     if not same:
         raise CheckpointError(f"{source}: the copy differs from it; try again on another disk")
-    if stage in (IMAGE, VIDEO, TSR):
-        load_networks(copy, kind=KINDS[stage])
-    if stage != TEXT:
+    if kind in DIFFUSION:
+        load_networks(copy, kind=kind)
+    if kind is not Kind.TEXT_ENCODER:
         load_codec(copy)
-    if stage != AUTOENCODER:
+    if kind is not Kind.AUTOENCODER:
         load_text_encoder(copy)
 
 

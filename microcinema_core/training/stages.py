@@ -5,25 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..config import Kind
 from ..errors import ConfigError
 from .autoencoder import autoencoder
 from .caption_reader import text_encoder
-from .config import StageName, TrainConfig
+from .config import TrainConfig
 from .diffusion import image, video
 from .stage import Stage
 from .tsr import tsr
 
-STAGES: dict[StageName, Callable[[TrainConfig], Stage[Any]]] = {
-    StageName.AUTOENCODER: autoencoder,
-    StageName.TEXT_ENCODER: text_encoder,
-    StageName.IMAGE: image,
-    StageName.VIDEO: video,
-    StageName.TSR: tsr,
+STAGES: dict[Kind, Callable[[TrainConfig], Stage[Any]]] = {
+    Kind.AUTOENCODER: autoencoder,
+    Kind.TEXT_ENCODER: text_encoder,
+    Kind.IMAGE: image,
+    Kind.VIDEO: video,
+    Kind.TSR: tsr,
 }
 
 
 def build_stage(config: TrainConfig) -> Stage[Any]:
     """Raises ConfigError for a stage that cannot learn from videos where some are given."""
-    if config.videos and config.stage is not StageName.VIDEO:
+    if config.videos and config.stage is not Kind.VIDEO:
         raise ConfigError(f"train: stage {config.stage} learns from Toybox alone; leave `videos` out")
     return STAGES[config.stage](config)

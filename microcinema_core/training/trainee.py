@@ -20,9 +20,10 @@ from ..checkpoint.format import (
 )
 from ..checkpoint.inflate import inflate_
 from ..config import Kind, ModelConfig, UNetConfig, with_injection
-from ..models.appearnet import AppearNet, reset_injection_
+from ..models.appearnet import AppearNet
 from ..models.guide import Guide
-from ..models.unet import VideoUNet, reset_temporal_, temporal_parameters
+from ..models.unet import VideoUNet, temporal_parameters
+from ..models.zero_start import zero_start_
 from .coders import Coders
 from .config import TrainConfig
 from .earlier import earlier_file
@@ -106,9 +107,10 @@ def begin(kind: Kind, config: TrainConfig, model: ModelConfig, coders: Coders) -
         image = read_checkpoint(earlier_file(config.image, "image", Kind.IMAGE))
         inflate_(unet, appearnet, image.sections[UNET], coders.null)
     else:
-        reset_temporal_(unet)
-        reset_injection_(appearnet)
-        appearnet.null_context.copy_(coders.null)
+        zero_start_(unet)
+        zero_start_(appearnet)
+        if hasattr(appearnet, "null_context"):
+            appearnet.null_context.copy_(coders.null)
     return trainee
 
 

@@ -1,4 +1,4 @@
-"""The TSR stage (Sec. 3.4), put together: segments of a few frames, denoised around the line between their ends.
+"""The TSR stage (Sec. 3.1), put together: segments of a few frames, denoised around the line between their ends.
 
 One model learns every pass of the cascade; frame time tells it which one it is at.
 """

@@ -17,9 +17,10 @@ from typing import Any
 from tqdm import tqdm
 
 from microcinema_core.checkpoint.embedded import embedded
+from microcinema_core.config import Kind
 from microcinema_core.errors import MicroCinemaError
 from microcinema_core.shot.plan import MAX_PASSES
-from microcinema_core.shot.settings import TSR_SAMPLING, SamplingConfig
+from microcinema_core.shot.settings import SAMPLING, TSR_SAMPLING, SamplingConfig
 from microcinema_core.worlds.toybox.triples import read_triples
 
 from ..shares import pick
@@ -74,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/results/gallery"))
     parser.add_argument("--sections", nargs="+", choices=list(SECTIONS), default=list(SECTIONS))
     parser.add_argument("--model", type=Path, help="a video file; the embedded one if left out")
-    parser.add_argument("--steps", type=int)
+    parser.add_argument("--steps", type=int, default=SAMPLING.steps)
     parser.add_argument("--tsr-steps", type=int, default=TSR_SAMPLING.steps)
     parser.add_argument("--passes", type=int, choices=range(MAX_PASSES + 1), default=MAX_PASSES)
     parser.add_argument("--limit", type=int, default=sys.maxsize, help=f"read only so many clips of the {LIST} list")
@@ -83,11 +84,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     options = parser.parse_args(arguments)
     studio = Studio(
-        options.model or embedded("video"),
+        options.model or embedded(Kind.VIDEO),
         Album(options.out),
         options.work,
-        SamplingConfig.of(options.steps),
-        SamplingConfig(steps=options.tsr_steps, cfg=TSR_SAMPLING.cfg),
+        SamplingConfig(options.steps),
+        replace(TSR_SAMPLING, steps=options.tsr_steps),
         options.passes,
     )
     make(studio, options.sections, options.limit)

@@ -6,21 +6,21 @@ import hashlib
 import json
 import shlex
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from microcinema_core.files import written_whole
+from microcinema_core.shot.dials import dials_of
 from microcinema_core.shot.plan import ShotConfig
-from microcinema_core.shot.settings import TSR_SAMPLING, SamplingConfig
+from microcinema_core.shot.settings import SAMPLING, TSR_SAMPLING, SamplingConfig
 
 from ..journal import fingerprint
 from .drawing import Picture
 
 MANIFEST, KEYFRAMES = "manifest.json", "keyframes"
-FLAGS = {"before": "--extend-before", "after": "--extend-after"}  # the others are named as in ShotConfig
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,12 +89,11 @@ class Section:
 def command(ask: Ask, out: str, sampling: SamplingConfig, tsr_sampling: SamplingConfig) -> str:
     """The command line that makes the shot, run in the page's folder."""
     words = ["microcinema", "animate", "--image", ask.keyframe.file, "--prompt", ask.prompt, "--seed", str(ask.seed)]
-    for field in fields(ShotConfig):
-        value = getattr(ask.shot, field.name)
-        if value != field.default:
-            words.append(FLAGS.get(field.name, "--" + field.name.replace("_", "-")))
-            words += [] if value is True else [f"{value:g}" if isinstance(value, float) else str(value)]
-    if sampling.steps != SamplingConfig().steps:
+    dials = dials_of(ShotConfig)
+    for name, value in ask.shot.changed().items():
+        words.append("--" + (dials[name].option or name).replace("_", "-"))
+        words += [] if value is True else [f"{value:g}" if isinstance(value, float) else str(value)]
+    if sampling.steps != SAMPLING.steps:
         words += ["--steps", str(sampling.steps)]
     if ask.shot.passes and tsr_sampling.steps != TSR_SAMPLING.steps:
         words += ["--tsr-steps", str(tsr_sampling.steps)]

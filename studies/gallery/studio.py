@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from microcinema_core.checkpoint.embedded import sibling
+from microcinema_core.config import Kind
 from microcinema_core.diffusion.samplers import Callback
 from microcinema_core.errors import InputError
 from microcinema_core.files import sha256_of
@@ -58,7 +59,7 @@ class Studio:
 
     @cached_property
     def tsr(self) -> Path | None:
-        return sibling(self.model, "tsr")
+        return sibling(self.model, Kind.TSR)
 
     @cached_property
     def bench(self) -> Bench:

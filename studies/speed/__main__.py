@@ -18,6 +18,8 @@ import torch
 
 from microcinema_core.config import SD21_BASE, UNetConfig
 from microcinema_core.files import written_whole
+from microcinema_core.shot.settings import Precision
+from microcinema_core.standalone.precision import dtype_for
 
 from ..journal import ROOT, fingerprint
 from .contest import Contest, OutOfTime
@@ -79,7 +81,7 @@ def main(arguments: Sequence[str] | None = None, config: UNetConfig = SD21_BASE.
     parser.add_argument("--work", type=Path, default=Path("out/bench"), help="keeps every turn")
     options = parser.parse_args(arguments)
     device = torch.device(options.device)
-    place = Place(device, torch.float32 if device.type == "cpu" else torch.float16)
+    place = Place(device, dtype_for(Precision.AUTO, device))
     minutes = options.minutes or (QUICK_MINUTES if options.quick else float("inf"))
     deadline = time.monotonic() + 60 * minutes
     contest = Contest(config, place, options.work / key(config, place), deadline=deadline, say=say)

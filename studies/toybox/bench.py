@@ -19,7 +19,7 @@ from microcinema_core.files import sha256_of
 from microcinema_core.media import to_uint8
 from microcinema_core.shot.cascade import super_resolve
 from microcinema_core.shot.plan import ShotConfig
-from microcinema_core.shot.settings import TSR_BATCH, SamplingConfig
+from microcinema_core.shot.settings import TSR_BATCH, PictureConfig, SamplingConfig
 from microcinema_core.standalone.autoencoders import LatentCodec
 from microcinema_core.standalone.components import load_codec
 from microcinema_core.standalone.pipeline import ImagePipeline, MicroCinemaPipeline
@@ -76,19 +76,19 @@ class Bench:
 
     def _generate(self, shots: Sequence[Shot]) -> list[Frames]:
         (position,) = {shot.keyframe_at for shot in shots}
+        gamma = self.binding.prior_gamma
         made = self.pipeline(
             [shot.keyframe for shot in shots],
             [shot.prompt for shot in shots],
+            ShotConfig(
+                keyframe_at=position,
+                motion=self.motion,
+                strength=self.binding.strength,
+                exact_keyframe=self.binding.exact_keyframe,
+                share_attention=self.binding.share_attention,
+            ),
+            sampling=self.sampling if gamma is None else replace(self.sampling, gamma=gamma),
             seed=[shot.seed for shot in shots],
-            keyframe_at=position,
-            steps=self.sampling.steps,
-            cfg=self.sampling.cfg,
-            sampler=self.sampling.sampler,
-            gamma=self.sampling.gamma if self.binding.prior_gamma is None else self.binding.prior_gamma,
-            motion=self.motion,
-            strength=self.binding.strength,
-            exact_keyframe=self.binding.exact_keyframe,
-            share_attention=self.binding.share_attention,
         )
         return list(made.frames)
 
@@ -150,9 +150,9 @@ def reconstruction(codec: LatentCodec, triples: Sequence[Triple]) -> dict[str, f
 def pictures_of(model: Path, sampling: SamplingConfig) -> GenerateImages:
     """Prompts and seeds -> pictures [H, W, 3] of an image-stage file."""
     images = ImagePipeline.from_pretrained(model)
+    picture = PictureConfig(steps=sampling.steps, cfg=sampling.cfg, sampler=sampling.sampler)
 
     def draw(texts: list[str], seeds: list[int]) -> list[NDArray[np.uint8]]:
-        made = images(texts, seed=seeds, steps=sampling.steps, cfg=sampling.cfg, sampler=sampling.sampler)
-        return list(made.pictures)
+        return list(images(texts, picture, seed=seeds).pictures)
 
     return draw

@@ -19,8 +19,9 @@ import torch
 from tqdm import tqdm
 
 from microcinema_core.checkpoint.embedded import embedded
+from microcinema_core.config import Kind
 from microcinema_core.files import sha256_of, written_whole
-from microcinema_core.shot.settings import TSR_SAMPLING, SamplingConfig
+from microcinema_core.shot.settings import SAMPLING, TSR_SAMPLING, SamplingConfig
 from microcinema_core.training.sheets import save_sheet
 from microcinema_core.worlds.toybox.triples import FPS, LISTS, Triple, read_prompts, read_triples
 
@@ -64,7 +65,7 @@ def _outcome(name: str, bench: Bench, triples: Sequence[Triple], options: argpar
 
 
 def _keyframes(options: argparse.Namespace, sampling: SamplingConfig) -> Outcome:
-    model = options.image_model or embedded("image")
+    model = options.image_model or embedded(Kind.IMAGE)
     prompts = pick(read_prompts(), options.limit or sys.maxsize)
     with tqdm(total=len(prompts), desc="keyframes") as bar:
         scores = evaluate_keyframes(
@@ -102,7 +103,7 @@ def _tsr(bench: Bench, triples: Sequence[Triple], options: argparse.Namespace) -
     """Each pass alone, from encoded true frames."""
     some = pick(triples, TSR_CLIPS)
     scenes, prompts = [triple.scene for triple in some], [triple.prompt for triple in some]
-    sampling = TSR_SAMPLING if options.tsr_steps is None else replace(TSR_SAMPLING, steps=options.tsr_steps)
+    sampling = replace(TSR_SAMPLING, steps=options.tsr_steps)
     figures: dict[str, Any] = {"settings": sampling.to_dict()}
     tables = []
     for level, fps in enumerate((FPS, 4 * FPS)):
@@ -115,8 +116,8 @@ def _tsr(bench: Bench, triples: Sequence[Triple], options: argparse.Namespace) -
 
 def score(options: argparse.Namespace) -> dict[str, Any]:
     """All figures, as one JSON-ready dictionary with their tables as text."""
-    sampling = SamplingConfig.of(options.steps, options.cfg, options.sampler)
-    bench = Bench(options.model or embedded("video"), sampling, options.partial)
+    sampling = SamplingConfig(options.steps, options.cfg, options.sampler)
+    bench = Bench(options.model or embedded(Kind.VIDEO), sampling, options.partial)
     triples = pick(read_triples(options.list), options.limit or sys.maxsize)
     result: dict[str, Any] = {
         "list": options.list,
@@ -165,10 +166,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=["clips", "autoencoder", "keyframes"])
     parser.add_argument("--model", type=Path, help="a video file; the embedded one if left out")
     parser.add_argument("--image-model", type=Path, help="an image-stage file; the embedded one if left out")
-    parser.add_argument("--steps", type=int)
-    parser.add_argument("--cfg", type=float)
-    parser.add_argument("--sampler")
-    parser.add_argument("--tsr-steps", type=int)
+    parser.add_argument("--steps", type=int, default=SAMPLING.steps)
+    parser.add_argument("--cfg", type=float, default=SAMPLING.cfg)
+    parser.add_argument("--sampler", default=SAMPLING.sampler)
+    parser.add_argument("--tsr-steps", type=int, default=TSR_SAMPLING.steps)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--limit", type=int, help="only so many clips and pictures, a fixed choice from the list")
     parser.add_argument("--out", type=Path, help="write OUT.md, OUT.json and OUT-failures.png")

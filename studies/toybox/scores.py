@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microcinema_core.worlds.toybox.tracker import STILL, UNCLEAR, Reading, Sighting, read_clip, read_frame
-from microcinema_core.worlds.toybox.triples import FPS, LISTS, TIMES, StillPrompt, Triple, read_triples
+from microcinema_core.worlds.toybox.triples import LISTS, TIMES, StillPrompt, Triple, read_triples
 from microcinema_core.worlds.toybox.world import Motion, render
 
 from ..cases import SIZE, Case, Seen
@@ -25,8 +25,6 @@ from ..shares import Share, table
 from ..shares import wilson as wilson
 
 Keyframes = list[NDArray[np.uint8]]  # [H, W, 3] each
-Clips = list[NDArray[np.uint8]]  # [T, H, W, 3] each
-GenerateClips = Callable[[Keyframes, list[str], list[int]], Clips]  # keyframes, prompts, seeds -> clips
 GenerateImages = Callable[[list[str], list[int]], Keyframes]  # prompts, seeds -> pictures
 Progress = Callable[[int, int], None]  # done, all
 
@@ -106,39 +104,6 @@ def score_clips(readings: Sequence[Reading | Seen], triples: Sequence[Triple | C
 def _batches(count: int, batch: int) -> Iterator[slice]:
     for start in range(0, count, batch):
         yield slice(start, min(start + batch, count))
-
-
-def read_generated(
-    generate: GenerateClips,
-    triples: Sequence[Triple],
-    *,
-    batch: int = 8,
-    size: int = SIZE,
-    fps: float = FPS,
-    progress: Progress | None = None,
-) -> list[Reading]:
-    """Generate a clip from each triple's keyframe (at `size` pixels), prompt and seed, and read it at `fps`."""
-    readings: list[Reading] = []
-    for part in _batches(len(triples), batch):
-        some = triples[part]
-        clips = generate([t.keyframe(size) for t in some], [t.prompt for t in some], [t.seed for t in some])
-        readings += [read_clip(frames, fps=fps) for _, frames in zip(some, clips, strict=True)]
-        if progress is not None:
-            progress(part.stop, len(triples))
-    return readings
-
-
-def evaluate(
-    generate: GenerateClips,
-    triples: Sequence[Triple],
-    *,
-    batch: int = 8,
-    size: int = SIZE,
-    fps: float = FPS,
-    progress: Progress | None = None,
-) -> ClipScores:
-    """Generate, read and score; see `read_generated`."""
-    return score_clips(read_generated(generate, triples, batch=batch, size=size, fps=fps, progress=progress), triples)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,14 @@
 """What pip installs: the core alone, under its own version."""
 
+import re
 import tomllib
 from pathlib import Path
 
 from setuptools import find_packages
 
 import microcinema_core
+from microcinema_core.config import Kind
+from microcinema_core.training.config import TrainConfig
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -26,3 +29,11 @@ def test_torch_is_not_pinned() -> None:
     """A pin would replace the torch of the machine, with its device support."""
     assert "torch" in PROJECT["project"]["dependencies"]
     assert not [line for line in (ROOT / "requirements.txt").read_text().splitlines() if line and line[0] != "#"]
+
+
+def test_make_trains_every_kind_after_those_it_needs() -> None:
+    named = re.search(r"foreach stage,([a-z ]+),(configs/toybox-)\$\(stage\)(\.toml)", (ROOT / "Makefile").read_text())
+    assert named is not None
+    words, start, end = named.groups()
+    assert words.split() == [kind.word for kind in Kind]
+    assert [TrainConfig.load(ROOT / f"{start}{word}{end}").stage for word in words.split()] == list(Kind)

@@ -43,7 +43,6 @@ def test_icon_and_banner_have_the_sizes_it_asks_for() -> None:
 
 
 def test_the_archive_holds_what_the_nodes_need(packed: set[str]) -> None:
-    assert {"__init__.py", "pyproject.toml", "requirements.txt", "README.md", "LICENSE"} <= packed
     assert {f"weights/toybox-{part}.safetensors" for part in ("autoencoder", "text", "image", "video", "tsr")} <= packed
     for folder, ending in (("nodes", ".py"), ("workflows", ".json"), ("workflows", ".jpg"), ("web/docs", ".md")):
         here = {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).glob(f"*{ending}")}
@@ -51,9 +50,23 @@ def test_the_archive_holds_what_the_nodes_need(packed: set[str]) -> None:
         assert here <= packed
 
 
+def test_of_the_library_it_holds_the_rooms_that_the_nodes_may_import(packed: set[str]) -> None:
+    """All of the ground floor and of those rooms, and no other file."""
+    rules = tomllib.loads((ROOT / "nodes" / "ruff.toml").read_text(encoding="utf-8"))
+    banned = rules["lint"]["flake8-tidy-imports"]["extend-banned-api"]
+    rooms = {path.parent.name for path in (ROOT / "microcinema_core").glob("*/ruff.toml")}
+    shared = {room for room in rooms if f"microcinema_core.{room}" not in banned}
+    assert {"models", "diffusion", "checkpoint", "shot"} <= shared
+    library = {name for name in git_files("--cached") if name.startswith("microcinema_core/") and name.endswith(".py")}
+    wanted = {name for name in library if name.count("/") == 1 or name.split("/")[1] in shared}
+    assert {name for name in packed if name.startswith("microcinema_core/")} == wanted
+
+
 def test_the_archive_holds_nothing_else(packed: set[str]) -> None:
     folders = {name.partition("/")[0] for name in packed if "/" in name}
     assert folders == {"microcinema_core", "nodes", "web", "weights", "workflows"}
-    left_out = ("microcinema_core/training/", "microcinema_core/evaluation/", "microcinema_core/cli/")
-    assert not [name for name in packed if name.startswith(left_out)]
+    loose = {"CHANGELOG.md", "LICENSE", "README.md", "__init__.py", "pyproject.toml", "requirements.txt"}
+    assert {name for name in packed if "/" not in name} == loose
+    assert not [name for name in packed if name.endswith("ruff.toml")]
+    assert {Path(name).suffix for name in packed if name.startswith("nodes/")} == {".py"}
     assert sum((ROOT / name).stat().st_size for name in packed) < LIMIT

@@ -89,7 +89,7 @@ def pair(pack: ModuleType, pack_nodes: dict[str, type], tmp_path_factory: pytest
     kit = load(pack, pack_nodes, write_small(pack, tmp_path_factory.mktemp("layout"), base=base, **SIZES))
     network = kit.model.model.diffusion_model
     with torch.inference_mode():
-        kit.core("models.unet").reset_temporal_(network)
+        kit.core("models.zero_start").zero_start_(network)
         return Pair(kit, *twin(network))
 
 

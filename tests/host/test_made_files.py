@@ -136,7 +136,7 @@ def test_a_wrong_file_is_named_for_what_it_is(pack_nodes: dict[str, type], tmp_p
     """As in tests/core/importers/test_wrong_files.py, of Load MicroCinema."""
     import folder_paths
 
-    write = runpy.run_path(str(ROOT / "tests" / "core" / "wrong_files.py"))["write"]
+    write = runpy.run_path(str(ROOT / "tests" / "core" / "importers" / "wrong_files.py"))["write"]
     path = Path(folder_paths.models_dir) / "microcinema" / "wrong.safetensors"
     shutil.copy(write(kind, tmp_path), path)
     try:

@@ -11,6 +11,7 @@ import torch
 from scipy import stats
 
 from microcinema_core.checkpoint.embedded import embedded
+from microcinema_core.config import Kind
 from microcinema_core.standalone.components import load_codec
 from microcinema_core.worlds.toybox.tracker import read_clip
 from microcinema_core.worlds.toybox.triples import TIMES, Triple, read_triples
@@ -140,7 +141,7 @@ def test_score_of_a_clip_that_is_off_by_two_pixels(final: list[Triple]):
 
 
 def test_interpolation_scores_of_oracle_and_blend(final: list[Triple]):
-    codec = load_codec(embedded("autoencoder"))
+    codec = load_codec(embedded(Kind.AUTOENCODER))
     scenes = [triple.scene for triple in final[1:4:2]]
     asked: list[int] = []
 

@@ -24,7 +24,7 @@ from microcinema_core.worlds.toybox.triples import (
     write_json,
 )
 from microcinema_core.worlds.toybox.world import Motion, Scene, Speed, render
-from studies.toybox.scores import Share, baselines, evaluate, evaluate_keyframes, score_clips, shuffled_text, wilson
+from studies.toybox.scores import Share, baselines, evaluate_keyframes, score_clips, shuffled_text, wilson
 
 
 @pytest.fixture(scope="module")
@@ -151,25 +151,6 @@ def test_shuffled_text_is_chance(select: list[Triple], readings: list[Reading]):
     share = shuffled_text(readings, select)
     assert share.n == 96
     assert 0.02 < share.value < 0.25  # 1 in 8
-
-
-def test_evaluate_hands_over_keyframes_prompts_and_seeds(select: list[Triple]):
-    some = select[:3] + select[48:50]
-    by_prompt = {t.prompt: t for t in some}
-    sizes, steps = [], []
-
-    def truth(keyframes: list, prompts: list[str], seeds: list[int]) -> list:
-        sizes.append(len(prompts))
-        triples = [by_prompt[p] for p in prompts]
-        assert [t.seed for t in triples] == seeds
-        assert all(np.array_equal(t.keyframe(64), k) for t, k in zip(triples, keyframes, strict=True))
-        return [render(t.scene, TIMES, 64) for t in triples]
-
-    scores = evaluate(truth, some, batch=2, size=64, progress=lambda done, count: steps.append((done, count)))
-    assert sizes == [2, 2, 1]
-    assert steps == [(2, 5), (4, 5), (5, 5)]
-    assert scores.groups["all"].right == Share(5, 5)
-    assert scores.groups["all"].speed == Share(5, 5)
 
 
 def test_baselines_bracket_a_model(select: list[Triple]):

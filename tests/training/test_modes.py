@@ -11,6 +11,7 @@ import torch
 from microcinema_core.checkpoint.format import read_header
 from microcinema_core.checkpoint.load import load_networks
 from microcinema_core.config import Injection, Kind
+from microcinema_core.shot.settings import SamplingConfig
 from microcinema_core.standalone.pipeline import MicroCinemaPipeline
 from microcinema_core.training.config import TrainConfig
 from microcinema_core.training.loop import train
@@ -35,7 +36,7 @@ def test_mode_trains_and_samples(
     pipeline = MicroCinemaPipeline.from_pretrained(model)
     keyframes = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(0))
     clips = [
-        pipeline(k, "a red star moves left", steps=2, cfg=1.5, seed=1, gamma=g).frames
+        pipeline(k, "a red star moves left", sampling=SamplingConfig(2, 1.5, gamma=g), seed=1).frames
         for k, g in ((keyframes[0], 0.0), (keyframes[1], 0.0), (keyframes[0], 0.2))
     ]
     assert clips[0].shape == (1, 9, 128, 128, 3)

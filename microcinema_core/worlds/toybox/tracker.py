@@ -53,7 +53,6 @@ class Sighting:
     x: float  # centre of mass, pixels
     y: float
     radius: float  # of the circle of the same area, pixels
-    rgb: tuple[float, float, float]  # the shape's median colour, 0..255
     colour: str
     shape: str
     shape_scores: dict[str, float]  # overlap with each silhouette, 0..1
@@ -80,8 +79,6 @@ class Reading:
     rate: float  # sides, radians or log radius per second; 0 when nothing moves
     shape: str  # over all frames; empty when nothing is found
     colour: str
-    shape_agreement: float  # share of all T frames that agree
-    colour_agreement: float
     x: Floats  # [T], pixels; nan where not found
     y: Floats
     radius: Floats
@@ -116,8 +113,6 @@ def _summarise(sightings: Sequence[Sighting], seconds: Floats, size: tuple[int, 
         rate=rate,
         shape=shape,
         colour=colour,
-        shape_agreement=sum(s.found and s.shape == shape for s in sightings) / len(sightings),
-        colour_agreement=sum(s.found and s.colour == colour for s in sightings) / len(sightings),
         x=track[:, 0],
         y=track[:, 1],
         radius=track[:, 2],
@@ -146,13 +141,13 @@ def read_frame(frame: NDArray[np.uint8]) -> Sighting:
     mask = find_mask(picture)
     if mask is None:
         nan = math.nan
-        return Sighting(False, nan, nan, nan, (nan, nan, nan), "", "", {}, np.zeros(frame.shape[:2], np.float32))
+        return Sighting(False, nan, nan, nan, "", "", {}, np.zeros(frame.shape[:2], np.float32))
     area = mask.sum()
     y, x = (float((mask * index).sum() / area) + 0.5 for index in np.indices(mask.shape))
     red, green, blue = (float(v) for v in np.median(picture[mask > 0.9 * mask.max()], axis=0))
     scores = silhouette_scores(mask)
     return Sighting(
-        True, x, y, math.sqrt(area / math.pi), (red, green, blue), colour_name(red, green, blue),
+        True, x, y, math.sqrt(area / math.pi), colour_name(red, green, blue),
         max(scores, key=scores.__getitem__), scores, mask.astype(np.float32),
     )  # fmt: skip
 

@@ -128,7 +128,7 @@ def write_json(path: Path, items: Sequence[Triple | StillPrompt], *, force: bool
 
 
 def read_triples(name: str, folder: Path = ASSETS) -> list[Triple]:
-    """The list called `name`, "final" or "select"."""
+    """The list called `name`, "final" or "select". Raises InputError where its file is missing."""
     path = folder / f"triples-{name}.json"
     if not path.exists():
         raise InputError(
@@ -137,9 +137,9 @@ def read_triples(name: str, folder: Path = ASSETS) -> list[Triple]:
     return [Triple.from_dict(item) for item in json.loads(path.read_text(encoding="utf-8"))]
 
 
-def read_prompts(folder: Path = ASSETS) -> list[StillPrompt]:
-    """The 200 still prompts."""
-    path = folder / "prompts.json"
+def read_prompts() -> list[StillPrompt]:
+    """The 200 still prompts. Raises InputError where their file is missing."""
+    path = ASSETS / "prompts.json"
     if not path.exists():
         raise InputError(f"{path} is missing; write it: python -m microcinema_core.worlds.toybox.triples")
     return [StillPrompt.from_dict(item) for item in json.loads(path.read_text(encoding="utf-8"))]

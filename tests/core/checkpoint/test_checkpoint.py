@@ -28,8 +28,8 @@ from microcinema_core.checkpoint.format import (
     read_header,
     save_checkpoint_file,
 )
-from microcinema_core.checkpoint.load import load_networks
-from microcinema_core.config import Injection, Kind, with_injection
+from microcinema_core.checkpoint.load import appearnet_outline, load_networks
+from microcinema_core.config import SD21, Injection, Kind, with_injection
 from microcinema_core.errors import CheckpointError
 from microcinema_core.files import sha256_of, written_whole
 from microcinema_core.models.appearnet import AppearNet
@@ -111,6 +111,14 @@ def test_every_kind_comes_back_bit_for_bit(weights, tmp_path, stage):
         for key, value in state.items():
             assert again.sections[section][key].dtype == value.dtype == torch.float16, key
             assert torch.equal(again.sections[section][key].view(torch.int16), value.view(torch.int16)), key
+
+
+def test_mode_concat_has_fewer_tensors_than_its_network_has_blocks():
+    config = with_injection(SD21, Injection.CONCAT).unet
+    state = AppearNet(config, Backend(device="meta")).state_dict()
+    assert (
+        appearnet_outline(config, state, "file").state_dict().keys() == state.keys() == {"concat.weight", "concat.bias"}
+    )
 
 
 @pytest.mark.parametrize("injection", list(Injection))
@@ -243,8 +251,8 @@ def flat_null(tensors: dict[str, Tensor], _: object) -> None:
         (sectionless, "unexpected tensor 'unet' in a file of kind video"),
         (without(UNET), r"says it is of kind video but holds no unet.\* tensors"),
         (without(APPEARNET), r"says it is of kind video but holds no appearnet.\* tensors"),
-        (no_null, "appearnet.null_context is missing or misshapen; get the file anew"),
-        (flat_null, "appearnet.null_context is missing or misshapen; get the file anew"),
+        (no_null, "appearnet: null_context is missing or misshapen; get the file anew"),
+        (flat_null, "appearnet: null_context is missing or misshapen; get the file anew"),
         (stored("kind", "image"), "unet.temporal is True in a file of kind image"),
         (stored("kind", "audio"), "kind 'audio' is none of autoencoder, text_encoder, image, video"),
         (stored("kind", None), "kind '' is none of"),

@@ -15,6 +15,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from microcinema_core import __version__, cli
+from microcinema_core.config import Kind
 from microcinema_core.media import read_settings
 from microcinema_core.shot.plan import ShotConfig
 from microcinema_core.shot.settings import SamplingConfig
@@ -234,7 +235,7 @@ def test_video_with_contact_sheet(
     assert cli.run(animate(material, out="new/clip.mp4", contact_sheet="new/sheet.png", frames="9", passes="0")) == 0
     assert sorted(path.name for path in (folder / "new").iterdir()) == ["clip.mp4", "sheet.png"]
     made = MicroCinemaPipeline.from_pretrained(weights / "toybox-video.safetensors")(
-        Image.open(material / "key.png"), PROMPT, steps=2
+        Image.open(material / "key.png"), PROMPT, sampling=SamplingConfig(steps=2)
     )
     with av.open("new/clip.mp4") as container:
         shown = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
@@ -276,23 +277,24 @@ def test_inspect_names_a_model(weights: Path, material: Path, capfd: pytest.Capt
     assert "never loaded" in capfd.readouterr().out
 
 
-def test_publish_gives_files_that_work_together(folder: Path, stages: dict[str, Path]) -> None:
-    args = [part for stage, path in stages.items() for part in (f"--{stage}", str(path))]
+def test_publish_gives_files_that_work_together(folder: Path, stages: dict[Kind, Path]) -> None:
+    args = [part for kind, path in stages.items() for part in (f"--{kind.word}", str(path))]
     assert cli.run(["publish", *args, "--to", "public", "--name", "tiny"]) == 0
     assert sorted(path.name for path in (folder / "public").iterdir()) == [
-        f"tiny-{stage}.safetensors" for stage in sorted(stages)
+        f"tiny-{word}.safetensors" for word in ("autoencoder", "image", "text", "tsr", "video")
     ]
     shutil.move("public", "moved")
     MicroCinemaPipeline.from_pretrained("moved/tiny-video.safetensors")
 
 
 def test_publish_refuses_stages_of_different_runs(
-    folder: Path, stages: dict[str, Path], capfd: pytest.CaptureFixture[str]
+    folder: Path, stages: dict[Kind, Path], capfd: pytest.CaptureFixture[str]
 ) -> None:
     other = folder.parent / "other.safetensors"
-    data = stages["text"].read_bytes()
+    data = stages[Kind.TEXT_ENCODER].read_bytes()
     other.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-    args = [part for stage, path in (stages | {"text": other}).items() for part in (f"--{stage}", str(path))]
+    mixed = stages | {Kind.TEXT_ENCODER: other}
+    args = [part for kind, path in mixed.items() for part in (f"--{kind.word}", str(path))]
     code = cli.run(["publish", *args, "--to", "public"])
     assert code == cli.WRONG_INPUT
     assert "trained with another text file" in capfd.readouterr().err

@@ -22,8 +22,8 @@ from microcinema_core.checkpoint.format import read_checkpoint
 from microcinema_core.config import ClipConfig
 from microcinema_core.media import read_settings
 from microcinema_core.media.grid import GAP
-from microcinema_core.shot.cascade import linear_frames
 from microcinema_core.shot.plan import Loop, ShotConfig, plan_shot
+from microcinema_core.shot.segments import Segments, linear_frames
 from microcinema_core.standalone import pipeline
 from microcinema_core.standalone.components import load_codec
 from microcinema_core.standalone.pipeline import MicroCinemaPipeline
@@ -260,7 +260,7 @@ def test_a_folder_of_other_things_is_not_taken_for_unfinished_work(
 @pytest.mark.parametrize("duration", [1, 1.5, 4, 4.5, 7, 20])
 def test_a_joined_loop_of_any_duration_is_all_shown_and_holds_the_keyframe(at: str, duration: float) -> None:
     shot = ShotConfig(keyframe_at=at, duration=duration, loop=Loop.JOIN, before=1)
-    plan = plan_shot(shot, ClipConfig(), 4)
+    plan = plan_shot(shot, ClipConfig(), Segments(5))
     assert plan.frames == plan.made_frames == 32 * duration
     assert 0 <= plan.base_key < plan.base_frames - 1
     assert plan.retiming is None

@@ -407,7 +407,7 @@ def test_wrong_companions_and_names_are_refused(sources, video, tmp_path, capsys
         ([str(sources.single), "--out", str(out)], "holds no text encoder.*--text-encoder"),
         ([str(sources.single), "--out", str(out), "--text-encoder", str(wide)], "is 48 wide, the model reads 32"),
         ([str(sources.single), "--out", str(sources.single)], "is the source itself"),
-        ([str(sources.folder), "--out", str(tmp_path / "video.ckpt")], "ends in .safetensors"),
+        ([str(sources.folder), "--out", str(tmp_path / "video.ckpt")], "must end in .safetensors"),
         ([str(sources.folder), "--out", str(out), "--frames", "0"], "frames must be between 1 and 4096"),
     ]
     for words, message in cases:

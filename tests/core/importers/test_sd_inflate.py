@@ -24,9 +24,10 @@ from microcinema_core.importers.inflate import Inflated, Order, inflate_file
 from microcinema_core.importers.keys import unet_to_compvis, unet_to_diffusers
 from microcinema_core.importers.merge import Addition
 from microcinema_core.importers.source import Choices, open_source
-from microcinema_core.models.appearnet import AppearNet, reset_injection_
+from microcinema_core.models.appearnet import AppearNet
 from microcinema_core.models.guide import Guide
-from microcinema_core.models.unet import VideoUNet, reset_temporal_
+from microcinema_core.models.unet import VideoUNet
+from microcinema_core.models.zero_start import zero_start_
 from microcinema_core.standalone.components import load_codec, load_text_encoder
 
 sd = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("sd_files.py"))))
@@ -114,15 +115,15 @@ def test_the_inflated_file_is_the_image_model_on_every_frame(models, files, out,
     assert made.taken == sum(v.numel() for v in state.values()) + sum(state[key].numel() for key in shared)
 
 
-def test_new_layers_start_as_the_resets_define(models, files, out):
+def test_new_layers_start_as_the_networks_say(models, files, out):
     inflate(files["sd21 folder"], out)
     found = read_checkpoint(out)
     config = found.header.config.unet
     unet, appearnet = VideoUNet(config), AppearNet(config)
     before = {name: net.state_dict() for name, net in (("unet", unet), ("appearnet", appearnet))}
     changed = {name: {k: v.clone() for k, v in state.items()} for name, state in before.items()}
-    reset_temporal_(unet)
-    reset_injection_(appearnet)
+    zero_start_(unet)
+    zero_start_(appearnet)
     for name, net in (("unet", unet), ("appearnet", appearnet)):
         new = {k for k in net.state_dict() if k not in models["sd21"].unet.state_dict() and k != "null_context"}
         zero = {k for k in new if not net.state_dict()[k].any() and changed[name][k].any()}

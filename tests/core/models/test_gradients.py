@@ -7,10 +7,11 @@ import torch
 from torch.nn import functional as F
 
 from microcinema_core.config import Injection, Positions, UNetConfig
-from microcinema_core.models.appearnet import AppearNet, reset_injection_
+from microcinema_core.models.appearnet import AppearNet
 from microcinema_core.models.guide import Guide
 from microcinema_core.models.temporal import TemporalConv, TemporalTransformer
-from microcinema_core.models.unet import VideoUNet, reset_temporal_
+from microcinema_core.models.unet import VideoUNet
+from microcinema_core.models.zero_start import zero_start_
 
 EVERY_MODE = pytest.mark.parametrize("injection", list(Injection))
 CLIPS, FRAMES, HEIGHT, WIDTH, TOKENS = 2, 3, 8, 6, 5
@@ -46,8 +47,8 @@ class Training:
             self.unet, self.appearnet = VideoUNet(config).double(), AppearNet(config, text_length=TOKENS).double()
             for parameter in (*self.unet.parameters(), *self.appearnet.parameters()):
                 parameter.data += 0.05 * torch.randn_like(parameter)  # norms as an image model has them after training
-        reset_temporal_(self.unet)
-        reset_injection_(self.appearnet)
+        zero_start_(self.unet)
+        zero_start_(self.appearnet)
         if config.injection is not Injection.CONCAT:
             self.appearnet.null_context.copy_(normal(1, TOKENS, config.cross_attention_dim, seed=1))
         self.context = normal(CLIPS, TOKENS, config.cross_attention_dim, seed=2)

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from microcinema_core.backend import Backend, sdpa
 from microcinema_core.config import MODELSCOPE, PRESETS, Injection, Positions, TemporalLayers, UNetConfig
 from microcinema_core.diffusion.streams import NoiseStream
-from microcinema_core.models.appearnet import AppearNet, reset_injection_
+from microcinema_core.models.appearnet import AppearNet
 from microcinema_core.models.guide import Guide
 from microcinema_core.models.modelscope import TemporalAttentions, TemporalConvs
-from microcinema_core.models.unet import VideoUNet, reset_temporal_, temporal_parameters
+from microcinema_core.models.unet import VideoUNet, temporal_parameters
+from microcinema_core.models.zero_start import zero_start_
 from microcinema_core.standalone.sampling import Conditioning, SamplingConfig, Text, sample_latents
 
 # float32 rounds at 6e-8 of a sum's size, and two orders of summation meet in about two hundred layers.
@@ -69,7 +70,7 @@ def state_of(model: UNet3DConditionModel) -> dict[str, Tensor]:
 def ours(model: UNet3DConditionModel, config: UNetConfig = SMALL, backend: Backend | None = None) -> VideoUNet:
     """With the reference's own tensors, and what it lacks at zero where that starts at zero."""
     unet = VideoUNet(config, backend)
-    reset_temporal_(unet)
+    zero_start_(unet)
     given = state_of(model)
     assert {key.partition(".")[0] + "." for key in set(unet.state_dict()) - set(given)} <= set(NEW)
     unet.load_state_dict(unet.state_dict() | given, assign=True)
@@ -140,7 +141,7 @@ def test_appearance_at_zero_and_frame_time_change_nothing(injection):
     config = replace(SMALL, injection=injection)
     model, given = reference(config), Inputs(3, 7, 6)
     unet, appearnet = ours(model, config), AppearNet(config, text_length=7).eval()
-    reset_injection_(appearnet)
+    zero_start_(appearnet)
     z_c = normal(1, 4, 1, 7, 6, seed=2)
     with torch.no_grad():
         appearance = appearnet(Guide(z_c))
@@ -156,7 +157,7 @@ def test_appearance_at_zero_and_frame_time_change_nothing(injection):
 def test_the_noise_priors_gamma_acts_without_training():
     """It is in the starting noise, which the keyframe shifts by gamma z_c at full noise; without gamma nothing does."""
     unet, appearnet = ours(reference()), AppearNet(SMALL, text_length=7).eval()
-    reset_injection_(appearnet)
+    zero_start_(appearnet)
     assert MODELSCOPE.diffusion.prior_lambda == 0
 
     def clip(z_c: Tensor, gamma: float) -> Tensor:
@@ -175,7 +176,7 @@ def test_layers_over_time_can_start_as_identities():
     """Then it is Stable Diffusion's U-Net on each frame, as our own layers' start is."""
     model, given = reference(), Inputs(3, 7, 6)
     unet = ours(model)
-    reset_temporal_(unet)
+    zero_start_(unet)
     kinds = ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D")
     image = UNet2DConditionModel(
         block_out_channels=SMALL.block_out_channels,

@@ -9,7 +9,8 @@ from microcinema_core.config import Positions, TemporalLayers, UNetConfig
 from microcinema_core.models import slices
 from microcinema_core.models.appearnet import AppearNet
 from microcinema_core.models.guide import Guide
-from microcinema_core.models.unet import VideoUNet, reset_temporal_
+from microcinema_core.models.unet import VideoUNet
+from microcinema_core.models.zero_start import zero_start_
 
 # float32 rounds at 6e-8 of a sum's size, and a product of other shape sums in another order.
 TOLERANCE = 1e-5
@@ -93,7 +94,7 @@ def test_one_graph_without_breaks(config):
 def test_a_shared_frame_is_read_by_every_frame_of_its_clip():
     """A frame that reads itself twice is unchanged, since softmax then halves every weight; the others follow it."""
     unet = drawn(VideoUNet(SMALL))
-    reset_temporal_(unet)
+    zero_start_(unet)
     x, t, context = given(SMALL)
     alone, shared = unet(x, t, context), unet(x, t, context, shared_frame=3)
     assert deviation(shared[:, :, 3], alone[:, :, 3]) <= TOLERANCE

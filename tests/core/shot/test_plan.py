@@ -16,12 +16,14 @@ from PIL import Image
 from microcinema_core.config import ClipConfig
 from microcinema_core.errors import Cancelled, InputError
 from microcinema_core.shot.plan import Loop, ShotConfig, plan_shot
+from microcinema_core.shot.segments import Segments
 from microcinema_core.shot.settings import TSR_SAMPLING, SamplingConfig
 from microcinema_core.standalone.pipeline import MicroCinemaPipeline, Shot
 from microcinema_core.standalone.workspace import Workspace, remembered
 from microcinema_core.worlds.toybox.world import Background, Colour, Motion, Scene, Shape, Speed, render
 
 CLIP = ClipConfig(width=64, height=64)
+SEGMENTS = Segments(5)
 SCENE = Scene(Shape.STAR, Colour.RED, Motion.LEFT, Speed.FAST, Background.SKY, 0.5, 0.4, 0.16, 0.3)
 FAST: dict[str, Any] = {"sampling": SamplingConfig(steps=2), "tsr_sampling": replace(TSR_SAMPLING, steps=1)}
 
@@ -61,7 +63,7 @@ def made(shot: Shot) -> np.ndarray:
     ],
 )  # fmt: skip
 def test_a_plan_knows_its_frames(controls: dict[str, Any], frames: int, fps: float, key: int | None) -> None:
-    plan = plan_shot(ShotConfig(**controls), CLIP, 4)
+    plan = plan_shot(ShotConfig(**controls), CLIP, SEGMENTS)
     assert (plan.frames, plan.fps) == (frames, Fraction(fps))
     if key is not None:
         assert plan.keyframe == key
@@ -76,7 +78,7 @@ def test_a_plan_knows_its_frames(controls: dict[str, Any], frames: int, fps: flo
     ],
 )
 def test_a_long_duration_adds_clips_where_the_keyframe_leaves_room(controls: dict[str, Any], clips: Any) -> None:
-    plan = plan_shot(ShotConfig(duration=10, **controls), CLIP, 4)
+    plan = plan_shot(ShotConfig(duration=10, **controls), CLIP, SEGMENTS)
     assert (plan.before, plan.after) == clips
 
 
@@ -99,11 +101,11 @@ def test_a_long_duration_adds_clips_where_the_keyframe_leaves_room(controls: dic
 )
 def test_what_cannot_be_shot_is_refused(controls: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        plan_shot(ShotConfig(**controls), CLIP, 4)
+        plan_shot(ShotConfig(**controls), CLIP, SEGMENTS)
 
 
 def test_the_slow_frames_of_a_shot_are_those_of_its_clip(pipeline: MicroCinemaPipeline) -> None:
-    clip = pipeline(picture(), "a red star", steps=2, seed=5).frames[0]
+    clip = pipeline(picture(), "a red star", sampling=SamplingConfig(steps=2), seed=5).frames[0]
     shot = made(pipeline.shoot(picture(), "a red star", seed=5, **FAST))
     assert len(shot) == 129
     assert np.abs(shot[::16].astype(int) - clip).max() <= 1  # decoded in other batches
@@ -169,7 +171,7 @@ def test_motion_scales_the_time_of_the_frames(pipeline: MicroCinemaPipeline) -> 
         lambda _, args, given: seen.append(given["frame_time"]), with_kwargs=True
     )
     for motion in (0.0, 0.5, 1.0, 2.0):
-        pipeline(picture(), "a red star", steps=1, motion=motion)
+        pipeline(picture(), "a red star", ShotConfig(motion=motion), sampling=SamplingConfig(steps=1))
     handle.remove()
     for motion, times in zip((0.0, 0.5, 1.0, 2.0), seen, strict=True):
         assert torch.allclose(times, motion * torch.linspace(-2, 2, 9))
@@ -235,9 +237,10 @@ def test_one_picture_for_several_prompts_is_read_once(pipeline: MicroCinemaPipel
     seen: list[int] = []
     handle = pipeline.appearnet.register_forward_hook(lambda _, args, __: seen.append(args[0].clips))
     prompts = ["a red star", "a blue circle"]
-    together = pipeline(picture(), prompts, steps=2, exact_keyframe=True).frames
+    exact, two = ShotConfig(exact_keyframe=True), SamplingConfig(steps=2)
+    together = pipeline(picture(), prompts, exact, sampling=two).frames
     handle.remove()
     assert seen == [1]
     for prompt, frames in zip(prompts, together, strict=True):
-        alone = pipeline(picture(), prompt, steps=2, exact_keyframe=True).frames[0]
+        alone = pipeline(picture(), prompt, exact, sampling=two).frames[0]
         assert np.abs(frames.astype(int) - alone).max() <= 1

@@ -101,9 +101,9 @@ def test_fit_keeps_the_aspect_and_about_the_number_of_pixels(
     [
         (CROP, (100, None), "width must be a multiple of 8, got 100; the nearest: 96, 104"),
         (CROP, (None, 4095), "height must be a multiple of 8, got 4095; the nearest: 4088, 4096"),
-        (CROP, (56, None), "width must be 64 to 4096, got 56"),
-        (CROP, (None, 4104), "height must be 64 to 4096, got 4104"),
-        (PAD, (-8, None), "width must be 64 to 4096, got -8"),
+        (CROP, (56, None), "width must be between 64 and 4096, got 56"),
+        (CROP, (None, 4104), "height must be between 64 and 4096, got 4104"),
+        (PAD, (-8, None), "width must be between 64 and 4096, got -8"),
         (FIT, (2048, None), "height that follows would be 8192"),
     ],
 )

@@ -15,16 +15,18 @@ import torch
 from PIL import Image
 
 from microcinema_core import cli
+from microcinema_core.checkpoint import trained
 from microcinema_core.checkpoint.embedded import embedded
 from microcinema_core.checkpoint.format import APPEARNET, UNET, read_checkpoint, save_checkpoint_file
 from microcinema_core.checkpoint.identify import identify
-from microcinema_core.checkpoint.trained import APPEARANCE, MOTION, Trained, trained_in, trained_of
-from microcinema_core.config import MODELSCOPE, TOYBOX, Injection, UNetConfig
+from microcinema_core.checkpoint.trained import Trained, trained_in, trained_of
+from microcinema_core.config import TOYBOX, Injection, Kind, Positions, TemporalLayers, UNetConfig
 from microcinema_core.errors import InputError
 from microcinema_core.media import read_settings
-from microcinema_core.models.appearnet import AppearNet, reset_injection_
+from microcinema_core.models.appearnet import AppearNet
 from microcinema_core.models.injection import Appearance
-from microcinema_core.models.unet import VideoUNet, reset_temporal_
+from microcinema_core.models.unet import VideoUNet
+from microcinema_core.models.zero_start import Adds, zero_start_, zero_tensors
 from microcinema_core.shot.plan import ShotConfig
 from microcinema_core.shot.settings import SamplingConfig
 from microcinema_core.standalone.pipeline import MicroCinemaPipeline
@@ -35,7 +37,7 @@ from studies.toybox.anchor import AS_TRAINED, BINDINGS, Binding, anchor_part, su
 from studies.toybox.bench import Bench
 
 STARTING = ("gates.", "frame_time_embedding.")  # zero at the start too, and in a converted model for good
-FAST = SamplingConfig(steps=1, cfg=1.0)
+FAST, TWO = SamplingConfig(steps=1, cfg=1.0), SamplingConfig(steps=2)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +65,7 @@ def told(pipeline: MicroCinemaPipeline) -> Iterator[list[dict[str, Any]]]:
 def test_strength_scales_what_is_injected(pipeline: MicroCinemaPipeline) -> None:
     with told(pipeline) as calls:
         for strength in (1.0, 0.5):
-            pipeline(picture(), "a red star", steps=1, cfg=1.0, strength=strength)
+            pipeline(picture(), "a red star", ShotConfig(strength=strength), sampling=FAST)
     whole, half = (call["appearance"] for call in calls)
     for name, term in whole.add.items():
         assert torch.equal(half.add[name], term / 2)
@@ -77,13 +79,13 @@ def test_strength_0_equals_terms_of_0_and_appearnet_is_not_run(
     """Equal to the last bit: h + g 0 and (1 + g 0) GN(h) + g 0 are exact."""
     runs: list[int] = []
     handle = pipeline.appearnet.register_forward_hook(lambda *_: runs.append(1))
-    off = pipeline(picture(), "a red star", steps=2, strength=0.0).frames
+    off = pipeline(picture(), "a red star", ShotConfig(strength=0.0), sampling=TWO).frames
     handle.remove()
     assert not runs
-    as_trained = pipeline(picture(), "a red star", steps=2).frames
+    as_trained = pipeline(picture(), "a red star", sampling=TWO).frames
     terms_of_0 = lambda _, read: read().scaled(0.0)  # noqa: E731
     monkeypatch.setattr("microcinema_core.standalone.pipeline.appearance_at", terms_of_0)
-    assert np.array_equal(pipeline(picture(), "a red star", steps=2).frames, off)
+    assert np.array_equal(pipeline(picture(), "a red star", sampling=TWO).frames, off)
     assert not np.array_equal(as_trained, off)
 
 
@@ -103,13 +105,13 @@ def test_strengths_out_of_range_are_refused(strength: float) -> None:
 def test_the_shared_frame_is_the_keyframes(pipeline: MicroCinemaPipeline, at: str, index: int) -> None:
     """For both branches of guidance, which are one call."""
     with told(pipeline) as calls:
-        pipeline(picture(), "a red star", steps=1, keyframe_at=at, share_attention=True)
+        pipeline(picture(), "a red star", ShotConfig(keyframe_at=at, share_attention=True), sampling=FAST)
     assert [call["shared_frame"] for call in calls] == [index]
 
 
 def test_nothing_is_shared_unless_asked_for(pipeline: MicroCinemaPipeline) -> None:
     with told(pipeline) as calls:
-        pipeline(picture(), "a red star", steps=1)
+        pipeline(picture(), "a red star", sampling=FAST)
     assert calls[0]["shared_frame"] is None
 
 
@@ -123,8 +125,8 @@ def test_each_chained_clip_shares_its_own_keyframe(pipeline: MicroCinemaPipeline
 
 def test_sharing_draws_the_frames_towards_the_keyframe(pipeline: MicroCinemaPipeline) -> None:
     plain, shared = (
-        pipeline(picture(), "a red star", steps=2, seed=3, strength=0.0, share_attention=on).frames.astype(int)
-        for on in (False, True)
+        pipeline(picture(), "a red star", shot, sampling=TWO, seed=3).frames.astype(int)
+        for shot in (ShotConfig(strength=0.0), ShotConfig(strength=0.0, share_attention=True))
     )
     assert np.abs(plain - shared).max() > 1
 
@@ -143,10 +145,10 @@ def untrained(weights: Path, folder: Path, *parts: str) -> Path:
     checkpoint = read_checkpoint(path)
     config = checkpoint.header.config
     unet, appearnet = VideoUNet(config.unet), AppearNet(config.unet, text_length=config.text.max_length)
-    for name, network, reset in ((UNET, unet, reset_temporal_), (APPEARNET, appearnet, reset_injection_)):
+    for name, network in ((UNET, unet), (APPEARNET, appearnet)):
         if name in parts:
             network.load_state_dict(checkpoint.sections[name])
-            reset(network)
+            zero_start_(network)
             checkpoint.sections[name] = network.state_dict()
     for companion in checkpoint.header.companions.values():
         (folder / companion.file).write_bytes((path.parent / companion.file).read_bytes())
@@ -155,29 +157,33 @@ def untrained(weights: Path, folder: Path, *parts: str) -> Path:
     return made
 
 
-MODES = [(TOYBOX.unet, mode) for mode in Injection] + [
-    (replace(TOYBOX.unet, temporal_layers=MODELSCOPE.unet.temporal_layers,
-             temporal_positions=MODELSCOPE.unet.temporal_positions), Injection.ADD_BOTH_SPADE),
-]  # fmt: skip
+THEIRS = replace(TOYBOX.unet, temporal_layers=TemporalLayers.MODELSCOPE, temporal_positions=Positions.NONE)
 
 
-@pytest.mark.parametrize(("unet", "mode"), MODES)
+@pytest.mark.parametrize("mode", list(Injection))
+@pytest.mark.parametrize("unet", [TOYBOX.unet, THEIRS], ids=list(TemporalLayers))
 def test_the_layers_that_tell_are_those_that_start_at_zero(unet: UNetConfig, mode: Injection) -> None:
-    for pattern, section, network, reset in (
-        (MOTION, UNET, VideoUNet(replace(unet, injection=mode)), reset_temporal_),
-        (APPEARANCE, APPEARNET, AppearNet(replace(unet, injection=mode), text_length=4), reset_injection_),
-    ):
+    config = replace(unet, injection=mode)
+    for adds, network in ((Adds.MOTION, VideoUNet(config)), (Adds.APPEARANCE, AppearNet(config, text_length=4))):
         for parameter in network.parameters():
             torch.nn.init.ones_(parameter)
-        reset(network)
+        zero_start_(network)
         zeroed = {name for name, value in network.named_parameters() if not value.any()}
-        telling = {name for name, _ in network.named_parameters() if pattern.fullmatch(f"{section}.{name}")}
+        telling = zero_tensors(network, adds)
+        assert zeroed == zero_tensors(network)
         assert telling == {name for name in zeroed if not name.startswith(STARTING)}
         assert telling
 
 
+def test_one_tensor_of_each_part_tells_where_both_are_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, whether = [], trained._any
+    monkeypatch.setattr(trained, "_any", lambda value: seen.append(value) or whether(value))
+    assert trained_in(embedded(Kind.VIDEO)) == Trained(True, True)
+    assert len(seen) == 2
+
+
 def test_a_file_says_what_of_it_is_trained(weights: Path, tmp_path: Path) -> None:
-    assert trained_in(embedded("video")) == trained_in(embedded("tsr")) == Trained(True, True)
+    assert trained_in(embedded(Kind.VIDEO)) == trained_in(embedded(Kind.TSR)) == Trained(True, True)
     assert trained_in(weights / "toybox-image.safetensors") == Trained(None, None)
     converted = untrained(weights, tmp_path, APPEARNET)
     assert trained_in(converted) == trained_of(read_checkpoint(converted)) == Trained(True, False)

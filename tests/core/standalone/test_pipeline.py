@@ -1,5 +1,6 @@
 """The pipeline, with small untrained networks: what depends on what, how often, and what is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,23 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from microcinema_core.checkpoint.embedded import file_name
 from microcinema_core.checkpoint.format import read_checkpoint
+from microcinema_core.config import Kind
 from microcinema_core.errors import Cancelled, CheckpointError, InputError
 from microcinema_core.models.injection import Appearance
+from microcinema_core.shot.plan import ShotConfig
+from microcinema_core.shot.settings import PictureConfig, SamplingConfig
 from microcinema_core.standalone.pipeline import ImagePipeline, MicroCinemaPipeline
 from microcinema_core.worlds.toybox.world import Background, Colour, Motion, Scene, Shape, Speed, render
 
 # diffusers renames the argument that its older versions need.
 pytestmark = pytest.mark.filterwarnings("ignore:`torch_dtype` is deprecated")
+
+
+ONE, TWO = SamplingConfig(steps=1), SamplingConfig(steps=2)
+SHORT = ShotConfig(frames=3)
+DIALS: list[dict[str, Any]] = [{"cfg": 5.0}, {"gamma": 0.5}, {"sampler": "euler_ancestral"}, {"steps": 3}]
 
 
 def picture(shape: Shape = Shape.STAR, size: int = 64) -> Image.Image:
@@ -40,7 +50,7 @@ def close(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def test_a_clip_and_its_settings(pipeline: MicroCinemaPipeline) -> None:
-    clips = pipeline(picture(), "a red star moves left", steps=2, seed=5)
+    clips = pipeline(picture(), "a red star moves left", sampling=TWO, seed=5)
     assert clips.frames.shape == (1, 9, 64, 64, 3)
     assert clips.frames.dtype == np.uint8
     assert clips.fps == 2.0
@@ -55,47 +65,60 @@ def test_a_clip_and_its_settings(pipeline: MicroCinemaPipeline) -> None:
 
 def test_repeatable_and_each_input_matters(pipeline: MicroCinemaPipeline) -> None:
     def clip(image: Any = None, prompt: str = "a red star moves left", **changes: Any) -> np.ndarray:
-        return pipeline(image or picture(), prompt, **{"steps": 2, "frames": 3, **changes}).frames[0]
+        return pipeline(image or picture(), prompt, **{"shot": SHORT, "sampling": TWO, **changes}).frames[0]
 
     base = clip()
     assert np.array_equal(clip(), base)
     changes = [
-        clip(picture(Shape.SQUARE)), clip(prompt="a blue circle grows"), clip(seed=1), clip(cfg=5.0), clip(gamma=0.5),
-        clip(sampler="euler_ancestral"), clip(steps=3), clip(keyframe_at="first"), clip(keyframe_at="last"),
-    ]  # fmt: skip
+        clip(picture(Shape.SQUARE)),
+        clip(prompt="a blue circle grows"),
+        clip(seed=1),
+        *(clip(sampling=replace(TWO, **dial)) for dial in DIALS),
+        *(clip(shot=replace(SHORT, keyframe_at=at)) for at in ("first", "last")),
+    ]
     for i, changed in enumerate(changes):
         assert not close(changed, base), i
 
 
 def test_frame_count_is_free(pipeline: MicroCinemaPipeline) -> None:
-    assert pipeline(picture(), "", steps=1, frames=3).frames.shape[1] == 3
-    assert pipeline(picture(), "", steps=1, frames=1, keyframe_at="last").settings[0]["keyframe_at"] == 0
+    assert pipeline(picture(), "", SHORT, sampling=ONE).frames.shape[1] == 3
+    last = ShotConfig(frames=1, keyframe_at="last")
+    assert pipeline(picture(), "", last, sampling=ONE).settings[0]["keyframe_at"] == 0
 
 
 @pytest.mark.parametrize("sampler", ["dpmpp_2m", "euler_ancestral", "diffusers:ddpm"])
 def test_clips_do_not_depend_on_their_batch_mates(pipeline: MicroCinemaPipeline, sampler: str) -> None:
     prompts, seeds = ["a red star moves left", "a blue circle grows"], [7, 8]
     keys = [picture(), picture(Shape.SQUARE)]
-    both = pipeline(keys, prompts, seed=seeds, steps=2, frames=3, sampler=sampler)
+    sampling = replace(TWO, sampler=sampler)
+    both = pipeline(keys, prompts, SHORT, sampling=sampling, seed=seeds)
     for i in range(2):
-        alone = pipeline(keys[i], prompts[i], seed=seeds[i], steps=2, frames=3, sampler=sampler)
+        alone = pipeline(keys[i], prompts[i], SHORT, sampling=sampling, seed=seeds[i])
         assert close(both.frames[i], alone.frames[0])
         assert both.settings[i] == alone.settings[0]
 
 
 def test_one_picture_serves_several_prompts_and_seeds(pipeline: MicroCinemaPipeline) -> None:
-    shared = pipeline(picture(), "a red star moves left", seed=[1, 2, 3], steps=2, frames=3)
+    shared = pipeline(picture(), "a red star moves left", SHORT, sampling=TWO, seed=[1, 2, 3])
     assert [settings["seed"] for settings in shared.settings] == [1, 2, 3]
-    assert close(shared.frames[1], pipeline(picture(), "a red star moves left", seed=2, steps=2, frames=3).frames[0])
+    alone = pipeline(picture(), "a red star moves left", SHORT, sampling=TWO, seed=2)
+    assert close(shared.frames[1], alone.frames[0])
     assert not close(shared.frames[0], shared.frames[1])
 
 
-def appearances(pipeline: MicroCinemaPipeline, image: Any, prompt: str, **changes: Any) -> list[Appearance]:
+def appearances(
+    pipeline: MicroCinemaPipeline,
+    image: Any,
+    prompt: str = "a red star moves left",
+    shot: ShotConfig = SHORT,
+    sampling: SamplingConfig = ONE,
+    seed: int = 0,
+) -> list[Appearance]:
     """What AppearNet answered during one call, once for each time it was asked."""
     seen: list[Appearance] = []
     handle = pipeline.appearnet.register_forward_hook(lambda module, inputs, output: seen.append(output))
     try:
-        pipeline(image, prompt, **changes)
+        pipeline(image, prompt, shot, sampling=sampling, seed=seed)
     finally:
         handle.remove()
     return seen
@@ -105,7 +128,7 @@ def appearances(pipeline: MicroCinemaPipeline, image: Any, prompt: str, **change
 def test_appearnet_runs_once_and_the_unet_at_every_step(pipeline: MicroCinemaPipeline, steps: int) -> None:
     calls: list[int] = []
     handle = pipeline.bundle.networks.unet.register_forward_hook(lambda *_: calls.append(1))
-    assert len(appearances(pipeline, picture(), "a red star", steps=steps, frames=1)) == 1
+    assert len(appearances(pipeline, picture(), shot=ShotConfig(frames=1), sampling=SamplingConfig(steps=steps))) == 1
     handle.remove()
     assert len(calls) == steps
 
@@ -115,26 +138,24 @@ def tensors(appearance: Appearance) -> list[Tensor]:
 
 
 def test_appearance_depends_on_the_keyframe_alone(pipeline: MicroCinemaPipeline) -> None:
-    (base,) = appearances(pipeline, picture(), "a red star moves left", steps=1, frames=3)
+    (base,) = appearances(pipeline, picture())
     others = [
-        appearances(pipeline, picture(), "a blue circle grows", steps=1, frames=3),
-        appearances(pipeline, picture(), "a red star moves left", steps=1, frames=3, seed=9),
-        appearances(
-            pipeline, picture(), "a red star moves left", steps=2, frames=3, sampler="euler", cfg=1.0, gamma=0.3
-        ),
-        appearances(pipeline, picture(), "a red star moves left", steps=1, frames=3, keyframe_at="last"),
-        appearances(pipeline, picture(), "a red star moves left", steps=1, frames=5),
+        appearances(pipeline, picture(), "a blue circle grows"),
+        appearances(pipeline, picture(), seed=9),
+        appearances(pipeline, picture(), sampling=SamplingConfig(steps=2, sampler="euler", cfg=1.0, gamma=0.3)),
+        appearances(pipeline, picture(), shot=replace(SHORT, keyframe_at="last")),
+        appearances(pipeline, picture(), shot=ShotConfig(frames=5)),
     ]
     for (other,) in others:
         assert all(torch.equal(a, b) for a, b in zip(tensors(base), tensors(other), strict=True))
-    (changed,) = appearances(pipeline, picture(Shape.SQUARE), "a red star moves left", steps=1, frames=3)
+    (changed,) = appearances(pipeline, picture(Shape.SQUARE))
     assert not any(torch.equal(a, b) for a, b in zip(tensors(base), tensors(changed), strict=True))
     assert all(tensor.shape[1] == 1 for tensor in tensors(base))  # one frame, not nine
 
 
 def test_pictures_of_every_type_and_size(pipeline: MicroCinemaPipeline) -> None:
     def clip(image: Any) -> np.ndarray:
-        return pipeline(image, "", steps=1, frames=2).frames
+        return pipeline(image, "", ShotConfig(frames=2), sampling=ONE).frames
 
     base = clip(picture())
     array = np.asarray(picture())
@@ -152,23 +173,21 @@ def test_callback_counts_steps_and_can_cancel(pipeline: MicroCinemaPipeline) -> 
             raise Cancelled("enough")
 
     with pytest.raises(Cancelled, match="enough"):
-        pipeline(picture(), "a red star", steps=5, callback=watch)
+        pipeline(picture(), "a red star", sampling=SamplingConfig(steps=5), callback=watch)
     assert seen == [(step, 5, (1, 4, 9, 8, 8)) for step in (1, 2, 3)]
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"steps": 0}, "steps"),
-        ({"cfg": float("nan")}, "cfg"),
-        ({"gamma": -0.1}, "gamma"),
-        ({"sampler": "magic"}, "dpmpp_2m"),
-        ({"sampler": "diffusers:magic"}, "diffusers:unipc"),
+        ({"sampling": SamplingConfig(sampler="magic")}, "dpmpp_2m"),
+        ({"sampling": SamplingConfig(sampler="diffusers:magic")}, "diffusers:unipc"),
         ({"seed": -1}, "seed"),
         ({"seed": [1, 2, 3], "prompt": ["a", "b"]}, "2 were given and 3"),
         ({"seed": []}, "0 were given"),
-        ({"frames": 0}, "frames"),
-        ({"keyframe_at": 9}, "from 0 to 8"),
+        ({"shot": ShotConfig(keyframe_at="9")}, "from 0 to 8"),
+        ({"shot": ShotConfig(passes=1)}, "passes: .*`shoot`"),
+        ({"shot": ShotConfig(duration=4.5)}, "duration: .*`shoot`"),
         ({"prompt": "x" * 20_000}, "20000 characters"),
         ({"prompt": "\udc80"}, "Unicode"),
         ({"image": "key.png"}, "picture"),
@@ -180,7 +199,7 @@ def test_unusable_values_are_refused(pipeline: MicroCinemaPipeline, changes: dic
 
 
 def test_empty_and_long_prompts_warn(pipeline: MicroCinemaPipeline, caplog: pytest.LogCaptureFixture) -> None:
-    pipeline(picture(), ["", "a red star", "star " * 100], steps=1, frames=1)
+    pipeline(picture(), ["", "a red star", "star " * 100], ShotConfig(frames=1), sampling=ONE)
     assert [record.getMessage().split(":")[0] for record in caplog.records if record.name == "microcinema"] == [
         "the prompt is empty",
         "the prompt is longer than the model reads",
@@ -190,18 +209,20 @@ def test_empty_and_long_prompts_warn(pipeline: MicroCinemaPipeline, caplog: pyte
 def test_half_precision_gives_nearly_the_same_clip(pipeline: MicroCinemaPipeline, weights: Path) -> None:
     half = MicroCinemaPipeline.from_pretrained(weights / "toybox-video.safetensors", dtype=torch.bfloat16)
     assert {p.dtype for p in half.bundle.networks.unet.parameters()} == {torch.bfloat16}
-    a, b = (p(picture(), "a red star", steps=2, frames=3, cfg=1.0).frames.astype(float) for p in (pipeline, half))
+    dials = SamplingConfig(steps=2, cfg=1.0)
+    a, b = (p(picture(), "a red star", SHORT, sampling=dials).frames.astype(float) for p in (pipeline, half))
     assert np.abs(a - b).mean() < a.std() / 4  # bfloat16 has three digits; untrained networks amplify
 
 
 def test_a_picture_from_text(images: ImagePipeline) -> None:
-    made = images(["a red star", "a blue circle"], seed=[1, 2], steps=2)
+    two = PictureConfig(steps=2)
+    made = images(["a red star", "a blue circle"], two, seed=[1, 2])
     assert made.pictures.shape == (2, 64, 64, 3)
     assert made.pictures.std() > 10
-    assert close(made.pictures[1], images("a blue circle", seed=2, steps=2).pictures[0])
+    assert close(made.pictures[1], images("a blue circle", two, seed=2).pictures[0])
     assert made.settings[1]["seed"] == 2
     with pytest.raises(InputError, match="64x64"):
-        images("a red star", width=128)
+        images("a red star", PictureConfig(width=128))
 
 
 def test_files_of_the_wrong_kind_are_refused(weights: Path) -> None:
@@ -215,9 +236,9 @@ def test_files_of_the_wrong_kind_are_refused(weights: Path) -> None:
         MicroCinemaPipeline.from_pretrained(weights / "toybox-video.safetensors", attention="magic")
 
 
-def test_published_files_hold_the_trained_tensors(stages: dict[str, Path], weights: Path) -> None:
-    for stage, source in stages.items():
-        before, after = read_checkpoint(source), read_checkpoint(weights / f"toybox-{stage}.safetensors")
+def test_published_files_hold_the_trained_tensors(stages: dict[Kind, Path], weights: Path) -> None:
+    for kind, source in stages.items():
+        before, after = read_checkpoint(source), read_checkpoint(weights / file_name(kind))
         assert before.header.provenance == after.header.provenance
         for section, state in before.sections.items():
             assert all(torch.equal(after.sections[section][key], value) for key, value in state.items())
@@ -261,14 +282,15 @@ def diffusers_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_diffusers_folder_makes_pictures(diffusers_folder: Path) -> None:
     images = ImagePipeline.from_pretrained(diffusers_folder)
     seen: list[tuple[int, int]] = []
-    made = images("a red star", steps=2, seed=3, width=64, height=72, callback=lambda i, n, _: seen.append((i, n)))
+    asked = PictureConfig(steps=2, width=64, height=72)
+    made = images("a red star", asked, seed=3, callback=lambda i, n, _: seen.append((i, n)))
     assert made.pictures.shape == (1, 72, 64, 3)
     assert seen == [(1, 2), (2, 2)]
     assert made.settings[0]["model"] == "tiny-sd"
-    assert np.array_equal(images("a red star", steps=2, seed=3, width=64, height=72).pictures, made.pictures)
-    for changes in ({"sampler": "euler"}, {"width": 65}, {"steps": 0}, {"seed": -1}):
+    assert np.array_equal(images("a red star", asked, seed=3).pictures, made.pictures)
+    for wrong, seed in ((PictureConfig(sampler="euler"), 0), (PictureConfig(width=65), 0), (asked, -1)):
         with pytest.raises(InputError):
-            images("a red star", **changes)
+            images("a red star", wrong, seed=seed)
 
 
 def test_a_diffusers_folder_with_pickles_alone_is_refused(diffusers_folder: Path, tmp_path: Path) -> None:

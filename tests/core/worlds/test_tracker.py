@@ -163,7 +163,6 @@ def test_a_shape_that_vanishes_in_two_frames_is_still_followed():
     assert reading.found.tolist() == [i not in (2, 5) for i in range(9)]
     assert np.isnan(reading.x[2])
     assert (reading.motion, reading.shape, reading.colour) == ("right", "star", "blue")
-    assert reading.shape_agreement == pytest.approx(7 / 9)
 
 
 def test_a_shape_seen_in_half_of_the_frames_is_unclear():
@@ -190,7 +189,6 @@ def test_a_passing_change_of_colour_and_a_split_off_piece():
     frames[4, 80:86, 10:16] = (40, 90, 220)
     reading = read_clip(frames, TIMES)
     assert (reading.motion, reading.colour) == ("right", "blue")
-    assert reading.colour_agreement == pytest.approx(7 / 9)
 
 
 def test_paths_without_a_name_are_unclear():

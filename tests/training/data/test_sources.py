@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from microcinema_core.config import ClipConfig
+from microcinema_core.config import ClipConfig, Kind
 from microcinema_core.media import save_clip
 from microcinema_core.shot.segments import Segments
 from microcinema_core.training.coders import load_coders
-from microcinema_core.training.config import StageName, TrainConfig
+from microcinema_core.training.config import TrainConfig
 from microcinema_core.training.data.clips import Clip, Mixed
 from microcinema_core.training.data.film_clips import FilmMaterial
 from microcinema_core.training.data.films import find_films
@@ -86,7 +86,7 @@ def test_segments_of_ones_own_films(tmp_path: Path) -> None:
     (tmp_path / "film.txt").write_text("It brightens")
     files = {key: str(WEIGHTS / f"toybox-{name}.safetensors") for key, name in
              (("autoencoder", "autoencoder"), ("text_encoder", "text"))}  # fmt: skip
-    coders = load_coders(TrainConfig(StageName.TSR, str(tmp_path / "run"), preset="toybox_tsr", **files))
+    coders = load_coders(TrainConfig(Kind.TSR, str(tmp_path / "run"), preset="toybox_tsr", **files))
     films = FilmMaterial(find_films(tmp_path, 0.5), coders, tmp_path / "cache", seed=0)
     passes = [films.clips(ClipConfig(frames=5, fps=rate, width=64, height=64), 2) for rate in (8.0, 32.0)]
     batch = SegmentBatches(passes, Segments(5), 16, first_share=0.5)(Draw.of(0, 0))

@@ -1,0 +1,116 @@
+"""What `animate` is asked for beside the dials: pictures, files, and what of these can be wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Self
+
+import typer
+
+from ..checkpoint.embedded import embedded, sibling
+from ..config import Kind
+from ..errors import InputError
+from ..files import check_writable
+from ..shot.plan import ShotConfig, plan_shot
+from ..shot.resize import working_size
+from ..shot.settings import SamplingConfig, check_prompt
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from ..media import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a shot is made of and where it goes. Raises InputError for what does not go together."""
+
+    prompt: Annotated[str, typer.Option(help="What happens.", show_default=False)]
+    out: Annotated[
+        str,
+        typer.Option(
+            help="*.mp4, *.webm, *.gif: a video. NAME.png, NAME-%04d.png: numbered pictures. FOLDER/: such pictures.",
+            show_default=False,
+        ),
+    ]
+    image: Annotated[Path | None, typer.Option(help="The keyframe: a picture of any size.", show_default=False)] = None
+    keyframe_prompt: Annotated[
+        str | None, typer.Option(help="Make the keyframe from this text instead.", show_default=False)
+    ] = None
+    keyframe_model: Annotated[
+        Path | None, typer.Option(help="What makes it; see `keyframe --model`.", show_default="the embedded one")
+    ] = None
+    keyframe_out: Annotated[
+        Path | None, typer.Option(help="Where to keep it (PNG).", show_default="beside the clip")
+    ] = None
+    contact_sheet: Annotated[
+        Path | None, typer.Option(help="Also write frames as one picture (PNG).", show_default=False)
+    ] = None
+    model: Annotated[Path | None, typer.Option(help="Video model file.", show_default="the embedded one")] = None
+    tsr_model: Annotated[
+        Path | None, typer.Option(help="Temporal super-resolution file.", show_default="NAME-tsr beside NAME-video")
+    ] = None
+
+    def __post_init__(self) -> None:
+        check_prompt(self.prompt)
+        check_prompt(self.keyframe_prompt or "")
+        if (self.image is None) == (self.keyframe_prompt is None):
+            raise InputError("give either --image or --keyframe-prompt")
+        if self.keyframe_prompt is None and (self.keyframe_model or self.keyframe_out):
+            raise InputError("--keyframe-model and --keyframe-out go with --keyframe-prompt")
+
+    def target(self) -> Target:
+        """Raises InputError for places that cannot be written."""
+        from ..media import Target
+
+        target = Target.of(self.out)
+        if self.contact_sheet is not None:
+            check_writable(self.contact_sheet, ".png")
+        return target
+
+    def picture(self) -> Image.Image | None:
+        """The keyframe, where it is there already. Raises InputError for what is no picture."""
+        from ..media import read_picture
+
+        return None if self.image is None else read_picture(self.image)
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The files of a shot."""
+
+    video: Path
+    tsr: Path | None
+    attention: str
+
+    @classmethod
+    def of(cls, request: Request, passes: int | None, attention: str) -> Self:
+        """The embedded model where none is named, and the TSR model beside it where passes are wanted."""
+        video, tsr = request.model, request.tsr_model
+        if tsr is None and passes != 0:
+            tsr = embedded(Kind.TSR) if video is None else sibling(video, Kind.TSR)
+        return cls(video or embedded(Kind.VIDEO), tsr, attention)
+
+    def check(self, shot: ShotConfig, sampling: SamplingConfig, picture_size: tuple[int, int] | None) -> None:
+        """Raises what can be known from the files' headers to be wrong. picture_size: None where none is made yet."""
+        from ..backend import attention_named
+        from ..checkpoint.format import read_header
+        from ..checkpoint.load import expect_kind
+        from ..shot.segments import Segments
+        from ..standalone.sampling import check_sampler
+
+        attention_named(self.attention)
+        check_sampler(sampling.sampler)
+        header = read_header(self.video)
+        expect_kind(header, self.video, Kind.VIDEO)
+        segments = None
+        if self.tsr is not None:
+            tsr_header = read_header(self.tsr)
+            expect_kind(tsr_header, self.tsr, Kind.TSR)
+            segments = Segments.of(tsr_header.config)
+        elif shot.passes:
+            raise InputError(f"{self.video}: no temporal super-resolution model beside it; name one with --tsr-model")
+        plan_shot(shot, header.config.clip, segments)
+        model_size = (header.config.clip.width, header.config.clip.height)
+        working_size(picture_size or model_size, model_size, shot.resize, shot.width, shot.height)
