@@ -32,7 +32,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> dict[str, Any]:
     backend.train_from_iterator(texts, trainer)
     model = json.loads(backend.to_str())["model"]
     merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
-    return {"vocab": _complete(model["vocab"]), "merges": merges}
+    return {"vocab": _numbered(model["vocab"], merges), "merges": merges}
 
 
 def _byte_alphabet() -> list[str]:
@@ -41,12 +41,15 @@ def _byte_alphabet() -> list[str]:
     return sorted(ByteLevel.alphabet())
 
 
-def _complete(vocab: Mapping[str, int]) -> dict[str, int]:
-    """Every byte also as the end of a word, so that no text is unknown."""
-    complete = dict(sorted(vocab.items(), key=lambda item: item[1]))
-    for byte in _byte_alphabet():
-        complete.setdefault(byte + "</w>", len(complete))
-    return complete
+def _numbered(vocab: Iterable[str], merges: Iterable[str]) -> dict[str, int]:
+    """Token ids that follow from the texts alone, where the trainer's differ from run to run.
+
+    Every byte is there as the end of a word too, so that no text is unknown.
+    """
+    merged = [merge.replace(" ", "") for merge in merges]
+    single = sorted(set(vocab) - {START, END, *merged})
+    ends = [byte + "</w>" for byte in _byte_alphabet()]
+    return {token: i for i, token in enumerate(dict.fromkeys([START, END, *single, *merged, *ends]))}
 
 
 def build_tokenizer(stored: Mapping[str, Any], config: TextConfig) -> CLIPTokenizer:
