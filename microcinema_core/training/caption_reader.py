@@ -100,7 +100,7 @@ class Captions:
 
 
 def reading(model: Callable[..., Any], batch: CaptionBatch, draw: Draw) -> dict[str, Tensor]:
-    """The loss: cross entropy of each attribute."""
+    """The loss: cross entropy of each attribute, scalars []; `model` gives logits [B, classes]."""
     read = zip(ATTRIBUTES, model(batch.ids), batch.labels, strict=True)
     return {name: F.cross_entropy(logits.float(), labels) for name, logits, labels in read}
 

@@ -88,6 +88,7 @@ class ToyboxClips:
 
     @property
     def latents(self) -> Tensor:
+        """Model-space [N, T, C, h, w], float16."""
         return self.stored.latents
 
     def draw(self, rng: np.random.Generator) -> Clip:
