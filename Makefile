@@ -49,8 +49,6 @@ host: $(VENV)/.created
 	@$(BIN)/python tests/host/setup_host.py --torch "$(TORCH)"
 	@$(BIN)/python tests/host/setup_browser.py
 
-# Those in ComfyUI run beside the others; one thread each is twice as fast on two cores as two of either.
-test: export OMP_NUM_THREADS := 1
 test: $(VENV)/.stamp-dev host ## the tests of every change: within a quarter of an hour on two cores
 	$(BIN)/pytest -m "not slow"
 

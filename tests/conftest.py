@@ -16,6 +16,7 @@ from types import ModuleType
 
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # networks this small gain nothing by two, and two runs share the cores
 TESTS = Path(__file__).parent
 HOST_TESTS = TESTS / "host"
 IN_HOST = importlib.util.find_spec("comfyui_frontend_package") is not None

@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..checkpoint.format import VAE, Checkpoint, Header, save_checkpoint_file
-from ..config import Kind, LatentConfig, VAEConfig, preset
+from ..config import Kind, LatentConfig, ModelConfig, preset
 from ..errors import ConfigError
+from ..media import Frames, to_uint8
 from ..standalone.autoencoders import build_autoencoder, to_host_keys
 from ..worlds.toybox.world import clip_times, render, sample_scene
 from .config import TrainConfig
-from .sheets import save_sheet, to_uint8
-from .stage import Draw, Stage
+from .stage import Draw, Findings, Stage, all_of
 
 LATENT_NOISE = 0.05  # the decoder will be given latents that a diffusion model only nearly hits
 LATENT_PENALTY = 1e-5
 HELD_OUT_FRAMES = 24
 STATISTICS_FRAMES = 64
+AT_ONCE = 8  # frames, where no gradients are kept
+SHOWN = 8
 
 
-class Reconstruction(nn.Module):
+@dataclass(frozen=True, slots=True)
+class PixelBatch:
+    """pixels: [B, 3, H, W] in -1..1."""
+
+    pixels: Tensor
+
+    def to(self, device: torch.device) -> PixelBatch:
+        return PixelBatch(self.pixels.to(device))
+
+
+class NoisyAutoencoder(nn.Module):
     """Encoder and decoder with a little noise between them, as one call."""
 
     def __init__(self, vae: Any) -> None:
@@ -42,23 +53,21 @@ class Reconstruction(nn.Module):
         return latents, self.vae.decoder(latents + LATENT_NOISE * noise)
 
 
-class AutoencoderStage(Stage):
-    def __init__(self, config: TrainConfig) -> None:
-        super().__init__(config)
-        self.preset = preset(config.preset)
-        if self.preset.vae is None:
-            raise ConfigError(f"train: preset {config.preset} has no autoencoder of its own to train")
-        self.vae_config: VAEConfig = self.preset.vae
-        self.vae = build_autoencoder(self.vae_config)
-        self.model = Reconstruction(self.vae)
-        self.times = clip_times(self.preset.clip.frames, self.preset.clip.fps, self.preset.clip.frames // 2)
+@dataclass(frozen=True, slots=True)
+class Crops:
+    """Squares of single frames."""
 
-    def batch(self, draw: Draw) -> dict[str, Any]:
-        frames = [_to_tensor(self._crop(draw.rng)) for _ in range(self.config.batch)]
-        return {"pixels": torch.stack(frames)}
+    times: Sequence[float]
+    size: int
+    crop: int
+    count: int
 
-    def _crop(self, rng: np.random.Generator) -> NDArray[np.uint8]:
-        size, crop = self.preset.clip.width, self.config.data.crop
+    def __call__(self, draw: Draw) -> PixelBatch:
+        return PixelBatch(torch.stack([_to_tensor(self._drawn(draw.rng)) for _ in range(self.count)]))
+
+    def _drawn(self, rng: np.random.Generator) -> Frames:
+        """[crop, crop, 3]."""
+        size, crop = self.size, self.crop
         scene = sample_scene(rng, self.times)
         t = float(rng.uniform(self.times[0], self.times[-1]))
         x, y, _ = scene.state(t)
@@ -66,13 +75,21 @@ class AutoencoderStage(Stage):
             x, y = rng.uniform(0, 1, 2)
         jitter = rng.uniform(-0.35, 0.35, 2) * crop
         left, top = (int(np.clip(c * size - crop / 2 + j, 0, size - crop)) for c, j in zip((x, y), jitter, strict=True))
-        frame: NDArray[np.uint8] = render(scene, [t], size)[0, top : top + crop, left : left + crop]
+        frame: Frames = render(scene, [t], size)[0, top : top + crop, left : left + crop]
         return frame
 
-    def losses(self, model: Callable[..., Any], batch: dict[str, Any], draw: Draw) -> dict[str, Tensor]:
-        pixels = batch["pixels"].to(memory_format=torch.channels_last)
-        side = self.config.data.crop // self.preset.latent.downscale
-        noise = torch.randn((len(pixels), self.vae_config.latent_channels, side, side), generator=draw.generator)
+
+@dataclass(frozen=True, slots=True)
+class Reconstruction:
+    """Squared and absolute error of the restored pixels; the latents stay small."""
+
+    channels: int
+    downscale: int
+
+    def __call__(self, model: Callable[..., Any], batch: PixelBatch, draw: Draw) -> dict[str, Tensor]:
+        pixels = batch.pixels.to(memory_format=torch.channels_last)
+        height, width = (side // self.downscale for side in pixels.shape[-2:])
+        noise = torch.randn((len(pixels), self.channels, height, width), generator=draw.generator)
         latents, restored = model(pixels, noise.to(pixels))
         return {
             "squared": F.mse_loss(restored.float(), pixels),
@@ -80,35 +97,83 @@ class AutoencoderStage(Stage):
             "latent": LATENT_PENALTY * latents.float().square().mean(),
         }
 
-    @cached_property
-    def held_out(self) -> Tensor:
-        """Whole frames of combinations that training never draws, pixels -1..1."""
-        return self._frames(HELD_OUT_FRAMES, stream=1, held_out=True)
 
-    def _frames(self, count: int, *, stream: int, held_out: bool) -> Tensor:
-        rng = np.random.default_rng([self.config.seed, 1 << 40, stream])
+@dataclass(frozen=True, slots=True)
+class WholeFrames:
+    """Whole frames at the times of a clip, the same for every call: pixels -1..1."""
+
+    times: Sequence[float]
+    size: int
+    seed: int
+
+    def drawn(self, count: int, *, stream: int, held_out: bool) -> Tensor:
+        """[count, 3, size, size]; held_out: of combinations that training never draws."""
+        rng = np.random.default_rng([self.seed, 1 << 40, stream])
         frames = []
         for _ in range(count):
             scene = sample_scene(rng, self.times, held_out=held_out)
-            frames.append(_to_tensor(render(scene, [float(rng.choice(self.times))], self.preset.clip.width)[0]))
+            frames.append(_to_tensor(render(scene, [float(rng.choice(self.times))], self.size)[0]))
         return torch.stack(frames)
 
-    def report(self, folder: Path, step: int) -> dict[str, float]:
-        restored = torch.cat([self.vae.decoder(self.vae.encoder(part)) for part in self.held_out.split(8)]).clamp(-1, 1)
-        decibels = -10 * torch.log10(((restored - self.held_out) / 2).square().mean(dim=(1, 2, 3)))
-        pairs = [to_uint8(part[:8] / 2 + 0.5) for part in (self.held_out, restored)]
-        save_sheet(folder / f"step-{step:08d}.png", pairs)
-        return {"psnr_median": decibels.median().item(), "psnr_lowest": decibels.min().item()}
 
-    def export(self, path: Path, provenance: dict[str, Any]) -> None:
-        frames = self._frames(STATISTICS_FRAMES, stream=2, held_out=False)
-        latents = torch.cat([self.vae.encoder(part) for part in frames.split(8)]).float()
-        mean, std = (f(latents.transpose(0, 1).flatten(1), dim=1).tolist() for f in (torch.mean, torch.std))
-        rounded = LatentConfig(mean=tuple(round(m, 5) for m in mean), std=tuple(round(s, 5) for s in std))
-        header = Header(Kind.AUTOENCODER, replace(self.preset, latent=rounded), provenance=provenance)
+class RestoredFrames:
+    """The report: how well whole frames come back, and some of them beside what came back."""
+
+    def __init__(self, vae: Any, frames: WholeFrames) -> None:
+        self.vae, self.frames = vae, frames
+
+    @cached_property
+    def held_out(self) -> Tensor:
+        """[N, 3, H, W] in -1..1."""
+        return self.frames.drawn(HELD_OUT_FRAMES, stream=1, held_out=True)
+
+    def __call__(self) -> Findings:
+        parts = self.held_out.split(AT_ONCE)
+        restored = torch.cat([self.vae.decoder(self.vae.encoder(part)) for part in parts]).clamp(-1, 1)
+        decibels = -10 * torch.log10(((restored - self.held_out) / 2).square().mean(dim=(1, 2, 3)))
+        rows = [to_uint8(frames[:SHOWN] / 2 + 0.5) for frames in (self.held_out, restored)]
+        return Findings({"psnr_median": decibels.median().item(), "psnr_lowest": decibels.min().item()}, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class AutoencoderFile:
+    """What is exported; its header says by which mean and deviation its latents become a model's."""
+
+    vae: Any
+    config: ModelConfig
+    frames: WholeFrames
+
+    def __call__(self, path: Path, provenance: dict[str, Any]) -> None:
+        header = Header(Kind.AUTOENCODER, replace(self.config, latent=self._measured()), provenance=provenance)
         save_checkpoint_file(path, Checkpoint(header, {VAE: to_host_keys(self.vae.state_dict())}))
 
+    def _measured(self) -> LatentConfig:
+        """Mean and deviation of each channel, on frames of combinations that are trained on."""
+        frames = self.frames.drawn(STATISTICS_FRAMES, stream=2, held_out=False)
+        latents = torch.cat([self.vae.encoder(part) for part in frames.split(AT_ONCE)]).float()
+        mean, std = (f(latents.transpose(0, 1).flatten(1), dim=1).tolist() for f in (torch.mean, torch.std))
+        return LatentConfig(mean=tuple(round(m, 5) for m in mean), std=tuple(round(s, 5) for s in std))
 
-def _to_tensor(frame: NDArray[np.uint8]) -> Tensor:
+
+def autoencoder(config: TrainConfig) -> Stage[PixelBatch]:
+    """Pixels to latents and back. Raises ConfigError for a preset that has no autoencoder of its own."""
+    model = preset(config.preset)
+    if model.vae is None:
+        raise ConfigError(f"train: preset {config.preset} has no autoencoder of its own to train")
+    vae = build_autoencoder(model.vae)
+    times = clip_times(model.clip.frames, model.clip.fps, model.clip.frames // 2)
+    frames = WholeFrames(times, model.clip.width, config.seed)
+    trained = NoisyAutoencoder(vae)
+    return Stage(
+        model=trained,
+        source=Crops(times, model.clip.width, config.data.crop, config.batch),
+        loss=Reconstruction(model.vae.latent_channels, model.latent.downscale),
+        report=RestoredFrames(vae, frames),
+        export=AutoencoderFile(vae, model, frames),
+        groups=all_of(trained),
+    )
+
+
+def _to_tensor(frame: Frames) -> Tensor:
     """[H, W, 3] in 0..255 -> [3, H, W] in -1..1."""
     return torch.from_numpy(frame).permute(2, 0, 1).float() / 127.5 - 1

@@ -6,7 +6,8 @@ background, motion and speed from its last token, then stays frozen in every lat
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..checkpoint.format import TEXT_ENCODER, Checkpoint, Header, save_checkpoint_file
-from ..config import Kind, preset
+from ..config import Kind, ModelConfig, preset
 from ..errors import ConfigError
 from ..standalone.text import TextEncoder, build_text_model, build_tokenizer, to_host_keys, train_tokenizer
 from ..worlds.toybox.captions import caption, still_caption
 from ..worlds.toybox.world import Background, Colour, Motion, Shape, Speed, clip_times, sample_scene
 from .config import TrainConfig
-from .stage import Draw, Stage
+from .stage import Draw, Findings, Stage, all_of
 
 ATTRIBUTES = {"shape": Shape, "colour": Colour, "background": Background, "motion": Motion, "speed": Speed}
 MOVING = ("motion", "speed")  # one more class each: unsaid, because the caption is of a still picture
@@ -31,6 +32,18 @@ TOKENIZER_TEXTS = 4000
 TOKENIZER_SIZE = 512 + 2 + 330
 STILL_SHARE = 0.3
 HELD_OUT_CAPTIONS = 512
+OWN_STREAM = 1 << 40  # of what no step draws
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionBatch:
+    """ids: tokens [B, L]; labels: the class of each attribute, in the order of ATTRIBUTES, [A, B]."""
+
+    ids: Tensor
+    labels: Tensor
+
+    def to(self, device: torch.device) -> CaptionBatch:
+        return CaptionBatch(self.ids.to(device), self.labels.to(device))
 
 
 class CaptionReader(nn.Module):
@@ -43,56 +56,102 @@ class CaptionReader(nn.Module):
             {name: nn.Linear(width, len(values) + (name in MOVING)) for name, values in ATTRIBUTES.items()}
         )
 
-    def forward(self, ids: Tensor) -> dict[str, Tensor]:
-        """Token ids [B, L] -> logits of each attribute."""
+    def forward(self, ids: Tensor) -> list[Tensor]:
+        """Token ids [B, L] -> logits [B, classes] of each attribute."""
         last = self.encoder(input_ids=ids).last_hidden_state[:, -1]
-        return {name: head(last) for name, head in self.heads.items()}
+        return [head(last) for head in self.heads.values()]
 
 
-class TextStage(Stage):
-    def __init__(self, config: TrainConfig) -> None:
-        super().__init__(config)
-        self.preset = preset(config.preset)
-        if self.preset.text is None:
-            raise ConfigError(f"train: preset {config.preset} has no text encoder of its own to train")
-        self.times = clip_times(self.preset.clip.frames, self.preset.clip.fps, self.preset.clip.frames // 2)
-        rng = np.random.default_rng([config.seed, 1 << 40])
-        self.stored = train_tokenizer((self._caption(rng)[0] for _ in range(TOKENIZER_TEXTS)), TOKENIZER_SIZE)
-        tokenizer = build_tokenizer(self.stored, self.preset.text)
-        self.text_config = self.preset.text
-        encoder = build_text_model(self.text_config, tokenizer)
-        self.encoder = TextEncoder(encoder, tokenizer, self.text_config)
-        self.model = CaptionReader(encoder, self.text_config.width)
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A caption, and the class of each attribute of which it tells."""
 
-    def _caption(self, rng: np.random.Generator, *, held_out: bool = False) -> tuple[str, dict[str, int]]:
-        scene = sample_scene(rng, self.times, held_out=held_out)
-        labels = {name: list(values).index(getattr(scene, name)) for name, values in ATTRIBUTES.items()}
-        if rng.random() < STILL_SHARE:
-            return still_caption(scene, rng), labels | {name: len(ATTRIBUTES[name]) for name in MOVING}
-        return caption(scene, rng), labels
+    text: str
+    labels: list[int]
 
-    def _captions(self, rng: np.random.Generator, count: int, *, held_out: bool = False) -> dict[str, Any]:
-        pairs = [self._caption(rng, held_out=held_out) for _ in range(count)]
-        labels = {name: torch.tensor([label[name] for _, label in pairs]) for name in ATTRIBUTES}
-        return {"ids": self.encoder.token_ids([text for text, _ in pairs]), "labels": labels}
 
-    def batch(self, draw: Draw) -> dict[str, Any]:
-        return self._captions(draw.rng, self.config.batch)
+def drawn_caption(rng: np.random.Generator, times: Sequence[float], *, held_out: bool = False) -> Said:
+    """About a scene in view at all these times; held_out: of combinations that training never draws."""
+    scene = sample_scene(rng, times, held_out=held_out)
+    if rng.random() < STILL_SHARE:
+        unsaid = {name: len(ATTRIBUTES[name]) for name in MOVING}
+        text = still_caption(scene, rng)
+    else:
+        unsaid, text = {}, caption(scene, rng)
+    return Said(
+        text, [unsaid.get(name, list(values).index(getattr(scene, name))) for name, values in ATTRIBUTES.items()]
+    )
 
-    def losses(self, model: Callable[..., Any], batch: dict[str, Any], draw: Draw) -> dict[str, Tensor]:
-        logits = model(batch["ids"])
-        return {name: F.cross_entropy(logits[name].float(), labels) for name, labels in batch["labels"].items()}
+
+@dataclass(frozen=True, slots=True)
+class Captions:
+    """Fresh captions for every batch."""
+
+    encoder: TextEncoder
+    times: Sequence[float]
+    count: int
+
+    def __call__(self, draw: Draw) -> CaptionBatch:
+        return self.batch([drawn_caption(draw.rng, self.times) for _ in range(self.count)])
+
+    def batch(self, said: Sequence[Said]) -> CaptionBatch:
+        ids = self.encoder.token_ids([one.text for one in said])
+        return CaptionBatch(ids, torch.tensor([one.labels for one in said]).T.contiguous())
+
+
+def reading(model: Callable[..., Any], batch: CaptionBatch, draw: Draw) -> dict[str, Tensor]:
+    """The loss: cross entropy of each attribute."""
+    read = zip(ATTRIBUTES, model(batch.ids), batch.labels, strict=True)
+    return {name: F.cross_entropy(logits.float(), labels) for name, logits, labels in read}
+
+
+class HeldOutCaptions:
+    """The report: the share of captions, of combinations never trained on, of which each attribute is read rightly."""
+
+    def __init__(self, model: CaptionReader, captions: Captions, seed: int) -> None:
+        self.model, self.captions, self.seed = model, captions, seed
 
     @cached_property
-    def held_out(self) -> dict[str, Any]:
-        return self._captions(np.random.default_rng([self.config.seed, 1 << 40, 1]), HELD_OUT_CAPTIONS, held_out=True)
+    def batch(self) -> CaptionBatch:
+        rng = np.random.default_rng([self.seed, OWN_STREAM, 1])
+        times = self.captions.times
+        return self.captions.batch([drawn_caption(rng, times, held_out=True) for _ in range(HELD_OUT_CAPTIONS)])
 
-    def report(self, folder: Path, step: int) -> dict[str, float]:
-        logits = self.model(self.held_out["ids"])
-        labels = self.held_out["labels"]
-        return {name: (logits[name].argmax(-1) == labels[name]).float().mean().item() for name in ATTRIBUTES}
+    def __call__(self) -> Findings:
+        read = zip(ATTRIBUTES, self.model(self.batch.ids), self.batch.labels, strict=True)
+        return Findings({name: (logits.argmax(-1) == labels).float().mean().item() for name, logits, labels in read})
 
-    def export(self, path: Path, provenance: dict[str, Any]) -> None:
-        header = Header(Kind.TEXT_ENCODER, self.preset, provenance=provenance, tokenizer=self.stored)
-        state = to_host_keys(self.encoder.model.state_dict(), self.text_config)
+
+@dataclass(frozen=True, slots=True)
+class TextEncoderFile:
+    """What is exported: the text model without its heads, and the vocabulary."""
+
+    encoder: TextEncoder
+    config: ModelConfig
+    tokenizer: dict[str, Any]  # as a checkpoint's header holds it
+
+    def __call__(self, path: Path, provenance: dict[str, Any]) -> None:
+        header = Header(Kind.TEXT_ENCODER, self.config, provenance=provenance, tokenizer=self.tokenizer)
+        state = to_host_keys(self.encoder.model.state_dict(), self.encoder.config)
         save_checkpoint_file(path, Checkpoint(header, {TEXT_ENCODER: state}))
+
+
+def text_encoder(config: TrainConfig) -> Stage[CaptionBatch]:
+    """Captions to what they say. Raises ConfigError for a preset that has no text encoder of its own."""
+    model = preset(config.preset)
+    if model.text is None:
+        raise ConfigError(f"train: preset {config.preset} has no text encoder of its own to train")
+    times = clip_times(model.clip.frames, model.clip.fps, model.clip.frames // 2)
+    rng = np.random.default_rng([config.seed, OWN_STREAM])
+    stored = train_tokenizer((drawn_caption(rng, times).text for _ in range(TOKENIZER_TEXTS)), TOKENIZER_SIZE)
+    tokenizer = build_tokenizer(stored, model.text)
+    encoder = TextEncoder(build_text_model(model.text, tokenizer), tokenizer, model.text)
+    reader, captions = CaptionReader(encoder.model, model.text.width), Captions(encoder, times, config.batch)
+    return Stage(
+        model=reader,
+        source=captions,
+        loss=reading,
+        report=HeldOutCaptions(reader, captions, config.seed),
+        export=TextEncoderFile(encoder, model, stored),
+        groups=all_of(reader),
+    )

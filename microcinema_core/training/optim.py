@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from .config import OptimiserConfig
+from .stage import Group
 
 
 def learning_rate(step: int, steps: int, config: OptimiserConfig) -> float:
@@ -18,6 +20,21 @@ def learning_rate(step: int, steps: int, config: OptimiserConfig) -> float:
         return config.lr * (step + 1) / config.warmup
     progress = (step - config.warmup) / max(1, steps - config.warmup)
     return config.lr * (config.final_lr + (1 - config.final_lr) * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def make_optimiser(groups: Iterable[Group], config: OptimiserConfig) -> torch.optim.AdamW:
+    """AdamW whose groups remember their `scale`; parameters that do not learn are left out."""
+    learning = [
+        {"params": [p for p in group.parameters if p.requires_grad], "scale": group.scale, "lr": config.lr}
+        for group in groups
+    ]
+    return torch.optim.AdamW(learning, betas=(config.beta1, config.beta2), weight_decay=config.weight_decay)
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Each group's learning rate: its `scale` times this one."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group["scale"]
 
 
 class WeightAverage:
@@ -50,6 +67,13 @@ class WeightAverage:
             p.copy_(self.average[name])
             self.average[name].copy_(held)
 
-
-def total(losses: dict[str, Tensor]) -> Tensor:
-    return torch.stack(list(losses.values())).sum()
+    @contextmanager
+    def in_place(self, model: nn.Module) -> Iterator[None]:
+        """The model with averaged weights, as it is used and not as it is trained."""
+        self.swap(model)
+        model.eval()
+        try:
+            yield
+        finally:
+            model.train()
+            self.swap(model)

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from ..files import written_whole
+from ..media import Frames
 
 
-def to_uint8(pixels: Tensor) -> NDArray[np.uint8]:
-    """Pixels [..., 3, H, W] in 0..1 -> [..., H, W, 3] in 0..255."""
-    return (pixels.float().clamp(0, 1) * 255).round().byte().movedim(-3, -1).cpu().numpy()
-
-
-def save_sheet(path: Path, rows: list[NDArray[np.uint8]], gap: int = 2) -> None:
+def save_sheet(path: Path, rows: Sequence[Frames], gap: int = 2) -> None:
     """Rows of frames, each [T, H, W, 3]; rows may differ in length."""
     height, width = rows[0].shape[1:3]
     columns = max(len(row) for row in rows)

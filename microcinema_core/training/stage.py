@@ -1,18 +1,17 @@
-"""What the one training loop asks of a stage."""
+"""What a stage is put together from: a model, a source of batches, a loss, a report and the file that it leaves."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .config import TrainConfig
+from ..media import Frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,30 +28,55 @@ class Draw:
         return cls(np.random.default_rng(sequence), generator)
 
 
-class Stage(ABC):
-    """A model, its data and its loss. The loop owns optimiser, precision, averaging, checkpoints and reports."""
+class Batch(Protocol):
+    """A frozen dataclass of tensors, and of what else a loss reads."""
+
+    def to(self, device: torch.device) -> Self:
+        """The same batch with its tensors there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Parameters that learn at `scale` times the scheduled rate."""
+
+    parameters: Sequence[nn.Parameter]
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Held-out figures by name, and a sheet for a person to look at: rows of frames, each uint8 [T, H, W, 3]."""
+
+    figures: dict[str, float]
+    rows: Sequence[Frames] = ()
+
+
+B = TypeVar("B", bound=Batch)
+Source = Callable[[Draw], B]  # one batch, on the CPU
+Loss = Callable[
+    [Callable[..., Any], B, Draw], Mapping[str, Tensor]
+]  # (model, batch, draw) -> scalars; their sum counts
+Report = Callable[[], Findings]
+Export = Callable[[Path, dict[str, Any]], None]  # (file, provenance)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage(Generic[B]):
+    """The loop owns optimiser, precision, averaging and checkpoints, and knows of a stage no more than this.
+
+    loss: is given `model`, perhaps wrapped or compiled, and a batch on the device.
+    report, export: are called while the averaged weights are in place.
+    groups: what learns; parameters in none of them stay as they are.
+    """
 
     model: nn.Module
+    source: Source[B]
+    loss: Loss[B]
+    report: Report
+    export: Export
+    groups: Sequence[Group]
 
-    def __init__(self, config: TrainConfig) -> None:
-        self.config = config
 
-    @abstractmethod
-    def batch(self, draw: Draw) -> dict[str, Any]:
-        """One batch, on the CPU; tensors are moved to the device by the loop."""
-
-    @abstractmethod
-    def losses(self, model: Callable[..., Any], batch: dict[str, Any], draw: Draw) -> dict[str, Tensor]:
-        """Named scalar losses; their sum is minimised. `model` is `self.model`, perhaps wrapped or compiled."""
-
-    @abstractmethod
-    def report(self, folder: Path, step: int) -> dict[str, float]:
-        """Held-out figures for TensorBoard, and pictures written to `folder`; the averaged weights are in place."""
-
-    @abstractmethod
-    def export(self, path: Path, provenance: dict[str, Any]) -> None:
-        """Write the stage's checkpoint file; the averaged weights are in place."""
-
-    def groups(self, lr: float) -> list[dict[str, Any]]:
-        """Parameter groups; `scale` multiplies the scheduled learning rate."""
-        return [{"params": [p for p in self.model.parameters() if p.requires_grad], "scale": 1.0, "lr": lr}]
+def all_of(model: nn.Module) -> list[Group]:
+    """Every parameter at the scheduled rate."""
+    return [Group(list(model.parameters()))]

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from ..config import Kind
 from ..errors import ConfigError
-from .autoencoder import AutoencoderStage
-from .caption_reader import TextStage
+from .autoencoder import autoencoder
+from .caption_reader import text_encoder
 from .config import TrainConfig
-from .diffusion import ImageStage, VideoStage
-from .film_stage import FilmStage
+from .diffusion import image, video
 from .stage import Stage
-from .tsr import TSRStage
+from .tsr import tsr
 
-STAGES: dict[Kind, type[Stage]] = {
-    Kind.AUTOENCODER: AutoencoderStage,
-    Kind.TEXT_ENCODER: TextStage,
-    Kind.IMAGE: ImageStage,
-    Kind.VIDEO: VideoStage,
-    Kind.TSR: TSRStage,
+STAGES: dict[Kind, Callable[[TrainConfig], Stage[Any]]] = {
+    Kind.AUTOENCODER: autoencoder,
+    Kind.TEXT_ENCODER: text_encoder,
+    Kind.IMAGE: image,
+    Kind.VIDEO: video,
+    Kind.TSR: tsr,
 }
 
 
-def build_stage(config: TrainConfig) -> Stage:
+def build_stage(config: TrainConfig) -> Stage[Any]:
+    """Raises ConfigError for a stage that cannot learn from videos where some are given."""
     if config.videos and config.stage is not Kind.VIDEO:
         raise ConfigError(f"train: stage {config.stage} learns from Toybox alone; leave `videos` out")
-    return (FilmStage if config.videos else STAGES[config.stage])(config)
+    return STAGES[config.stage](config)

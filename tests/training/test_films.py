@@ -15,9 +15,10 @@ from microcinema_core import cli
 from microcinema_core.checkpoint.format import read_checkpoint, read_header
 from microcinema_core.errors import MicroCinemaError
 from microcinema_core.media import save_clip, save_picture
+from microcinema_core.training.checkpoints import checkpoints
 from microcinema_core.training.config import TrainConfig
-from microcinema_core.training.films import find_films, read_frames
-from microcinema_core.training.loop import checkpoints, train
+from microcinema_core.training.data.films import find_films, read_frames
+from microcinema_core.training.loop import train
 from microcinema_core.training.stages import build_stage
 
 sd = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "core" / "importers" / "sd_files.py")))

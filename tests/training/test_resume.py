@@ -17,8 +17,9 @@ from safetensors.torch import load_file
 
 from microcinema_core.checkpoint.format import read_header
 from microcinema_core.errors import ConfigError
+from microcinema_core.training.checkpoints import checkpoints
 from microcinema_core.training.config import TrainConfig
-from microcinema_core.training.loop import checkpoints, train
+from microcinema_core.training.loop import train
 from microcinema_core.training.stages import build_stage
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -21,15 +21,15 @@ from microcinema_core.training.config import TrainConfig
 from microcinema_core.training.loop import train
 from microcinema_core.training.stage import Draw
 from microcinema_core.training.stages import build_stage
-from microcinema_core.training.tsr import TSRStage
+from microcinema_core.training.tsr import tsr
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 
 
 def test_a_batch_mixes_both_passes_around_straight_lines(write_config: Callable[..., Path]) -> None:
-    stage = TSRStage(TrainConfig.load(write_config("tsr", preset="toybox_tsr", batch=16, precision="fp32")))
-    batch = stage.batch(Draw.of(0, 0))
-    latents, z_c, times = batch["latents"], batch["z_c"], batch["frame_time"]
+    stage = tsr(TrainConfig.load(write_config("tsr", preset="toybox_tsr", batch=16, precision="fp32")))
+    batch = stage.source(Draw.of(0, 0))
+    latents, z_c, times = batch.latents, batch.guide.latents, batch.frame_time
     assert latents.shape == z_c.shape == (16, 4, 5, 16, 16)
     assert torch.equal(z_c, linear_frames(latents[:, :, [0, -1]], 5))
     assert {tuple(row) for row in times.tolist()} == {tuple(i / rate for i in range(5)) for rate in (8, 32)}
@@ -40,8 +40,8 @@ def test_a_batch_mixes_both_passes_around_straight_lines(write_config: Callable[
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_the_share_of_the_first_pass(share: float, write_config: Callable[..., Path]) -> None:
     config = TrainConfig.load(write_config("tsr", preset="toybox_tsr", batch=16, precision="fp32"))
-    stage = TSRStage(replace(config, data=replace(config.data, first_pass_share=share)))
-    assert set(stage.batch(Draw.of(0, 0))["frame_time"][:, 1].tolist()) == {1 / 8 if share else 1 / 32}
+    stage = tsr(replace(config, data=replace(config.data, first_pass_share=share)))
+    assert set(stage.source(Draw.of(0, 0)).frame_time[:, 1].tolist()) == {1 / 8 if share else 1 / 32}
 
 
 def test_a_share_above_one_is_refused(tmp_path: Path) -> None:
@@ -54,13 +54,13 @@ def test_a_share_above_one_is_refused(tmp_path: Path) -> None:
 def test_remainders_have_deviation_one_in_each_pass(write_config: Callable[..., Path]) -> None:
     path = write_config("tsr", preset="toybox_tsr", batch=64, precision="fp32")
     config = replace(TrainConfig.load(path), residual=True)
-    stage = TSRStage(config)
-    slow, fast = stage.model_config.diffusion.residual_std
+    stage = tsr(config)
+    slow, fast = stage.loss.diffusion.residual_std
     assert fast < slow
-    batch = stage.batch(Draw.of(0, 0))
-    assert not batch["latents"][:, :, [0, -1]].any()
-    inner, times = batch["latents"][:, :, 1:-1], batch["frame_time"]
-    for rate in stage.rates:
+    batch = stage.source(Draw.of(0, 0))
+    assert not batch.latents[:, :, [0, -1]].any()
+    inner, times = batch.latents[:, :, 1:-1], batch.frame_time
+    for rate in stage.report.rates:
         # Of a handful of clips, drawn with repetition and backwards.
         assert inner[times[:, 1] == 1 / rate].std().item() == pytest.approx(1, abs=0.3)
 

@@ -1,34 +1,20 @@
-"""Videos of one's own as training material: a folder of films, a sentence beside each, their clips as latents.
-
-Latents are computed once and kept, as Toybox's are: encoding costs more than a training step.
-"""
+"""Videos of one's own: a folder of films with a sentence beside each, and their frames at any time."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import numpy as np
-import torch
-from accelerate import PartialState
-from PIL import Image
-from safetensors.torch import load_file, save_file
-from torch import Tensor
-from tqdm import tqdm
 
-from ..config import ClipConfig
-from ..errors import InputError
-from ..files import sha256_of, written_whole
-from ..media import Frames, place, to_pixels
-from ..shot.resize import ResizePolicy
-from ..shot.settings import check_prompt
-from ..standalone.autoencoders import LatentCodec
+from ...errors import InputError
+from ...media import Frames
+from ...shot.settings import check_prompt
 
 SUFFIXES = (".mp4", ".webm", ".mov", ".mkv", ".avi", ".gif")
-SHARD = 50  # excerpts of one file of latents
+HELD_OUT_EVERY = 10  # of so many films one is kept for the reports, where there are as many
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +24,6 @@ class Film:
     path: Path
     text: str
     seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class FilmClips:
-    """latents: model-space [N, T, C, h, w], float16; texts: what each clip shows."""
-
-    latents: Tensor
-    texts: list[str]
-
-    def __len__(self) -> int:
-        return len(self.texts)
 
 
 def find_films(folder: Path, shortest: float) -> list[Film]:
@@ -121,38 +96,8 @@ def _upright(frame: av.VideoFrame) -> Frames:
     return turned
 
 
-def film_clips(
-    films: Sequence[Film], codec: LatentCodec, autoencoder: Path, clip: ClipConfig, count: int, seed: int, cache: Path
-) -> FilmClips:
-    """`count` excerpts, of each film in turn and at random times; those kept in `cache` are read, others made."""
-    stamps = [(str(film.path), film.path.stat().st_size, film.path.stat().st_mtime_ns) for film in films]
-    key = hashlib.sha256(f"{sha256_of(autoencoder)} {clip} {seed} {stamps}".encode()).hexdigest()[:12]
-    folder = cache / f"films-{key}"
-    starts = range(0, count, SHARD)
-    shards = [folder / f"shard-{i:04d}-{min(SHARD, count - start)}.safetensors" for i, start in enumerate(starts)]
-    with PartialState().main_process_first():
-        missing = [(start, path) for start, path in zip(starts, shards, strict=True) if not path.exists()]
-        for start, path in tqdm(missing, desc=f"latents of {SHARD} clips", disable=not missing):
-            folder.mkdir(parents=True, exist_ok=True)
-            numbers = range(start, min(start + SHARD, count))
-            made = [_encoded(films[i % len(films)], codec, clip, np.random.default_rng([seed, i])) for i in numbers]
-            with written_whole(path) as temporary:
-                save_file({"latents": torch.stack(made)}, temporary)
-    latents = torch.cat([load_file(path)["latents"] for path in shards])
-    return FilmClips(latents, [films[i % len(films)].text for i in range(count)])
-
-
-def _encoded(film: Film, codec: LatentCodec, clip: ClipConfig, rng: np.random.Generator) -> Tensor:
-    """One excerpt [T, C, h, w], float16; pictures of another shape lose their edges."""
-    start = rng.uniform(0, film.seconds - length_of(clip))
-    times = [start + i / clip.fps for i in range(clip.frames)]
-    frames = [
-        place(Image.fromarray(frame), clip.width, clip.height, ResizePolicy.CROP)
-        for frame in read_frames(film.path, times)
-    ]
-    return codec.encode(to_pixels(frames).to(PartialState().device)).half().cpu()
-
-
-def length_of(clip: ClipConfig) -> float:
-    """Seconds from a clip's first frame to its last."""
-    return (clip.frames - 1) / clip.fps
+def held_out_of(films: Sequence[Film]) -> tuple[list[Film], list[Film]]:
+    """Films to learn from, and those for the reports: the same ones where there are few."""
+    held_out = list(films[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY])
+    used = [film for i, film in enumerate(films, start=1) if i % HELD_OUT_EVERY]
+    return used, held_out or used

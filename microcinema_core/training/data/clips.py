@@ -1,0 +1,70 @@
+"""Clips to learn from, wherever they come from: what a stage does with them is said in `sources.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor
+
+from ...config import ClipConfig
+from ..config import DataConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """latents: model-space [T, C, h, w]; text: a sentence about it; fps: the rate of its frames."""
+
+    latents: Tensor
+    text: str
+    fps: float
+
+
+class Clips(Protocol):
+    """Many clips of one length, or several such kinds, or an endless stream."""
+
+    def draw(self, rng: np.random.Generator) -> Clip:
+        """A clip that follows from `rng` alone."""
+
+
+class StoredClips(Clips, Protocol):
+    """Clips whose latents are all there."""
+
+    @property
+    def latents(self) -> Tensor:
+        """Model-space [N, T, C, h, w], float16."""
+
+
+class Material(Protocol):
+    """Where clips come from: a procedural world, or videos of one's own."""
+
+    def clips(self, clip: ClipConfig, count: int) -> StoredClips:
+        """`count` clips of this length, rate and size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mixed:
+    """Clips of several kinds: a share is drawn from the others, from each of them as often."""
+
+    main: Clips
+    others: Sequence[Clips]
+    share: float
+
+    def draw(self, rng: np.random.Generator) -> Clip:
+        if rng.random() >= self.share:
+            return self.main.draw(rng)
+        return self.others[int(rng.integers(len(self.others)))].draw(rng)
+
+
+def at_rates(material: Material, clip: ClipConfig, data: DataConfig) -> Clips:
+    """Clips at the model's own frame rate and, where the configuration names others, a share at these."""
+    main = material.clips(clip, data.clips)
+    others = [material.clips(replace(clip, fps=rate), data.other_rate_clips) for rate in data.other_rates]
+    return Mixed(main, others, data.other_rate_share) if others else main
+
+
+def seconds_of(clip: ClipConfig) -> float:
+    """From a clip's first frame to its last."""
+    return (clip.frames - 1) / clip.fps

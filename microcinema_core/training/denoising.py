@@ -1,0 +1,42 @@
+"""The loss of every diffusion stage (Eq. 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..config import DiffusionConfig
+from ..diffusion.prediction import Denoiser, Network
+from ..diffusion.schedule import make_schedule
+from ..standalone.text import TextEncoder
+from .data.batches import ClipBatch
+from .stage import Draw
+
+
+@dataclass(frozen=True, slots=True)
+class Denoising:
+    """Squared error of the network's output at random noise levels, through the same Denoiser that samples.
+
+    no_text: share of null prompts, so that the model can be guided.
+    towards_noise: above 1 draws more of the high noise levels.
+    """
+
+    diffusion: DiffusionConfig
+    text: TextEncoder
+    no_text: float = 0.0
+    towards_noise: float = 1.0
+
+    def __call__(self, model: Network, batch: ClipBatch, draw: Draw) -> dict[str, Tensor]:
+        diffusion, z_0 = self.diffusion, batch.latents
+        denoiser = Denoiser(model, make_schedule(diffusion.schedule), diffusion.prediction, diffusion.prior_lambda)
+        u = torch.rand(len(z_0), generator=draw.generator)
+        t = denoiser.schedule.sample_time(u, self.towards_noise).to(z_0.device)
+        eps_n = torch.randn(z_0.shape, generator=draw.generator).to(z_0)
+        z_t, target = denoiser.training_pair(z_0, batch.guide, eps_n, t)
+        texts = ["" if draw.rng.random() < self.no_text else text for text in batch.texts]
+        context = self.text.encode(texts).to(z_t)
+        output = model(z_t, t, context, batch.guide, batch.frame_time)
+        return {"denoising": F.mse_loss(output.float(), target)}

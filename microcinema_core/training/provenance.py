@@ -1,0 +1,37 @@
+"""How weights came to be: command, commit, seed, steps, data."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .config import TrainConfig
+
+
+def provenance(config: TrainConfig, step: int) -> dict[str, Any]:
+    """What an exported file says of the run that made it, as JSON."""
+    return {
+        "command": "microcinema train " + " ".join(sys.argv[2:]),
+        "commit": _commit(),
+        "seed": config.seed,
+        "steps": step,
+        "data": f"{Path(config.videos).name or 'Toybox, procedural'}; {config.data.clips} clips",
+        "torch": torch.__version__,
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "config": config.to_dict(),
+    }
+
+
+def _commit() -> str:
+    changed = _git("status", "--porcelain", "-uno") not in ("", "unknown")
+    return _git("rev-parse", "HEAD") + ("-modified" if changed else "")
+
+
+def _git(*args: str) -> str:
+    done = subprocess.run(["git", *args], capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else "unknown"

@@ -1,0 +1,58 @@
+"""The report on temporal super-resolution: frames made between two ends, beside those that were there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...media import Frames, to_uint8
+from ...shot.segments import Segments, ends_of
+from ...shot.settings import TSR_SAMPLING
+from ...standalone.sampling import NoiseStream, Text, sample_segments
+from ..stage import Findings
+from ..trainee import Trainee
+
+SHOWN = 4  # segments of each pass on a sheet: what was made, and below it the truth
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentsMade:
+    """Squared error of the frames between, as a share of what the straight line between the ends has.
+
+    rates: frames a second of each pass's result; truth: segments [N, C, T, h, w] at such a rate; seeds: N of them.
+    """
+
+    trainee: Trainee
+    rates: Sequence[float]
+    truth: Callable[[float], Tensor]
+    seeds: Sequence[int]
+
+    def __call__(self) -> Findings:
+        figures: dict[str, float] = {}
+        rows: list[Frames] = []
+        segments = Segments.of(self.trainee.config)
+        for level, rate in enumerate(self.rates):
+            truth = self.truth(rate)
+            ends = ends_of(truth)
+            made, line = self._made(ends, level, segments), segments.line(ends).latents
+            share = (made - truth).square().mean() / (line - truth).square().mean()
+            figures[f"error_share_{rate:g}fps"] = share.item()
+            rows += self._rows(made, truth)
+        return Findings(figures, rows)
+
+    def _made(self, ends: Tensor, level: int, segments: Segments) -> Tensor:
+        """Ends [N, C, 2, h, w] -> segments [N, C, T, h, w], without a prompt."""
+        trainee = self.trainee
+        unet, appearnet = trainee.networks.unet, trainee.networks.appearnet
+        assert appearnet is not None
+        text, fps = Text(trainee.coders.null, trainee.coders.null), self.rates[0] / segments.factor
+        noise = [NoiseStream.segment(seed, level, 0) for seed in self.seeds]
+        with torch.autocast(ends.device.type, enabled=False):
+            return sample_segments((unet, appearnet), trainee.config, ends, level, fps, text, noise, TSR_SAMPLING)
+
+    def _rows(self, made: Tensor, truth: Tensor) -> list[Frames]:
+        shown = [to_uint8(self.trainee.coders.decode(segments[:SHOWN])) for segments in (made, truth)]
+        return [segment for pair in zip(*shown, strict=True) for segment in pair]
