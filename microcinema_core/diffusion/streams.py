@@ -11,6 +11,12 @@ import torch
 CLIP_START, CLIP_FRESH, SEGMENT_START, SEGMENT_FRESH, CHAINED_START, CHAINED_FRESH = range(6)
 
 
+def generator_of(*words: int) -> torch.Generator:
+    """A generator on the CPU whose numbers follow from these words alone, which are not negative."""
+    state = np.random.SeedSequence(words).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+
+
 @dataclass(frozen=True, slots=True)
 class NoiseStream:
     """Where one sample's random numbers come from: a function of these words, whatever is sampled beside it."""
@@ -34,5 +40,4 @@ class NoiseStream:
 
     def generator(self) -> torch.Generator:
         """A generator of the stream's fresh noise, for diffusers' schedulers, which draw by themselves."""
-        words = np.random.SeedSequence([self.seed, *self.fresh]).generate_state(1, np.uint64)
-        return torch.Generator().manual_seed(int(words[0] >> np.uint64(1)))
+        return generator_of(self.seed, *self.fresh)
