@@ -33,7 +33,7 @@ SHORT = 128  # up to this many keys plain matrix products are faster on a CPU th
 
 
 def sdpa(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
-    """PyTorch's scaled dot-product attention; the default."""
+    """PyTorch's scaled dot-product attention, the default. q [B, N, H*D], k and v [B, M, H*D] -> [B, N, H*D]."""
     q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
     if q.device.type == "cpu" and k.shape[2] <= SHORT:
         weights = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(dim=-1)
@@ -42,7 +42,7 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
 
 
 def xformers_attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
-    """xformers' memory-efficient attention, where it is installed."""
+    """xformers' memory-efficient attention, where it is there. q [B, N, H*D], k and v [B, M, H*D] -> [B, N, H*D]."""
     from xformers.ops import memory_efficient_attention
 
     q, k, v = (x.unflatten(-1, (heads, -1)) for x in (q, k, v))

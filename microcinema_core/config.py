@@ -242,6 +242,9 @@ class VAEConfig(Config):
         _require(all(0 < size <= 4096 for size in sizes), "vae: sizes must be between 1 and 4096")
 
 
+START_TOKEN, END_TOKEN = "<|startoftext|>", "<|endoftext|>"  # of every CLIP vocabulary
+
+
 @dataclass(frozen=True, slots=True)
 class TextConfig(Config):
     """A CLIP text model with a vocabulary of its own."""
@@ -345,5 +348,5 @@ def image_stage(config: ModelConfig) -> ModelConfig:
 
 
 def with_injection(config: ModelConfig, injection: Injection) -> ModelConfig:
-    """The same model with another injection mode."""
+    """A model's configuration with another injection mode."""
     return replace(config, unet=replace(config.unet, injection=injection))

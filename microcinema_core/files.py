@@ -15,6 +15,7 @@ MAX_NAME = 240  # bytes: file systems take 255, and the temporary name beside it
 
 
 def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -39,9 +40,9 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def check_writable(path: Path, suffix: str | None = None, source: Path | None = None) -> None:
-    """Raises InputError if this file clearly cannot be written; folders that lack are made on writing.
+    """Whether a file can be written, as far as is clear beforehand; folders that lack are made on writing.
 
-    suffix: what its name must end in. source: what it is made of, and must not replace.
+    suffix: what its name must end in. source: what it is made of, and must not replace. Raises InputError if it cannot.
     """
     if suffix is not None and path.suffix.lower() != suffix:
         raise InputError(f"{path}: must end in {suffix}; give another name")
@@ -55,7 +56,7 @@ def check_writable(path: Path, suffix: str | None = None, source: Path | None = 
 
 @contextmanager
 def reachable(path: Path) -> Iterator[None]:
-    """Where one may not even look, even asking whether something exists raises an error."""
+    """Turns the OSError that even asking of a place raises, where one may not look, into an InputError."""
     try:
         yield
     except OSError as error:

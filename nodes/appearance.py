@@ -65,7 +65,10 @@ def memory_of(unet: UNetConfig, z_c: Tensor, dtype: torch.dtype) -> int:
 
 
 def make_appearnet(section: Section, disable_dynamic: bool = False) -> HostAppearNet:
-    """Raises CheckpointError where the tensors are not those that the file describes."""
+    """AppearNet of a file as a model of the host's.
+
+    Raises CheckpointError where the tensors are not those that the file describes.
+    """
     unet, what = section.header.config.unet, f"{section.path.name}: {APPEARNET}"
     expect_fit(appearnet_outline(unet, section.state, what), section.state, what)
 

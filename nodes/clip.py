@@ -19,11 +19,9 @@ from torch import Tensor
 
 from ..microcinema_core.checkpoint.format import TEXT_ENCODER, Checkpoint, expect_blocks, expect_tensors
 from ..microcinema_core.checkpoint.sections import Section, find_section
-from ..microcinema_core.config import TextConfig
+from ..microcinema_core.config import END_TOKEN, START_TOKEN, TextConfig
 from ..microcinema_core.errors import CheckpointError
 from .files import read_file
-
-START, END = "<|startoftext|>", "<|endoftext|>"
 
 
 class TextModel(comfy.clip_model.CLIPTextModel):
@@ -36,7 +34,7 @@ class TextModel(comfy.clip_model.CLIPTextModel):
 
 
 def load_clip(path: Path, checkpoint: Checkpoint, disable_dynamic: bool = False) -> Any:
-    """Raises CheckpointError where the file and its companions hold none, or one that does not fit its description."""
+    """The host's CLIP of a file's text encoder. Raises CheckpointError where there is none or one that does not fit."""
     section = find_section(TEXT_ENCODER, path, checkpoint)
     text, stored = section.header.config.text, section.header.tokenizer
     if text is None or stored is None:
@@ -65,10 +63,10 @@ def load_clip_patcher(path: Path, disable_dynamic: bool = False) -> Any:
 
 def _special_tokens(stored: Mapping[str, Any], text: TextConfig, section: Section) -> dict[str, int]:
     vocab = stored["vocab"]
-    if START not in vocab or END not in vocab or max(vocab.values()) >= text.vocab_size:
+    if START_TOKEN not in vocab or END_TOKEN not in vocab or max(vocab.values()) >= text.vocab_size:
         raise CheckpointError(f"{section.path.name}: its vocabulary does not fit its text encoder; get the file anew")
-    pad = vocab[END] if text.pad_token_id is None else text.pad_token_id
-    return {"start": vocab[START], "end": vocab[END], "pad": pad}
+    pad = vocab[END_TOKEN] if text.pad_token_id is None else text.pad_token_id
+    return {"start": vocab[START_TOKEN], "end": vocab[END_TOKEN], "pad": pad}
 
 
 def _settings(text: TextConfig, special: Mapping[str, int]) -> dict[str, Any]:
@@ -143,9 +141,9 @@ def _write_tokenizer(folder: Path, stored: Mapping[str, Any], max_length: int) -
     config = {
         "tokenizer_class": "CLIPTokenizer",
         "model_max_length": max_length,
-        "bos_token": START,
-        "eos_token": END,
-        "unk_token": END,
-        "pad_token": END,
+        "bos_token": START_TOKEN,
+        "eos_token": END_TOKEN,
+        "unk_token": END_TOKEN,
+        "pad_token": END_TOKEN,
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")

@@ -15,7 +15,7 @@ DEFAULT = file_name(Kind.VIDEO)
 
 
 def register_folder() -> None:
-    """A file in the user's folder hides an embedded one of the same name."""
+    """Tell the host where model files lie. A file in the user's folder hides an embedded one of the same name."""
     own = Path(folder_paths.models_dir) / FOLDER
     with contextlib.suppress(OSError):  # where nothing may be written the embedded files are still there
         own.mkdir(parents=True, exist_ok=True)
@@ -25,9 +25,10 @@ def register_folder() -> None:
 
 
 def file_names() -> list[str]:
+    """The names that a user chooses from."""
     return folder_paths.get_filename_list(FOLDER)
 
 
 def find_file(name: str) -> Path:
-    """Raises FileNotFoundError, as the host's own loaders do."""
+    """The path of a file that the list offers. Raises FileNotFoundError, as the host's own loaders do."""
     return Path(folder_paths.get_full_path_or_raise(FOLDER, name))

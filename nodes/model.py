@@ -58,7 +58,7 @@ class HostConfig(comfy.supported_models_base.BASE):
         self.latent_format = latent_format(header.config.latent, vae)
 
     def model_type(self, state_dict: Any = None, prefix: str = "") -> ModelType:
-        """Raises CheckpointError for a combination that the host cannot sample."""
+        """How the host reads the network's output. Raises CheckpointError for a combination that it cannot sample."""
         diffusion: DiffusionConfig = self.header.config.diffusion
         kind = TYPES.get((diffusion.schedule, diffusion.prediction))
         if kind is None:
@@ -135,7 +135,10 @@ class HostModel(comfy.model_base.BaseModel):
     def resize_cond_for_context_window(
         self, cond_key: str, cond_value: Any, window: Any, x_in: Tensor, device: Any, retain_index_list: Any = ()
     ) -> Any:
-        """A window may have an anchor frame in front, which the host's own count leaves out."""
+        """The number of frames in a context window; None leaves all other conditioning to the host.
+
+        x_in: [rows, C, h, w]. A window may have an anchor frame in front, which the host's own count leaves out.
+        """
         if cond_key != "num_video_frames":
             return None
         anchor = getattr(window, "causal_anchor_index", None)
@@ -144,7 +147,7 @@ class HostModel(comfy.model_base.BaseModel):
     def state_dict_for_saving(
         self, unet_state_dict: dict[str, Tensor], *parts: Any, **kwargs: Any
     ) -> dict[str, Tensor]:
-        """With the header as a tensor, since the host's savers drop our metadata."""
+        """The network's tensors, and the header as one of bytes [N], since the host's savers drop our metadata."""
         state: dict[str, Tensor] = super().state_dict_for_saving(unet_state_dict, *parts, **kwargs)
         return state | {SAVED_HEADER: header_tensor(self.header)}
 

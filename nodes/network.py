@@ -70,7 +70,7 @@ class HostUNet(VideoUNet):
         transformer_options: dict[str, Any] | None = None,
         clips: Clips | None = None,
     ) -> Tensor:
-        """context: [B*T, L, D], the same for all frames of a clip."""
+        """x [B*T, C, h, w] -> same. context: [B*T, L, D], the same for all frames of a clip."""
         options = transformer_options or {}
         wrappers = comfy.patcher_extension.get_all_wrappers(comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, options)
         run = comfy.patcher_extension.WrapperExecutor.new_class_executor(self._run, self, wrappers)
@@ -102,7 +102,7 @@ class HostUNet(VideoUNet):
 
 @contextmanager
 def controlled(unet: VideoUNet, control: Control | None) -> Iterator[None]:
-    """What a ControlNet of the same base says is added to the middle's output and to the skips, during one forward."""
+    """For one forward: a ControlNet's residuals [B*T, C, H, W] are added to the middle's output and to the skips."""
     if not control:
         yield
         return

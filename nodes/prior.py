@@ -117,6 +117,7 @@ class NoisePriorLatent(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: Any, vae: Any, keyframe: Tensor, frames: int, gamma: Any = None) -> io.NodeOutput:
+        """keyframe: IMAGE [N, H, W, 3] in 0..1, one for each clip -> a LATENT [N * frames, C, h, w]."""
         return io.NodeOutput(prior_latent(model, vae, keyframe, frames, gamma_of(model, gamma)))
 
 
@@ -172,6 +173,7 @@ class NoisePriorNoise(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: Any, vae: Any, keyframe: Tensor, seed: int, gamma: Any = None) -> io.NodeOutput:
+        """keyframe: IMAGE [N, H, W, 3] in 0..1, one for each clip -> a NOISE."""
         check_image(keyframe)
         # One by one: a video VAE would take a batch for the frames of one clip.
         latents = torch.cat([vae.encode(picture[None, ..., :3]) for picture in keyframe])

@@ -84,6 +84,10 @@ class MicroCinemaSampler(io.ComfyNode):
         exact_keyframe: bool,
         gamma: dict[str, Any] | None = None,
     ) -> io.NodeOutput:
+        """keyframe: IMAGE [N, H, W, 3] in 0..1, those that AppearNet Encode was given -> a LATENT [N * T, C, h, w].
+
+        Raises InputError for conditioning that did not come from there, and for another number of keyframes.
+        """
         check_numbers("MicroCinema Sampler", {"cfg": cfg})
         encoded = _encoded(model, positive)
         if keyframe.shape[0] != encoded.clips:

@@ -98,7 +98,7 @@ class TSRInterpolate(io.ComfyNode):
 def segments(
     model: Any, appearnet: HostAppearNet, prompt: Any, seed: int, fps: float, steps: int, bar: Any
 ) -> Interpolate:
-    """What the cascade calls. Progress is counted in segments; between two batches the user may cancel."""
+    """What makes a batch of segments. Progress is counted in segments; between two batches the user may cancel."""
     config = appearnet.header.config
     rules = Segments.of(config)
     schedule = make_schedule(config.diffusion.schedule)

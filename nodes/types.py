@@ -21,7 +21,7 @@ def chosen(name: str, value: dict[str, Any] | None, options: Collection[str]) ->
 
 
 def check_numbers(node: str, numbers: Mapping[str, float]) -> None:
-    """The host lets NaN through, as it is neither below a minimum nor above a maximum. Raises InputError for it."""
+    """Raises InputError for NaN, which the host lets through, as it is neither below a minimum nor above a maximum."""
     for name, value in numbers.items():
         if math.isnan(value):
             raise InputError(f"{node}: {name} is not a number (NaN); give one")

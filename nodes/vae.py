@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from ..microcinema_core.checkpoint.format import VAE, Checkpoint, expect_tensors
+from ..microcinema_core.checkpoint.names import KL_MARK
 from ..microcinema_core.checkpoint.sections import find_section
 from ..microcinema_core.errors import CheckpointError, InputError
 from .files import read_file
 
-MARK = "decoder.conv_in.weight"  # of Stable Diffusion's autoencoder, in the host's own names
 SIZES: dict[str, Any] = {
     "double_z": True, "z_channels": 4, "resolution": 256, "in_channels": 3, "out_ch": 3, "ch": 128,
     "ch_mult": [1, 2, 4, 4], "num_res_blocks": 2, "attn_resolutions": [], "dropout": 0.0,
@@ -24,12 +24,15 @@ CONSTANTS = {"vae_scale": 1.0, "vae_shift": 0.0}  # of the host's TAESD class, w
 
 
 def load_vae(path: Path, checkpoint: Checkpoint) -> Any:
-    """Raises CheckpointError where the file and its companions hold none, or one of another architecture."""
+    """The host's VAE of a file's autoencoder.
+
+    Raises CheckpointError where the file and its companions hold none, or one of another architecture.
+    """
     section = find_section(VAE, path, checkpoint)
     state = section.state
-    if MARK not in state:
+    if KL_MARK not in state:
         state = {name: torch.tensor(value) for name, value in CONSTANTS.items()} | state
-    if MARK not in state and "taesd_decoder.1.weight" not in state:
+    if KL_MARK not in state and "taesd_decoder.1.weight" not in state:
         raise CheckpointError(f"{section.path.name}: its autoencoder is none that ComfyUI knows; get the file anew")
     vae = comfy.sd.VAE(sd=_checked(state, section.path.name))
     vae.patcher.cached_patcher_init = (load_vae_patcher, (path,))
@@ -37,14 +40,14 @@ def load_vae(path: Path, checkpoint: Checkpoint) -> Any:
 
 
 def load_vae_patcher(path: Path, disable_dynamic: bool = False) -> Any:
-    """As the host reloads a VAE, whose class chooses the patcher itself."""
+    """What the host reloads a VAE with, whose class chooses the patcher itself: `disable_dynamic` is not read."""
     return load_vae(path, read_file(path)).patcher
 
 
 def _checked(state: Mapping[str, Tensor], title: str) -> dict[str, Tensor]:
     """Strict, which the host's own loading is not."""
     with torch.device("meta"):
-        if MARK in state:
+        if KL_MARK in state:
             outline: Any = comfy.ldm.models.autoencoder.AutoencoderKL(ddconfig=SIZES, embed_dim=4)
         else:
             outline = comfy.taesd.taesd.TAESD(latent_channels=state["taesd_decoder.1.weight"].shape[1])

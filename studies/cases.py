@@ -59,7 +59,7 @@ class Case:
         return Shot(render(self.scene, [0.0], size)[0], self.prompt, self.seed, self.keyframe_at)
 
     def truth(self, size: int = SIZE) -> Frames:
-        """The clip that was asked for."""
+        """The clip that was asked for, [T, size, size, 3]."""
         return render(self.scene, self.times, size)
 
     def to_dict(self) -> dict[str, Any]:
@@ -112,5 +112,5 @@ class Part:
 
 
 def see(case: Case, frames: Frames) -> Record:
-    """The plainest measure: what the tracker sees."""
+    """The plainest measure: what the tracker sees in a clip [T, H, W, 3]."""
     return asdict(Seen.of(read_clip(frames, case.times)))

@@ -66,6 +66,7 @@ class ClipStore:
         return self.folder / f"{name}.png"
 
     def get(self, shot: Shot) -> Frames | None:
+        """The clip [T, H, W, 3] that was kept of a shot; None where there is none."""
         path = self._path(shot)
         if not path.exists():
             return None
@@ -74,6 +75,7 @@ class ClipStore:
         return np.stack(np.split(strip, count, axis=1))
 
     def put(self, shot: Shot, frames: Frames) -> None:
+        """Keep the clip [T, H, W, 3] of a shot."""
         text = PngImagePlugin.PngInfo()
         text.add_text("frames", str(len(frames)))
         with written_whole(self._path(shot)) as temporary:

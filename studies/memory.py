@@ -35,7 +35,7 @@ SD_VAE = ((128, 256, 512, 512), 2, 4)  # channels of its levels, blocks of each,
 
 
 def fused(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
-    """Attention as a GPU's fused kernels allocate it: the result alone, no matrix of scores."""
+    """Attention [B, N, C] as a GPU's fused kernels allocate it: the result alone, no matrix of scores."""
     return torch.empty_like(q)
 
 
@@ -75,6 +75,7 @@ class FullSize:
             self.vae = Autoencoder(*SD_VAE).to(dtype).requires_grad_(False)
 
     def empty(self, *shape: int) -> Tensor:
+        """A tensor [*shape] without memory."""
         return torch.empty(shape, dtype=self.dtype, device=META)
 
     def encode(self, clips: int, frames: int, pixels: int) -> tuple[Appearance, int]:

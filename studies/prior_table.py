@@ -29,7 +29,7 @@ STEPS = 20  # a divisor of 1000: diffusers' DDIM and PNDM step by 1000 // steps 
 def gaussian_network(prediction: Prediction, prior_lambda: float, z_c: Tensor) -> Network:
     """The best network for z_0 ~ N(mean, variance) under eps = lambda z_c + n (Eq. 3): E[eps | z_t], or E[v | z_t].
 
-    z_t ~ N(alpha mean + s lambda z_c, alpha^2 variance + s^2), and both expectations are linear in z_t. The
+    z_t [B, C, T, h, w] ~ N(alpha mean + s lambda z_c, alpha^2 variance + s^2): both expectations are linear in it. The
     conditioning is `mean`, `variance` (broadcastable to z_t) and `level`, the k-diffusion sigma.
     """
 
@@ -47,7 +47,7 @@ def gaussian_network(prediction: Prediction, prior_lambda: float, z_c: Tensor) -
 
 
 def gaussian_denoise(y: Tensor, sigma: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
-    """E[z_0 | y] for y = z_0 + sigma n with unbiased noise n."""
+    """E[z_0 | y] for y = z_0 + sigma n, [B, C, T, h, w], with unbiased noise n."""
     return mean + variance / (variance + sigma**2) * (y - mean)
 
 
@@ -81,6 +81,7 @@ class Deviation:
 
     @classmethod
     def between(cls, x: Tensor, reference: Tensor) -> Deviation:
+        """Root mean square and largest difference of two tensors [...], over the reference's largest number."""
         difference = (x - reference) / reference.abs().max()
         return cls(difference.square().mean().sqrt().item(), difference.abs().max().item())
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from .limits import shown
 
 IN_SAFETENSORS = ", in safetensors"
+IMAGE_MODEL = r"Stable Diffusion [12]\.x (checkpoint|U-Net)"  # titles of what can be inflated
 Shapes = Mapping[str, tuple[int, ...]]
 
 

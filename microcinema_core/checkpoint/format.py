@@ -23,10 +23,10 @@ from torch import Tensor, nn
 from ..config import Kind, ModelConfig
 from ..errors import CheckpointError, ConfigError
 from ..files import written_whole
-from .foreign import IN_SAFETENSORS, foreign_title
+from .foreign import IMAGE_MODEL, IN_SAFETENSORS, foreign_title
 from .limits import MAX_BLOCKS, MAX_JSON, MAX_TOKENIZER, check_file, parse_json, shown
 
-MAKERS = {"inflate": r"Stable Diffusion [12]\.x (checkpoint|U-Net)", "convert": "ModelScope"}  # by a model's title
+MAKERS = {"inflate": IMAGE_MODEL, "convert": "ModelScope"}  # by a model's title
 FORMAT_VERSION = 1
 PREFIX = "microcinema."
 VAE, TEXT_ENCODER, UNET, APPEARNET = "vae", "text_encoder", "unet", "appearnet"
@@ -263,7 +263,7 @@ def expect_blocks(blocks: int, state: Mapping[str, Tensor], what: str) -> None:
 def expect_fit(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
     """Every key, shape and kind of number must match the module, which may be on the meta device; all must be finite.
 
-    Raises CheckpointError naming the first that does not.
+    Raises CheckpointError that begins with `what` and names the first that does not.
     """
     expect_tensors(module.state_dict(), state, what, "the file")
 
@@ -275,7 +275,11 @@ def expect_tensors(
     subject: str,
     optional: Collection[str] = (),
 ) -> None:
-    """The same of tensors that are not (yet) a module's; those named `optional` may be missing."""
+    """Names, shapes and kinds of number of `state` must be those of `wanted`, of which `optional` may be missing.
+
+    wanted: may be on the meta device. Raises CheckpointError that begins with `what` and names the first tensor that
+    does not fit or holds a number that is not finite. subject: whose tensors they are.
+    """
     missing, extra = sorted(set(wanted) - set(state) - set(optional)), sorted(set(state) - set(wanted))
     if missing or extra:
         raise CheckpointError(
@@ -304,9 +308,10 @@ def _finite(value: Tensor) -> bool:
 def load_strictly(
     module: nn.Module, state: Mapping[str, Tensor], what: str, device: torch.device | str | None = None
 ) -> None:
-    """Fill a module, whose dtype stays. Raises CheckpointError where `expect_fit` does.
+    """Fill a module, whose dtype stays, with tensors of the very names and shapes of its own.
 
     A module on the meta device gets memory, on `device`, only now that the file is known to fill all of it.
+    Raises CheckpointError, beginning with `what`, for any other tensors and for numbers that are not finite.
     """
     expect_fit(module, state, what)
     if any(value.is_meta for value in module.state_dict().values()):

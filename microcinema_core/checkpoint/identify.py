@@ -47,7 +47,10 @@ class Identity:
 
 
 def identify(path: Path) -> Identity:
-    """Raises CheckpointError for what is missing, damaged or of no kind known here."""
+    """What a file or folder is, of ours and of others.
+
+    Raises CheckpointError for what is missing, damaged or of no kind known here.
+    """
     if path.is_dir():
         return _folder(path)
     check_file(path, "a model file or folder")

@@ -19,7 +19,7 @@ MAX_DETAIL = 10_000  # of a stored value that somebody asked to see
 
 
 def check_file(path: Path, wanted: str) -> None:
-    """Raises CheckpointError for what is no file, and for a header that is too long to be parsed in passing."""
+    """Raises CheckpointError, asking for `wanted`, for what is no file and for a header too long to be parsed."""
     try:
         if not path.is_file():
             what = "is a folder" if path.is_dir() else "is no regular file" if path.exists() else "does not exist"
@@ -38,7 +38,10 @@ def check_file(path: Path, wanted: str) -> None:
 
 
 def parse_json(text: str, name: str, limit: int = MAX_JSON) -> Any:
-    """Raises ValueError for a text too long and for what is not JSON."""
+    """The value of a JSON text; `name` says in an error what it is of.
+
+    Raises ValueError for more than `limit` characters and for what is not JSON.
+    """
     if len(text) > limit:
         raise ValueError(f"{name} is too long: {len(text):,} characters, {limit:,} at most")
     try:

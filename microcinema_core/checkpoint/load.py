@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from ..backend import Backend
@@ -24,6 +25,12 @@ class Networks:
     unet: VideoUNet
     appearnet: AppearNet | None
 
+    def to_(self, device: torch.device, dtype: torch.dtype) -> None:
+        """Move both to a device and a format, in place."""
+        for network in (self.unet, self.appearnet):
+            if network is not None:
+                network.to(device, dtype)
+
 
 def load_networks(path: Path, backend: Backend | None = None, *, kind: Kind | None = None) -> Networks:
     """Read an image, video or TSR file. Raises CheckpointError, also where it is of another kind than asked for."""
@@ -33,7 +40,7 @@ def load_networks(path: Path, backend: Backend | None = None, *, kind: Kind | No
 def networks_of(
     checkpoint: Checkpoint, path: Path, backend: Backend | None = None, *, kind: Kind | None = None
 ) -> Networks:
-    """The networks of a file already read. Nothing is allocated before the file is known to fill all of it."""
+    """The networks of a file already read. Raises CheckpointError, allocating nothing, where it does not fill them."""
     header = checkpoint.header
     expect_kind(header, path, *((kind,) if kind else DIFFUSION))
     config, backend = header.config.unet, backend or Backend()
@@ -87,7 +94,7 @@ def null_length(config: UNetConfig, state: Mapping[str, Tensor], what: str) -> i
 
 
 def expect_kind(header: Header, path: Path, *kinds: Kind) -> None:
-    """Raises CheckpointError for a file of another kind."""
+    """Raises CheckpointError for a file that is of none of these kinds."""
     if header.kind not in kinds:
         wanted = " or ".join(kinds)
         raise CheckpointError(f"{path}: is a file of kind {header.kind}; a file of kind {wanted} is needed here")

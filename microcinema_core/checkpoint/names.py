@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 
 def inverse(names: Mapping[str, str]) -> dict[str, str]:
+    """The map from these values back to their keys."""
     return {value: key for key, value in names.items()}
 
 
@@ -21,18 +22,28 @@ def replaced(key: str, names: Mapping[str, str]) -> str:
     raise KeyError(key)
 
 
+KL_MARK = "decoder.conv_in.weight"  # a tensor that, of all autoencoders in our files, only this one has
 MID = {"mid_block.resnets.0": "mid.block_1", "mid_block.resnets.1": "mid.block_2"}
 ATTENTION = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
 OLDER = {"query": "q", "key": "k", "value": "v", "proj_attn": "proj_out"}  # what diffusers called them before
 
 
-def vae_to_compvis(key: str, levels: int) -> str:
-    """diffusers' AutoencoderKL -> the names of CompVis and of ComfyUI's own class."""
-    if re.match(r"(post_)?quant_conv\.", key):
-        return key
+def _half(key: str) -> tuple[str, str]:
+    """`encoder` or `decoder`, and the name within it. Raises KeyError for a name in neither."""
     half, _, rest = key.partition(".")
     if half not in ("encoder", "decoder"):
         raise KeyError(key)
+    return half, rest
+
+
+def vae_to_compvis(key: str, levels: int) -> str:
+    """A name of diffusers' AutoencoderKL -> that of CompVis and of ComfyUI's own class.
+
+    levels: of the picture's size. Raises KeyError for a name that has no place there.
+    """
+    if re.match(r"(post_)?quant_conv\.", key):
+        return key
+    half, rest = _half(key)
     if rest.startswith("mid_block.attentions.0."):
         rest = "mid.attn_1." + replaced(rest.removeprefix("mid_block.attentions.0."), ATTENTION | OLDER)
     elif rest.startswith("mid_block."):
@@ -47,12 +58,13 @@ def vae_to_compvis(key: str, levels: int) -> str:
 
 
 def vae_to_diffusers(key: str, levels: int) -> str:
-    """The inverse of `vae_to_compvis`, with the names of today's diffusers."""
+    """A name of CompVis' autoencoder, as our files have it -> that of today's AutoencoderKL in diffusers.
+
+    levels: of the picture's size. Raises KeyError for a name that has no place there.
+    """
     if re.match(r"(post_)?quant_conv\.", key):
         return key
-    half, _, rest = key.partition(".")
-    if half not in ("encoder", "decoder"):
-        raise KeyError(key)
+    half, rest = _half(key)
     if rest.startswith("mid.attn_1."):
         rest = "mid_block.attentions.0." + replaced(rest.removeprefix("mid.attn_1."), inverse(ATTENTION))
     elif rest.startswith("mid."):

@@ -41,14 +41,17 @@ class Trained:
 
 
 def trained_in(path: Path) -> Trained:
-    """Of a file, from as few of its tensors as will do. Raises CheckpointError for whatever is no MicroCinema file."""
+    """What of a file is trained, from as few of its tensors as will do.
+
+    Raises CheckpointError for whatever is no MicroCinema file.
+    """
     header = read_header(path)
     with opened(path) as file:
         return _trained(header, set(file.keys()), file.get_tensor)
 
 
 def trained_of(checkpoint: Checkpoint) -> Trained:
-    """Of a file that is read already."""
+    """What is trained of a file that is read already."""
     tensors = {f"{name}.{key}": value for name, part in checkpoint.sections.items() for key, value in part.items()}
     return _trained(checkpoint.header, tensors, tensors.__getitem__)
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..config import DiffusionConfig
 from ..models.guide import Guide
+from .streams import generator_of
 
 NO_SIGNAL = 1e-5  # abar at the start of a zero-terminal-SNR schedule is below it; Stable Diffusion's is 5e-3
 
@@ -65,6 +65,4 @@ def draw_noise(seed: int, shape: Sequence[int], *stream: int, dtype: torch.dtype
     `stream` separates draws under one seed (pass, segment, step, ...): batching cannot change what a segment gets.
     Drawn in float32 whatever `dtype`, so that precision does not change the clip.
     """
-    state = np.random.SeedSequence([seed % 2**64, *stream]).generate_state(1, np.uint64)[0]
-    generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
-    return torch.randn(tuple(shape), generator=generator).to(dtype)
+    return torch.randn(tuple(shape), generator=generator_of(seed % 2**64, *stream)).to(dtype)

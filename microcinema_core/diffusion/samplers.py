@@ -36,7 +36,7 @@ class Run:
         return len(self.sigmas) - 1
 
     def estimate(self, y: Tensor, step: int) -> Tensor:
-        """The model's estimate of z_0 at this step, reported to the observer."""
+        """The model's estimate of z_0 for y [B, C, T, H, W] at this step, in y's shape, reported to the observer."""
         sigma = torch.tensor(self.sigmas[step], dtype=working(y).dtype, device=y.device)
         x0 = self.denoise(y, sigma)
         if self.callback is not None:
@@ -45,7 +45,10 @@ class Run:
 
 
 def euler(run: Run, y: Tensor) -> Tensor:
-    """Euler's method on dy/dsigma = (y - x0) / sigma (arXiv 2206.00364, Algorithm 1 without churn); DDIM with eta 0."""
+    """From y [B, C, T, H, W] at the first noise level to a sample, by Euler's method on dy/dsigma = (y - x0) / sigma.
+
+    arXiv 2206.00364, Algorithm 1 without churn; the same as DDIM with eta 0.
+    """
     for i in range(run.steps):
         x0 = run.estimate(y, i)
         y = torch.lerp(x0, y, run.sigmas[i + 1] / run.sigmas[i])
@@ -59,7 +62,10 @@ def ancestral_step(sigma: float, sigma_next: float) -> tuple[float, float]:
 
 
 def euler_ancestral(run: Run, y: Tensor) -> Tensor:
-    """Euler steps past the next level, then fresh noise up to it: ancestral sampling (k-diffusion, eta 1)."""
+    """From y [B, C, T, H, W] to a sample by ancestral sampling (k-diffusion, eta 1).
+
+    Each step goes past the next level, and fresh noise leads up to it.
+    """
     for i in range(run.steps):
         x0 = run.estimate(y, i)
         down, up = ancestral_step(run.sigmas[i], run.sigmas[i + 1])
@@ -70,7 +76,10 @@ def euler_ancestral(run: Run, y: Tensor) -> Tensor:
 
 
 def dpmpp_2m(run: Run, y: Tensor) -> Tensor:
-    """DPM-Solver++(2M) (arXiv 2211.01095, Algorithm 2), lambda = -log sigma. First order at both ends of the run."""
+    """From y [B, C, T, H, W] to a sample by DPM-Solver++(2M) (arXiv 2211.01095, Algorithm 2), lambda = -log sigma.
+
+    First order at both ends of the run.
+    """
     previous: Tensor | None = None
     for i in range(run.steps):
         x0 = run.estimate(y, i)

@@ -23,7 +23,7 @@ ZSNR_TERMINAL_ABAR = 4.8973451890853435e-08  # the host's stand-in for 0, so tha
 
 
 def working(x: Tensor) -> Tensor:
-    """`x` in the precision that scalars of a schedule are kept in: float64 stays, all else becomes float32."""
+    """A tensor [...] in the precision that a schedule's scalars have: float64 stays, all else becomes float32."""
     return x if x.dtype == torch.float64 else x.to(torch.float32)
 
 
@@ -40,19 +40,22 @@ class Schedule(ABC):
 
     @abstractmethod
     def time_of_sigma(self, sigma: Tensor) -> Tensor:
-        """The time the network is fed at this sigma."""
+        """The time that the network is fed at each sigma. [...] -> [...]."""
 
     @abstractmethod
     def sigma_of_time(self, t: Tensor) -> Tensor:
-        """k-diffusion's sigma = sqrt(1 - abar) / sqrt(abar), at most `sigma_max`."""
+        """k-diffusion's sigma = sqrt(1 - abar) / sqrt(abar) at each time, at most `sigma_max`. [...] -> [...]."""
 
     @abstractmethod
     def alpha_sigma(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """(alpha, s) of Eq. 4, with alpha^2 + s^2 = 1."""
+        """(alpha, s) of Eq. 4 at each time, with alpha^2 + s^2 = 1. [...] -> two of [...]."""
 
     @abstractmethod
     def sample_time(self, u: Tensor, towards_noise: float) -> Tensor:
-        """Training times from uniform `u` in [0, 1): t = 1 - u^k as a fraction of the schedule; k = 1 is uniform."""
+        """Training times [N] from uniform `u` [N] in [0, 1): t = 1 - u^k as a fraction of the schedule.
+
+        towards_noise: k; 1 is uniform, above it there are more of the noisier times.
+        """
 
     @abstractmethod
     def _times(self, steps: int) -> Tensor:
@@ -82,23 +85,27 @@ class DiscreteSchedule(Schedule):
         self.sigma_max = math.exp(self._log_sigma[-1].item())
 
     def time_of_sigma(self, sigma: Tensor) -> Tensor:
+        """The nearest of the times 0..999 in log sigma, for sigmas [...] -> [...]."""
         sigma = working(sigma)
         log_sigma = sigma.clamp(self.sigma_min, self.sigma_max).log()
         table = self._log_sigma.to(sigma)
         return (log_sigma[..., None] - table).abs().argmin(-1).to(sigma)
 
     def sigma_of_time(self, t: Tensor) -> Tensor:
+        """The table's sigma, between two times the geometric mean weighted by nearness. [...] -> [...]."""
         t = working(t).clamp(0, TRAIN_STEPS - 1)
         table = self._log_sigma.to(t)
         low, high = t.floor().long(), t.ceil().long()
         return torch.lerp(table[low], table[high], t.frac()).exp()
 
     def alpha_sigma(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """(alpha, s) of Eq. 4 at times 0..999. [...] -> two of [...]."""
         sigma = self.sigma_of_time(t)
         alpha = (1 + sigma**2).rsqrt()
         return alpha, sigma * alpha
 
     def sample_time(self, u: Tensor, towards_noise: float) -> Tensor:
+        """Whole training times 0..999 from uniform `u` in [0, 1); `towards_noise` 1 is uniform. [N] -> [N]."""
         t = 1 - working(u) ** towards_noise
         return ((t * TRAIN_STEPS).ceil() - 1).clamp(0, TRAIN_STEPS - 1)
 
@@ -119,18 +126,22 @@ class CosineSchedule(Schedule):
     sigma_max = 500.0
 
     def time_of_sigma(self, sigma: Tensor) -> Tensor:
+        """t = 2 / pi atan(sigma), in 0..1. [...] -> [...]."""
         return working(sigma).atan() * (2 / math.pi)
 
     def sigma_of_time(self, t: Tensor) -> Tensor:
+        """tan(pi t / 2), at most `sigma_max`, at times in 0..1. [...] -> [...]."""
         alpha, s = self.alpha_sigma(t)
         return (s / alpha).clamp(max=self.sigma_max)
 
     def alpha_sigma(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """(cos(pi t / 2), sin(pi t / 2)) at times in 0..1; alpha is exactly 0 at t = 1. [...] -> two of [...]."""
         t = working(t)
         # The sine of the complement, because cos(pi/2) is not 0 in floating point.
         return torch.sin((1 - t) * (math.pi / 2)), torch.sin(t * (math.pi / 2))
 
     def sample_time(self, u: Tensor, towards_noise: float) -> Tensor:
+        """Training times 1 - u^k in 0..1 from uniform `u` in [0, 1), k being `towards_noise`. [N] -> [N]."""
         return 1 - working(u) ** towards_noise
 
     def _times(self, steps: int) -> Tensor:

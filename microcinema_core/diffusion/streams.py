@@ -11,6 +11,12 @@ import torch
 CLIP_START, CLIP_FRESH, SEGMENT_START, SEGMENT_FRESH, CHAINED_START, CHAINED_FRESH = range(6)
 
 
+def generator_of(*words: int) -> torch.Generator:
+    """A generator on the CPU whose numbers follow from these words alone, which are not negative."""
+    state = np.random.SeedSequence(words).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+
+
 @dataclass(frozen=True, slots=True)
 class NoiseStream:
     """Where one sample's random numbers come from: a function of these words, whatever is sampled beside it."""
@@ -21,7 +27,7 @@ class NoiseStream:
 
     @classmethod
     def clip(cls, seed: int, number: int) -> NoiseStream:
-        """Of one of several chained clips: 0 is the one with the keyframe, negative numbers lie before it."""
+        """The numbers of one of several chained clips: 0 is the one with the keyframe, those before it are negative."""
         if number == 0:
             return cls(seed)
         word = 2 * number if number > 0 else -2 * number - 1
@@ -29,10 +35,9 @@ class NoiseStream:
 
     @classmethod
     def segment(cls, seed: int, level: int, index: int) -> NoiseStream:
-        """Of one segment of one pass of temporal super-resolution."""
+        """The numbers of one segment of one pass of temporal super-resolution, both counted from 0."""
         return cls(seed, (SEGMENT_START, level, index), (SEGMENT_FRESH, level, index))
 
     def generator(self) -> torch.Generator:
-        """For diffusers' schedulers, which draw by themselves."""
-        words = np.random.SeedSequence([self.seed, *self.fresh]).generate_state(1, np.uint64)
-        return torch.Generator().manual_seed(int(words[0] >> np.uint64(1)))
+        """A generator of the stream's fresh noise, for diffusers' schedulers, which draw by themselves."""
+        return generator_of(self.seed, *self.fresh)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..checkpoint.identify import identify
 from ..checkpoint.limits import MAX_BLOCKS, MAX_TOKENIZER, shown
-from ..config import TextConfig
+from ..config import END_TOKEN, START_TOKEN, TextConfig
 from ..errors import CheckpointError
 from ..standalone.text import PROJECTION, clip_text_model
 from .keys import open_clip_to_transformers
@@ -35,7 +35,7 @@ class TextPart:
     tokenizer: dict[str, Any] | None = None
 
     def with_tokenizer(self, folder: Path) -> TextPart:
-        """Raises CheckpointError for a vocabulary of another size."""
+        """The part with the vocabulary of a folder. Raises CheckpointError for one of another size."""
         stored = read_tokenizer(folder)
         highest = max(stored["vocab"].values())
         if highest >= self.config.vocab_size:
@@ -46,7 +46,10 @@ class TextPart:
         return replace(self, tokenizer=stored)
 
     def section(self) -> State:
-        """What a MicroCinema file holds of it: nothing where its vocabulary is missing, for then it is of no use."""
+        """The section of a MicroCinema file: transformers' names and an identity projection [W, W], W the width.
+
+        Empty where the vocabulary is missing, for then the text encoder is of no use.
+        """
         if self.tokenizer is None:
             return {}
         width = self.config.width
@@ -54,7 +57,10 @@ class TextPart:
 
 
 def find_text(state: Mapping[str, Stored], where: str) -> TextPart | None:
-    """In a single file: of a whole checkpoint, or of a text encoder alone. None where there is none."""
+    """The text encoder in a single file: of a whole checkpoint, or alone. None where there is none.
+
+    Raises CheckpointError, naming `where`, for a part of one.
+    """
     open_clip = below(state, "cond_stage_model.model.") or _bare(state, "token_embedding.weight")
     if open_clip:
         try:
@@ -73,7 +79,11 @@ def _bare(state: Mapping[str, Stored], *marks: str) -> State:
 
 
 def text_part(given: Mapping[str, Stored], where: str, stored: Mapping[str, Any] | None = None) -> TextPart:
-    """stored: transformers' config.json. Without it the width tells: 1024 is OpenCLIP's, whose activation is GELU."""
+    """A text encoder from its tensors, of which those of a whole CLIP's comparison with pictures are left out.
+
+    stored: transformers' config.json. Without it the width tells: 1024 is OpenCLIP's, whose activation is GELU.
+    Raises CheckpointError, naming `where`, for tensors that are none of a CLIP text model's.
+    """
     unused = ("position_ids", "text_projection", "logit_scale")
     state = {
         "text_model." + key.removeprefix("text_model."): value
@@ -149,6 +159,7 @@ def open_text(path: Path) -> TextPart:
 
 
 def folder_text(folder: Path) -> TextPart:
+    """The text encoder of a diffusers folder's `text_encoder`. Raises CheckpointError for another kind of one."""
     stored = open_json(folder / "config.json")
     if "projection_dim" in stored and "CLIPTextModelWithProjection" in stored.get("architectures", ()):
         raise CheckpointError(f"{folder}: is Stable Diffusion XL's second text encoder; give that of the model itself")
@@ -172,8 +183,8 @@ def read_tokenizer(folder: Path) -> dict[str, Any]:
 def null_tokens(part: TextPart) -> list[int]:
     """Start, end and padding. CLIP's vocabulary ends with the start and the end token."""
     config, vocab = part.config, (part.tokenizer or {"vocab": {}})["vocab"]
-    start = vocab.get("<|startoftext|>", config.vocab_size - 2)
-    end = vocab.get("<|endoftext|>", config.vocab_size - 1)
+    start = vocab.get(START_TOKEN, config.vocab_size - 2)
+    end = vocab.get(END_TOKEN, config.vocab_size - 1)
     pad = end if config.pad_token_id is None else config.pad_token_id
     return [start, end, *[pad] * (config.max_length - 2)]
 

@@ -30,7 +30,10 @@ MIDDLE = {"0": "resnets.0", "1": "attentions.0", "2": "resnets.1"}
 
 
 def unet_to_diffusers(key: str, layers: int) -> str:
-    """layers: ResBlocks of a down level; an up level has one more."""
+    """A name of CompVis' U-Net -> that of diffusers' UNet2DConditionModel.
+
+    layers: ResBlocks of a down level; an up level has one more. Raises KeyError for a name that has no place there.
+    """
     block = re.fullmatch(r"(input_blocks|output_blocks|middle_block)\.(\d+)\.(.+)", key)
     if block is None or key.startswith("input_blocks.0."):
         return replaced(key, ENDS)
@@ -62,7 +65,11 @@ def _inside(place: str, rest: str, key: str) -> str:
 
 
 def unet_to_compvis(key: str, layers: int, attention: Sequence[bool]) -> str:
-    """The inverse. attention: of each level from the largest picture on, whether it has any."""
+    """A name of diffusers' UNet2DConditionModel -> that of CompVis' U-Net.
+
+    layers: ResBlocks of a down level. attention: of each level from the largest picture on, whether it has any.
+    Raises KeyError for a name that has no place there.
+    """
     block = re.fullmatch(r"(down|up)_blocks\.(\d+)\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.+)", key)
     if key.startswith("mid_block."):
         name = replaced(key.removeprefix("mid_block."), inverse(MIDDLE))
@@ -119,6 +126,7 @@ def open_clip_to_transformers(state: Mapping[str, Stored]) -> State:
 
 
 def renamed(state: Mapping[str, Stored], rename: Callable[[str], str]) -> State:
+    """The tensors under the names that `rename` gives them."""
     return {rename(key): stored for key, stored in state.items()}
 
 

@@ -24,6 +24,7 @@ class Stored:
     read: Callable[[], Tensor]
 
     def reshaped(self, *shape: int) -> Stored:
+        """The tensor in another shape of as many numbers."""
         return Stored(shape, lambda: self.read().reshape(shape))
 
     def rows(self, part: int, parts: int) -> Stored:
@@ -36,6 +37,7 @@ State = dict[str, Stored]
 
 
 def parameters(state: Mapping[str, Stored]) -> int:
+    """How many numbers the tensors hold together."""
     return sum(math.prod(stored.shape) for stored in state.values())
 
 
@@ -66,7 +68,7 @@ def _stored(file: Any, key: str) -> Stored:
 
 
 def open_json(path: Path, limit: int = MAX_JSON) -> dict[str, Any]:
-    """Raises CheckpointError for what is missing, too long or no object."""
+    """The object in a JSON file. Raises CheckpointError for what is missing, too long or no object."""
     try:
         with path.open(encoding="utf-8") as file:
             stored = parse_json(file.read(limit + 1), path.name, limit)

@@ -57,7 +57,10 @@ def _layer(kind: str, number: int, rest: str) -> str:
 
 
 def fitted(stored: Stored, shape: tuple[int, ...]) -> Stored:
-    """Without or with the ones at a shape's end: 1x1 convolutions are linear layers here, and (3, 1, 1) ones (3, 1)."""
+    """A tensor in another shape where both differ only in ones at the end; any other as it is.
+
+    1x1 convolutions are linear layers here, and kernels (3, 1, 1) are (3, 1).
+    """
 
     def trimmed(sizes: tuple[int, ...]) -> tuple[int, ...]:
         while sizes and sizes[-1] == 1:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..backend import Backend
+from ..checkpoint.foreign import IMAGE_MODEL, VARIANTS
 from ..checkpoint.identify import identify
 from ..checkpoint.limits import shown
 from ..checkpoint.names import vae_to_compvis
@@ -59,7 +60,10 @@ class Source:
 
 
 def open_source(path: Path, choices: Choices) -> Source:
-    """Raises CheckpointError, naming what it is instead, for whatever is no Stable Diffusion 1.x or 2.x."""
+    """A Stable Diffusion model, in a diffusers folder or one file.
+
+    Raises CheckpointError, naming what it is instead, for whatever is no Stable Diffusion 1.x or 2.x.
+    """
     return _open_folder(path, choices) if path.is_dir() else _open_single(path, choices)
 
 
@@ -71,7 +75,7 @@ def _refuse(path: Path) -> CheckpointError:
 
 def _open_single(path: Path, choices: Choices) -> Source:
     state, metadata = open_file(path)
-    if not re.match(r"Stable Diffusion [12]\.x (checkpoint|U-Net)", identify(path).title):
+    if not re.match(IMAGE_MODEL, identify(path).title):
         raise _refuse(path)
     unet, notes = _single_unet(path, state, choices.ema)
     config = _unet_config(path, unet)
@@ -175,6 +179,11 @@ def _is_unet(stored: Mapping[str, Any]) -> bool:
 
 
 def folder_vae(state: State, where: str) -> State:
+    """The tensors of diffusers' AutoencoderKL under CompVis' names.
+
+    Attention's matrices [C, C] become convolutions [C, C, 1, 1]. Raises CheckpointError, naming `where`, for a name
+    that has no place there.
+    """
     levels = len({m[1] for key in state if (m := re.match(r"encoder\.down_blocks\.(\d+)\.", key))})
     try:
         named = renamed(state, lambda key: vae_to_compvis(key, levels))
@@ -200,10 +209,9 @@ def _unet_config(path: Path, state: State, stored: Mapping[str, Any] | None = No
         raise CheckpointError(f"{path}: its U-Net has no conv_in; get it anew")
     channels = state["conv_in.weight"].shape[1]
     if channels != 4:
-        kind = {9: "an inpainting model", 5: "a depth-to-image model", 7: "an upscaler", 8: "an editing model"}
         raise CheckpointError(
-            f"{path}: is {kind.get(channels, 'a model')} ({channels} input channels, 4 are needed); give the "
-            "text-to-image model that it was made from"
+            f"{path}: is a model for {VARIANTS.get(channels, 'something else')} ({channels} input channels, 4 are "
+            "needed); give the text-to-image model that it was made from"
         )
     width = next((v.shape[-1] for k, v in state.items() if k.endswith("attn2.to_k.weight")), 0)
     if width not in FAMILIES:
@@ -245,7 +253,10 @@ def _expect_unet(path: Path, state: State, config: UNetConfig) -> None:
 
 
 def read_scheduler(path: Path) -> tuple[Prediction | None, ScheduleName]:
-    """Raises CheckpointError for a schedule that is not Stable Diffusion's."""
+    """What a diffusers scheduler's file says of prediction and schedule. Without one: None, and Stable Diffusion's.
+
+    Raises CheckpointError for a schedule that is not Stable Diffusion's.
+    """
     if not path.is_file():
         return None, ScheduleName.SD
     stored = open_json(path)

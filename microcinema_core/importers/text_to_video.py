@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..backend import Backend
+from ..checkpoint.foreign import IMAGE_MODEL
 from ..checkpoint.format import PREFIX
 from ..checkpoint.identify import identify
 from ..checkpoint.limits import MAX_BLOCKS, shown
@@ -112,7 +113,7 @@ def _refused(path: Path) -> CheckpointError:
     found = identify(path)
     kind = found.details.get("class", "")
     title = found.title + (f" ({kind})" if kind else "")
-    image = re.match(r"Stable Diffusion [12]\.x (checkpoint|U-Net)", title) or kind in IMAGE_CLASSES
+    image = re.match(IMAGE_MODEL, title) or kind in IMAGE_CLASSES
     if "MicroCinema" in title:
         return CheckpointError(f"{path}: is a {title} already: animate with it, or train from it")
     if image:

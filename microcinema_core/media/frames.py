@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from .grid import laid_out
 
 Frames = NDArray[np.uint8]
 Settings = Mapping[str, Any]
@@ -25,9 +26,9 @@ def to_uint8(pixels: torch.Tensor) -> Frames:
     return (pixels.float() * 255).round().byte().movedim(-3, -1).contiguous().cpu().numpy()
 
 
-def to_pixels(pictures: Sequence[Frames]) -> torch.Tensor:
+def to_pixels(pictures: Sequence[Frames] | Frames) -> torch.Tensor:
     """Pictures [H, W, 3] in 0..255 -> [N, 3, H, W] in 0..1."""
-    return torch.from_numpy(np.stack(pictures)).movedim(-1, 1).float() / 255
+    return torch.from_numpy(np.stack(list(pictures))).movedim(-1, 1).float() / 255
 
 
 class FrameSource:
@@ -64,16 +65,9 @@ def _checked(frames: Iterable[Frames]) -> Iterator[Frames]:
 
 def contact_sheet(frames: Frames) -> Frames:
     """All frames [T, H, W, 3] as one picture, in reading order: a strip, or about a square where there are many."""
-    count, height, width = frames.shape[:3]
+    count = len(frames)
     columns = count if count <= SHEET_COLUMNS else max(SHEET_COLUMNS, math.ceil(math.sqrt(count)))
-    rows = math.ceil(count / columns)
-    sheet = np.full(
-        (rows * (height + SHEET_GAP) - SHEET_GAP, columns * (width + SHEET_GAP) - SHEET_GAP, 3), 255, np.uint8
-    )
-    for i, frame in enumerate(frames):
-        top, left = i // columns * (height + SHEET_GAP), i % columns * (width + SHEET_GAP)
-        sheet[top : top + height, left : left + width] = frame
-    return sheet
+    return laid_out(frames, columns, SHEET_GAP)
 
 
 class SheetCollector:
@@ -84,7 +78,7 @@ class SheetCollector:
         self.kept: list[Frames] = []
 
     def tee(self, frames: Iterable[Frames]) -> Iterator[Frames]:
-        """The same frames again; those for the sheet are copied on the way."""
+        """The frames [H, W, 3] again, one by one; those for the sheet are copied on the way."""
         wanted = set(self.indices)
         for i, frame in enumerate(frames):
             if i in wanted:
@@ -92,7 +86,7 @@ class SheetCollector:
             yield frame
 
     def sheet(self) -> Frames:
-        """The contact sheet of what has passed by. Raises InputError where nothing has."""
+        """The contact sheet [H, W, 3] of the frames that have passed by. Raises InputError where none has."""
         if not self.kept:
             raise InputError("a contact sheet needs at least one frame, got none")
         return contact_sheet(np.stack(self.kept))

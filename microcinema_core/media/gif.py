@@ -30,9 +30,10 @@ DELAY = slice(4, 6)  # where a packed frame holds it
 
 
 def write_gif(path: Path, frames: Iterator[Frames], fps: float, settings: Settings) -> None:
-    """Frame i begins at i / fps, rounded to 1/100 s: at 32 fps delays are 3 and every eighth is 4; no error adds up.
+    """Frames [H, W, 3] as an animation. Frame i begins at i / fps, rounded to 1/100 s.
 
-    Above 50 fps, the most that players show, frames are left out; the clip keeps its duration.
+    At 32 fps delays are 3 and every eighth is 4; no error adds up. Above 50 fps, the most that players show, frames are
+    left out; the clip keeps its duration.
     """
     rate = frame_rate(fps)
     packer: _Packer | None = None

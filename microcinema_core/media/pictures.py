@@ -31,7 +31,7 @@ PAD_BLUR = 0.04  # of the working size's longer side: the filling's blur
 
 
 def read_picture(path: Path) -> Image.Image:
-    """A picture file as upright RGB; of an animation, its first frame.
+    """A picture file as upright RGB [H, W, 3]; of an animation, its first frame.
 
     Raises InputError for whatever cannot be read as a picture, without decoding what is too large.
     """
@@ -121,7 +121,7 @@ def to_picture(image: Any) -> Image.Image:
 
 
 def to_rgb(image: Image.Image, where: str = "") -> Image.Image:
-    """Any mode to upright 8-bit sRGB. `where`: the beginning of a message.
+    """A picture of any mode as upright 8-bit sRGB [H, W, 3]. `where`: the beginning of a message.
 
     EXIF orientation and colour profile are applied, transparency lies over white, 16 bits are scaled down, and of an
     animation the current frame is taken (the first of one just opened). Raises InputError for floating-point pixels.

@@ -39,7 +39,10 @@ def frame_rate(fps: float) -> Fraction:
 
 
 def write_video(path: Path, frames: Iterator[Frames], fps: float, settings: Settings, codec: Codec) -> None:
-    """4:2:0 in BT.709. Odd sizes gain a repeated row or column. The encoder looks some 50 frames ahead, no further."""
+    """Frames [H, W, 3] as a video, 4:2:0 in BT.709. Odd sizes gain a repeated row or column.
+
+    The encoder looks some 50 frames ahead, no further.
+    """
     first = next(frames)
     rate = frame_rate(fps)
     with av.open(str(path), "w", format=codec.container, options=dict(codec.container_options)) as container:

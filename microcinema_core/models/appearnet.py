@@ -16,7 +16,7 @@ from .zero_start import Adds, starts_at_zero
 
 
 class SpadeHead(nn.Module):
-    """A feature to the (gamma, beta) of one ResBlock's second norm. [N, C, h, w] -> [N, 2C, h, w]."""
+    """A feature to the (gamma, beta) of one ResBlock's second norm."""
 
     def __init__(self, channels: int, hidden: int, backend: Backend) -> None:
         super().__init__()
@@ -24,6 +24,7 @@ class SpadeHead(nn.Module):
         self.conv_out = starts_at_zero(backend.conv(hidden, 2 * channels, 3), Adds.APPEARANCE)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[N, C, h, w] -> [N, 2C, h, w]."""
         out: Tensor = self.conv_out(F.silu(self.conv_in(x)))
         return out
 

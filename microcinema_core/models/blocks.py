@@ -59,7 +59,7 @@ def norm_frames(norm: nn.Module, x: Tensor, frames: int, over_frames: bool) -> T
 
 
 class ResBlock(nn.Module):
-    """[B*T, C_in, H, W] -> [B*T, C_out, H, W]."""
+    """Stable Diffusion's residual block, between whose layers time and appearance enter."""
 
     def __init__(self, inputs: int, outputs: int, config: UNetConfig, backend: Backend, *, temporal: bool) -> None:
         super().__init__()
@@ -74,6 +74,10 @@ class ResBlock(nn.Module):
         self.temporal_conv2 = temporal_conv(outputs, config, backend, temporal=temporal)
 
     def forward(self, x: Tensor, given: Conditions, spade: Tensor | None = None, gate: Tensor | None = None) -> Tensor:
+        """[B*T, C_in, H, W] -> [B*T, C_out, H, W].
+
+        spade: (gamma, beta) of the second norm [B, T or 1, 2C_out, H, W]; gate: [B*T, C_out, 1, 1]. Both or neither.
+        """
         h = self.conv1(F.silu(norm_frames(self.norm1, x, given.frames, self.over_frames)))
         if self.temporal_conv1 is not None:
             h = self.temporal_conv1(h, given.frames)
@@ -97,6 +101,10 @@ class Resample(nn.Module):
         self.temporal_conv = temporal_conv(channels, config, backend, temporal=temporal)
 
     def forward(self, x: Tensor, frames: int, size: tuple[int, int] | None = None) -> Tensor:
+        """[B*T, C, H, W] -> [B*T, C, H', W'], at stride 2 half the size.
+
+        size: height and width to which x is upsampled first, at stride 1.
+        """
         if size is not None:
             x = F.interpolate(x, size=size, mode="nearest")
         h: Tensor = self.conv(x)
@@ -133,7 +141,7 @@ class Level(nn.Module):
         )
 
     def resnet(self, i: int, x: Tensor, given: Conditions, inject: LevelInjection | None) -> Tensor:
-        """The i-th ResBlock; the level's additive term enters after the first."""
+        """The i-th ResBlock, [B*T, C_in, H, W] -> [B*T, C_out, H, W]; the additive term enters after the first."""
         if inject is None:
             h: Tensor = self.resnets[i](x, given)
         else:
@@ -143,6 +151,7 @@ class Level(nn.Module):
         return add_appearance(h, inject.add, inject.gate, given.frames) if inject is not None and i == 0 else h
 
     def attend(self, i: int, x: Tensor, given: Conditions) -> Tensor:
+        """The transformers after the i-th ResBlock, spatial and over time, if there are any. [B*T, C, H, W] -> same."""
         if i < len(self.attentions):
             x = self.attentions[i](x, given.context, given.shared_frame)
         for over_time in (self.temporal_attentions, self.temp_attentions):
@@ -152,7 +161,7 @@ class Level(nn.Module):
 
 
 class DownLevel(Level):
-    """Returns the output of every layer: the skips."""
+    """A level on the way down."""
 
     def __init__(self, index: int, config: UNetConfig, backend: Backend, *, temporal: bool) -> None:
         channels = config.block_out_channels
@@ -166,6 +175,7 @@ class DownLevel(Level):
         )
 
     def forward(self, x: Tensor, given: Conditions, inject: LevelInjection | None = None) -> list[Tensor]:
+        """[B*T, C_in, H, W] -> the skips [B*T, C, H, W]: every layer's output, the downsampled one of half the size."""
         skips = []
         for i in range(len(self.resnets)):
             x = self.attend(i, self.resnet(i, x, given, inject), given)
@@ -183,12 +193,13 @@ class MidLevel(Level):
         super().__init__([(channels, channels)] * 2, 1, config.attention_heads[-1], config, backend, temporal=temporal)
 
     def forward(self, x: Tensor, given: Conditions, inject: LevelInjection | None = None) -> Tensor:
+        """[B*T, C, H, W] -> same."""
         x = self.attend(0, self.resnet(0, x, given, inject), given)
         return self.resnet(1, x, given, inject)
 
 
 class UpLevel(Level):
-    """Consumes skips from the end of the list; upsamples to the size of the next one."""
+    """A level on the way up."""
 
     def __init__(self, index: int, config: UNetConfig, backend: Backend) -> None:
         channels = config.block_out_channels
@@ -206,6 +217,10 @@ class UpLevel(Level):
     def forward(
         self, x: Tensor, skips: list[Tensor], given: Conditions, inject: LevelInjection | None = None
     ) -> Tensor:
+        """[B*T, C_in, H, W] -> [B*T, C, H', W'], upsampled to the size of the next skip where there is one.
+
+        skips: of the way down, from the end of which each ResBlock takes one.
+        """
         for i in range(len(self.resnets)):
             x = torch.cat([x, skips.pop()], dim=1)
             x = self.attend(i, self.resnet(i, x, given, inject), given)

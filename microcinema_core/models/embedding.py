@@ -40,7 +40,7 @@ def frame_time_features(seconds: Tensor) -> Tensor:
 
 
 class EmbeddingMLP(nn.Module):
-    """Linear, SiLU, Linear. [..., inputs] -> [..., outputs]."""
+    """Linear, SiLU, Linear."""
 
     def __init__(self, inputs: int, outputs: int, backend: Backend) -> None:
         super().__init__()
@@ -48,6 +48,7 @@ class EmbeddingMLP(nn.Module):
         self.linear_2 = backend.linear(outputs, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[..., inputs] -> [..., outputs]."""
         out: Tensor = self.linear_2(F.silu(self.linear_1(x)))
         return out
 

@@ -32,12 +32,12 @@ class Guide:
         return self.latents if self.latents.shape[2] == 1 else self.latents[:, :, index : index + 1]
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Guide:
-        """Both tensors moved and cast."""
+        """The guide on a device and in a format, its latents [B, C, T, h, w] and what is known of them."""
         known = None if self.known is None else self.known.to(device, dtype)
         return Guide(self.latents.to(device, dtype), known)
 
     def for_branches(self, branches: int) -> Guide:
-        """For a batch [branches * B, ...] that holds the clips once for each branch of guidance."""
+        """The guide of a batch [branches * B, ...] that holds the clips once for each branch of guidance."""
         if self.clips == 1:
             return self
         known = None if self.known is None else torch.cat([self.known] * branches)

@@ -44,10 +44,12 @@ class Appearance:
 
 
 def down_level(level: int) -> str:
+    """The name of a level on the way down, 0 being the largest picture's."""
     return f"down_{level}"
 
 
 def up_level(level: int) -> str:
+    """The name of a level on the way up, 0 being the largest picture's."""
     return f"up_{level}"
 
 

@@ -30,7 +30,7 @@ def add_rows(x: Tensor, rows: Tensor) -> Tensor:
 
 
 class TemporalConvs(nn.Module):
-    """Four times group norm, SiLU and a 3-tap convolution over time; residual. [B*T, C, H, W] -> same.
+    """Four times group norm, SiLU and a 3-tap convolution over time; residual.
 
     Frames lie in rows, so the convolution is a 2-D one of 3x1 taps: `weight` is [C, C, 3, 1], diffusers' without its
     last dimension. The dropout in front of it is left out.
@@ -48,11 +48,12 @@ class TemporalConvs(nn.Module):
         starts_at_zero(self.conv4[-1], Adds.MOTION)
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
+        """[B*T, C, H, W] -> same."""
         return add_rows(x, self.conv4(self.conv3(self.conv2(self.conv1(frames_as_rows(x, frames))))))
 
 
 class TemporalAttentions(nn.Module):
-    """Residual transformer over time: self-attention twice and GEGLU, no positions. [B*T, C, H, W] -> same."""
+    """Residual transformer over time: self-attention twice and GEGLU, no positions."""
 
     def __init__(self, channels: int, heads: int, config: UNetConfig, backend: Backend) -> None:
         super().__init__()
@@ -63,6 +64,7 @@ class TemporalAttentions(nn.Module):
         self.proj_out = starts_at_zero(backend.linear(inner, channels), Adds.MOTION)
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
+        """[B*T, C, H, W] -> same."""
         sequences = self.norm(frames_as_rows(x, frames)).permute(0, 3, 2, 1)  # [B, H*W, T, C]
         rows = rows_at_once(x, WIDEST * sequences[0, 0].numel())
         if rows >= sequences.shape[1]:

@@ -22,6 +22,6 @@ def rows_at_once(x: Tensor, row: int) -> int:
 
 
 def in_slices(work: Callable[[Tensor], Tensor], x: Tensor, into: Tensor, rows: int) -> None:
-    """into[i] = work(x)[i], so many rows at a time."""
+    """into[i] = work(x)[i] for x [N, ...], so many rows at a time."""
     for part, written in zip(x.split(rows), into.split(rows), strict=True):
         written.copy_(work(part))

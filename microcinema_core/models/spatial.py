@@ -21,7 +21,7 @@ WIDEST = 8  # times the channels: what the feed-forward makes of each token
 
 
 class FeedForward(nn.Module):
-    """GEGLU feed-forward. [B, N, C] -> same."""
+    """GEGLU feed-forward."""
 
     def __init__(self, channels: int, backend: Backend) -> None:
         super().__init__()
@@ -30,22 +30,26 @@ class FeedForward(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """[B, N, C] -> same."""
         out: Tensor = self.net[2](self.net[0](x))
         return out
 
 
 class GEGLU(nn.Module):
+    """A linear layer whose second half, through GELU, gates its first."""
+
     def __init__(self, inputs: int, outputs: int, backend: Backend) -> None:
         super().__init__()
         self.proj = backend.linear(inputs, 2 * outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[..., inputs] -> [..., outputs]."""
         value, gate = self.proj(x).chunk(2, dim=-1)
         return value * F.gelu(gate)
 
 
 class Attention(nn.Module):
-    """Self- or cross-attention. x [B, N, C], keys and values of a context [B, M, D] -> [B, N, C]."""
+    """Self- or cross-attention."""
 
     def __init__(self, channels: int, context_dim: int, heads: int, backend: Backend) -> None:
         super().__init__()
@@ -56,10 +60,11 @@ class Attention(nn.Module):
         self.to_out = nn.ModuleList([backend.linear(channels, channels), nn.Identity()])
 
     def keys_values(self, context: Tensor) -> KeysValues:
-        """Each [B, M, C]."""
+        """Keys and values of a context [B, M, D], each [B, M, C]."""
         return self.to_k(context), self.to_v(context)
 
     def forward(self, x: Tensor, keys_values: KeysValues) -> Tensor:
+        """x [B, N, C], keys and values [B, M, C] each -> [B, N, C]."""
         out: Tensor = self.to_out[0](self.attention(self.to_q(x), *keys_values, self.heads))
         return out
 

@@ -18,7 +18,7 @@ from .zero_start import Adds, starts_at_zero
 
 
 class TemporalConv(nn.Module):
-    """Residual 3-tap convolution over time, one sequence per pixel. [B*T, C, H, W] -> same.
+    """Residual 3-tap convolution over time, one sequence per pixel.
 
     The three taps are one 1x1 convolution C -> 3C whose parts are shifted in time and added: the same map as
     Conv1d(C, C, 3) without a transposed copy of the activations.
@@ -29,6 +29,7 @@ class TemporalConv(nn.Module):
         self.taps = starts_at_zero(backend.conv(channels, 3 * channels, 1, bias=False), Adds.MOTION)
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
+        """[B*T, C, H, W] -> same."""
         return self._out_of_place(x, frames) if torch.is_grad_enabled() else self._in_place(x, frames)
 
     def _out_of_place(self, x: Tensor, frames: int) -> Tensor:
@@ -54,7 +55,7 @@ class TemporalConv(nn.Module):
 
 
 class TemporalTransformer(nn.Module):
-    """Residual transformer over time: self-attention and GEGLU, one sequence per pixel. [B*T, C, H, W] -> same.
+    """Residual transformer over time: self-attention and GEGLU, one sequence per pixel.
 
     Only `proj_out` starts at zero: with a second projection at zero its first gradient would have rank 1.
     """
@@ -72,6 +73,7 @@ class TemporalTransformer(nn.Module):
         self.proj_out = starts_at_zero(backend.linear(channels, channels), Adds.MOTION)
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
+        """[B*T, C, H, W] -> same."""
         sequences = _sequences(x, frames)
         rows = rows_at_once(x, WIDEST * sequences[0, 0].numel())
         if rows >= sequences.shape[1]:

@@ -93,7 +93,7 @@ class ShotConfig(Settings):
         return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != getattr(usual, f.name)}
 
     def of_one_clip(self) -> Self:
-        """The same, with no pass. Raises InputError where it asks for more than a clip at the model's own rate."""
+        """The controls, with no pass. Raises InputError where they ask for more than a clip at the model's own rate."""
         alone, plain = replace(self, passes=self.passes or 0), ShotConfig(passes=0)
         for name in BEYOND_A_CLIP:
             if getattr(alone, name) != getattr(plain, name):
@@ -130,17 +130,17 @@ class ShotPlan:
 
     @property
     def base_key(self) -> int:
-        """The keyframe among them."""
+        """The keyframe's index among the frames at the base rate."""
         return self.before * (self.clip_frames - 1) + self.clip_key - self.cut[0]
 
     @property
     def segments(self) -> int:
-        """Of all passes, for progress."""
+        """Segments of all passes, for progress."""
         return segment_count(self.base_frames, self.factor, self.passes)
 
     @property
     def made_frames(self) -> int:
-        """After the passes. A joined loop leaves out its last frame, which is its first again."""
+        """Frames after the passes. A joined loop leaves out its last frame, which is its first again."""
         return frame_count(self.base_frames, self.factor, self.passes) - (self.shot.loop is Loop.JOIN)
 
     @property
@@ -153,12 +153,12 @@ class ShotPlan:
 
     @property
     def fps(self) -> Fraction:
-        """Of the output."""
+        """Frames a second of the output."""
         return exact_rate(self.made_fps) if self.retiming is None else self.retiming.fps
 
     @property
     def frames(self) -> int:
-        """Of the output."""
+        """Frames of the output."""
         shown = self.made_frames if self.retiming is None else self.retiming.frames
         return max(shown, 2 * shown - 2) if self.shot.loop is Loop.PING_PONG else shown
 

@@ -127,7 +127,7 @@ def _rounded(value: Fraction) -> int:
 
 
 def resample(frames: Iterable[Frame], retiming: Retiming, method: Resampling = Resampling.NEAREST) -> Iterator[Frame]:
-    """The output's frames, read from a stream of the source's and no further than they need.
+    """The output's frames [H, W, 3], read from a stream of the source's and no further than they need.
 
     The default is NEAREST: from 32 frames a second to 24, 25 or 30 its unevenness is at most 1/64 s, while the ghosts
     of BLEND show on every hard edge that moves. Raises ValueError where the stream ends before `retiming.count`.
@@ -158,10 +158,10 @@ def _blend(a: Frame, b: Frame, weight: float) -> Frame:
 
 
 def ping_pong(frames: Iterable[Frame]) -> Iterator[Frame]:
-    """There and back, 0 1 2 3 2 1: repeated, it never shows a frame twice in a row. N frames become 2N - 2, one stays.
+    """Frames [H, W, 3] there and back, 0 1 2 3 2 1: repeated, it never shows a frame twice in a row.
 
-    The way there is a stream; for the way back every frame is held, 3 * W * H bytes each: 40 MB for 129 of 320x320.
-    To be applied after `resample`, so that the turns are as even as the rest.
+    N frames become 2N - 2, one stays. The way there is a stream; for the way back every frame is held, 3 * W * H bytes
+    each: 40 MB for 129 of 320x320. To be applied after `resample`, so that the turns are as even as the rest.
     """
     held = []
     for frame in frames:

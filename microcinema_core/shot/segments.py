@@ -34,6 +34,7 @@ class Segments:
 
     @classmethod
     def of(cls, config: ModelConfig) -> Self:
+        """The rules that a TSR model's configuration holds."""
         return cls(config.clip.frames, config.diffusion.residual_std)
 
     @property
@@ -51,7 +52,7 @@ class Segments:
 
     @property
     def passes(self) -> int:
-        """How many the model was trained for."""
+        """How many passes the model was trained for."""
         return len(self.residual_std) or MAX_PASSES
 
     def check_passes(self, passes: int) -> None:
@@ -66,13 +67,19 @@ class Segments:
         return Guide(linear_frames(ends, self.frames))
 
     def remainder(self, latents: Tensor, line: Guide, levels: Sequence[int]) -> Tensor:
-        """What is diffused of segments [N, C, T, h, w], each of its own pass: the inverse of `restored`."""
+        """What is diffused of segments [N, C, T, h, w], in that shape: what the line leaves, over its deviation.
+
+        A model without deviations diffuses the segments themselves. levels: the pass of each segment.
+        """
         if not self.residual_std:
             return latents
         return (latents - line.latents) / self._deviations(levels, latents)
 
     def restored(self, made: Tensor, line: Guide, levels: Sequence[int]) -> Tensor:
-        """Segments [N, C, T, h, w] from what was diffused of them."""
+        """Segments [N, C, T, h, w] from what was diffused of them, in the same shape.
+
+        levels: the pass of each segment.
+        """
         if not self.residual_std:
             return made
         return line.latents + self._deviations(levels, made) * made

@@ -71,7 +71,7 @@ class PictureConfig(Settings):
 
     @property
     def sampling(self) -> SamplingConfig:
-        """Of a model without defaults of its own."""
+        """How to sample, of a model without defaults of its own."""
         return SamplingConfig(
             SAMPLING.steps if self.steps is None else self.steps,
             SAMPLING.cfg if self.cfg is None else self.cfg,

@@ -9,17 +9,17 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..checkpoint.limits import MAX_BLOCKS, shown
-from ..checkpoint.names import vae_to_diffusers
+from ..checkpoint.names import KL_MARK, vae_to_diffusers
 from ..errors import CheckpointError
 
-MARK = "decoder.conv_in.weight"
 ATTENTION = re.compile(r"attentions\.0\.to_(q|k|v|out\.0)\.weight$")
 
 
 class Mean(nn.Module):
-    """The mean of a latent's distribution, of mean and log variance. [N, 2C, h, w] -> [N, C, h, w]."""
+    """The mean of a latent's distribution."""
 
     def forward(self, moments: Tensor) -> Tensor:
+        """Mean and log variance [N, 2C, h, w] -> the mean [N, C, h, w]."""
         return moments.chunk(2, dim=1)[0]
 
 
@@ -54,7 +54,8 @@ PLACES = {
 def outline_of(given: Mapping[str, Tensor], what: str) -> tuple[Autoencoder, dict[str, Tensor]]:
     """A module of the sizes that the tensors tell, and the tensors under its names; to be loaded strictly.
 
-    Raises CheckpointError for names that are none of this autoencoder's.
+    Attention's 1x1 convolutions [C, C, 1, 1] become matrices [C, C]. Raises CheckpointError, beginning with `what`, for
+    names that are none of this autoencoder's.
     """
     levels = len({key.split(".")[2] for key in given if re.match(r"encoder\.down\.\d+\.block\.0\.", key)})
     layers = len({key.split(".")[4] for key in given if re.match(r"encoder\.down\.0\.block\.\d+\.", key)})
@@ -63,7 +64,7 @@ def outline_of(given: Mapping[str, Tensor], what: str) -> tuple[Autoencoder, dic
         named = {vae_to_diffusers(key, levels): value for key, value in given.items()}
         if not 0 < levels * layers <= MAX_BLOCKS or any(count % 32 for count in channels):
             raise KeyError("encoder.down")
-        latent_channels = given[MARK].shape[1]
+        latent_channels = given[KL_MARK].shape[1]
     except (KeyError, IndexError) as error:
         raise CheckpointError(
             f"{what}: {shown(str(error))} does not fit Stable Diffusion's; get the file anew"

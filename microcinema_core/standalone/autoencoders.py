@@ -18,7 +18,7 @@ PIXELS = 8 * 128 * 128
 
 
 def build_autoencoder(config: VAEConfig) -> Any:
-    """Structure only. Pixels -1..1 in and out, latents [B, 4, H/8, W/8]."""
+    """An untrained autoencoder of these sizes. Pixels -1..1 in and out, latents [B, 4, H/8, W/8]."""
     return AutoencoderTiny(
         encoder_block_out_channels=(config.channels,) * LEVELS,
         decoder_block_out_channels=(config.channels,) * LEVELS,
@@ -29,7 +29,10 @@ def build_autoencoder(config: VAEConfig) -> Any:
 
 
 def to_host_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """diffusers' key names -> those of the host's TAESD class, whose decoder counts its clamp as layer 0."""
+    """diffusers' key names -> those of the host's TAESD class, whose decoder counts its clamp as layer 0.
+
+    Raises KeyError for a name that is none of this autoencoder's.
+    """
     renamed = {}
     for key, value in state.items():
         part, layers, index, rest = key.split(".", 3)
@@ -40,7 +43,10 @@ def to_host_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def from_host_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The inverse of `to_host_keys`."""
+    """Key names of the host's TAESD class, whose decoder counts its clamp as layer 0 -> diffusers' key names.
+
+    Raises ValueError for a name without a layer's number.
+    """
     renamed = {}
     for key, value in state.items():
         part, index, rest = key.split(".", 2)
@@ -85,7 +91,7 @@ class LatentCodec:
 
     @torch.no_grad()
     def decoded(self, latents: Tensor) -> Iterator[Tensor]:
-        """The same, a few frames at a time."""
+        """Model-space latents [N, C, h, w] -> pixels in 0..1, float32, a few frames [n, 3, 8h, 8w] at a time."""
         for part in latents.split(self.at_once(*latents.shape[-2:])):
             raw = part * self.std.to(part) + self.mean.to(part)
             yield (self.vae.decoder(_channels_last(raw)).float() / 2 + 0.5).clamp(0, 1)

@@ -30,6 +30,7 @@ logger = logging.getLogger("microcinema")
 
 
 def listed(value: Any) -> list[Any]:
+    """A list or tuple as a list, anything else as the one item of a list."""
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
@@ -66,9 +67,7 @@ class Bundle:
         codec, text = load_codec(path, checkpoint), load_text_encoder(path, checkpoint)
         device = torch.device(device) if device else default_device()
         dtype = dtype or dtype_for(Precision.AUTO, device)
-        for network in (networks.unet, networks.appearnet):
-            if network is not None:
-                network.to(device, dtype)
+        networks.to_(device, dtype)
         frozen: tuple[nn.Module, ...] = (codec.vae, text.model)
         for module in frozen:
             module.to(device)

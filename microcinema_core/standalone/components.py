@@ -17,11 +17,12 @@ from ..checkpoint.format import (
     read_checkpoint,
 )
 from ..checkpoint.limits import shown
+from ..checkpoint.names import KL_MARK
 from ..checkpoint.sections import Section, find_section
 from ..config import ModelConfig
 from ..errors import CheckpointError
 from ..files import sha256_of
-from .autoencoder_kl import MARK, outline_of
+from .autoencoder_kl import outline_of
 from .autoencoders import LEVELS, LatentCodec, build_autoencoder
 from .autoencoders import from_host_keys as vae_keys
 from .text import TextEncoder, build_text_model, build_tokenizer
@@ -37,7 +38,10 @@ def _expect_equal(path: Path, where: Path, what: str, wanted: int, given: int) -
 
 
 def load_codec(path: Path, checkpoint: Checkpoint | None = None) -> LatentCodec:
-    """Pixels to model-space latents and back."""
+    """The autoencoder of a file or of its companion: pixels to model-space latents and back.
+
+    Raises CheckpointError where there is none, or one that does not fit the file.
+    """
     checkpoint = checkpoint or read_checkpoint(path)
     own = checkpoint.header.config
     found = find_section(VAE, path, checkpoint)
@@ -63,7 +67,7 @@ def load_codec(path: Path, checkpoint: Checkpoint | None = None) -> LatentCodec:
 def _stable_diffusions(found: Section, own: ModelConfig) -> LatentCodec:
     """AutoencoderKL, whose sizes its tensors tell."""
     what = f"{found.path}: {VAE}"
-    if MARK not in found.state:
+    if KL_MARK not in found.state:
         raise CheckpointError(f"{found.path}: holds an autoencoder but its configuration describes none")
     with torch.device("meta"):
         vae, state = outline_of(found.state, what)
@@ -74,6 +78,10 @@ def _stable_diffusions(found: Section, own: ModelConfig) -> LatentCodec:
 
 
 def load_text_encoder(path: Path, checkpoint: Checkpoint | None = None) -> TextEncoder:
+    """The text encoder of a file or of its companion, with its vocabulary.
+
+    Raises CheckpointError where there is none, or one that does not fit the file.
+    """
     checkpoint = checkpoint or read_checkpoint(path)
     own = checkpoint.header.config
     found = find_section(TEXT_ENCODER, path, checkpoint)
@@ -96,4 +104,5 @@ def load_text_encoder(path: Path, checkpoint: Checkpoint | None = None) -> TextE
 
 
 def companion_of(path: Path) -> Companion:
+    """A file as others name it that need it beside them."""
     return Companion(path.name, sha256_of(path))

@@ -104,7 +104,7 @@ class DiffusersImages(ImagePipeline):
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | str | None, dtype: torch.dtype | None) -> Self:
-        """Raises CheckpointError for a folder that holds no such model; never reads pickles or the network."""
+        """A local diffusers folder's text-to-image model, of no pickles. Raises CheckpointError where there is none."""
         from diffusers import AutoPipelineForText2Image
 
         if not (folder / "model_index.json").is_file():

@@ -1,7 +1,7 @@
 """From a picture and a sentence to a clip, or to a whole shot: the standalone job.
 
-Wiring only: files become modules (bundle), pictures become latents (autoencoder), noise becomes clips (generation),
-clips become shots (clip).
+Wiring only: files become modules (bundle), pictures become latents (autoencoders), noise becomes clips (sampling),
+clips become shots (`shot`).
 """
 
 from __future__ import annotations

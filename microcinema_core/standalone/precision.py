@@ -19,7 +19,10 @@ def default_device() -> torch.device:
 
 
 def dtype_for(precision: Precision, device: torch.device) -> torch.dtype:
-    """Raises InputError for float16 on a CPU, and for bfloat16 on a processor that only emulates it."""
+    """The format that a precision stands for on a device.
+
+    Raises InputError for float16 on a CPU, and for bfloat16 on a processor that only emulates it.
+    """
     if precision is Precision.AUTO:
         return torch.float32 if device.type == "cpu" else torch.float16
     if device.type == "cpu" and precision is Precision.FP16:

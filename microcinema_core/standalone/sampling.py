@@ -56,7 +56,10 @@ class Conditioning:
 
 
 def check_sampler(name: str) -> None:
-    """Raises InputError for a sampler that does not exist. Only a name with diffusers' prefix imports diffusers."""
+    """Whether a sampler of this name exists; only a name with diffusers' prefix imports diffusers.
+
+    Raises InputError where there is none.
+    """
     if name in SAMPLERS:
         return
     if not name.startswith(SCHEDULER_PREFIX):

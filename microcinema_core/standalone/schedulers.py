@@ -115,7 +115,7 @@ SCHEDULERS = MappingProxyType(
 
 
 def trained_betas(schedule: Schedule) -> NDArray[np.float64]:
-    """The beta table that gives a diffusers scheduler our noise levels: 1000 of them, sigma_max the noisiest.
+    """The beta table [1000] that gives a diffusers scheduler our noise levels, sigma_max the noisiest.
 
     The end is `sigma_max`, not infinity, on zero-terminal-SNR schedules: the samplers in sigma space could not start
     there, and the others would start at another level than the core's.
@@ -175,7 +175,7 @@ def sample_with_scheduler(
 ) -> Tensor:
     """Sample with a diffusers scheduler; returns model-space latents in the shape of `noise`.
 
-    noise: unit noise to start from (`start_noise`); it is scaled by the scheduler's first sigma here.
+    noise: unit noise [B, C, T, h, w] to start from (`start_noise`); it is scaled by the scheduler's first sigma here.
     generator: fresh noise of the stochastic ones, one for all or one for each batch item.
     callback: counts model calls, of which two-stage schedulers make about two a step.
     `noise_only` says that `denoise` lacks the prior's shift, which stochastic schedulers then refuse.

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from ..config import TextConfig
+from ..config import END_TOKEN, START_TOKEN, TextConfig
 from ..errors import CheckpointError
 
-START, END = "<|startoftext|>", "<|endoftext|>"
 PREFIX, PROJECTION = "text_model.", "text_projection.weight"
 
 
@@ -21,10 +20,10 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> dict[str, Any]:
     """A byte-level vocabulary learned from these texts: {"vocab": {token: id}, "merges": ["a b", ...]}."""
     from tokenizers.trainers import BpeTrainer
 
-    backend = CLIPTokenizer(vocab={START: 0, END: 1}, merges=[]).backend_tokenizer
+    backend = CLIPTokenizer(vocab={START_TOKEN: 0, END_TOKEN: 1}, merges=[]).backend_tokenizer
     trainer = BpeTrainer(
         vocab_size=vocab_size,
-        special_tokens=[START, END],
+        special_tokens=[START_TOKEN, END_TOKEN],
         end_of_word_suffix="</w>",
         initial_alphabet=_byte_alphabet(),
         show_progress=False,
@@ -55,12 +54,12 @@ def _numbered(vocab: Iterable[str], merges: Iterable[str]) -> dict[str, int]:
 def build_tokenizer(stored: Mapping[str, Any], config: TextConfig) -> CLIPTokenizer:
     """The tokenizer of a checkpoint's metadata; pads as its configuration says."""
     vocab, merges = stored.get("vocab"), stored.get("merges")
-    if not isinstance(vocab, dict) or not isinstance(merges, list) or START not in vocab or END not in vocab:
+    if not isinstance(vocab, dict) or not isinstance(merges, list) or not {START_TOKEN, END_TOKEN} <= vocab.keys():
         raise CheckpointError("tokenizer: needs `vocab` with start and end tokens, and `merges`; get the file anew")
     if max(vocab.values()) >= config.vocab_size:
         raise CheckpointError(f"tokenizer: ids reach {max(vocab.values())}, the model embeds {config.vocab_size}")
     pairs: Any = [tuple(merge.split(" ")) for merge in merges]
-    pad = END
+    pad = END_TOKEN
     if config.pad_token_id is not None:
         pad = next((token for token, number in vocab.items() if number == config.pad_token_id), "")
         if not pad:
@@ -69,12 +68,12 @@ def build_tokenizer(stored: Mapping[str, Any], config: TextConfig) -> CLIPTokeni
 
 
 def build_text_model(config: TextConfig, tokenizer: CLIPTokenizer) -> CLIPTextModel:
-    """Structure only."""
+    """An untrained CLIP text model of these sizes, for a tokenizer's start and end token."""
     return clip_text_model(config, tokenizer.bos_token_id, tokenizer.eos_token_id)
 
 
 def clip_text_model(config: TextConfig, start: int, end: int) -> CLIPTextModel:
-    """The same from the ids of the start and the end token."""
+    """An untrained CLIP text model of these sizes, for these ids of the start and the end token."""
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=config.vocab_size,
@@ -93,13 +92,16 @@ def clip_text_model(config: TextConfig, start: int, end: int) -> CLIPTextModel:
 
 
 def to_host_keys(state: Mapping[str, Tensor], config: TextConfig) -> dict[str, Tensor]:
-    """transformers' keys, whatever prefix this version uses -> `text_model.*` and an identity projection."""
+    """transformers' keys, whatever prefix this version uses -> `text_model.*` and an identity projection [W, W]."""
     renamed = {PREFIX + key.removeprefix(PREFIX): value for key, value in state.items() if "position_ids" not in key}
     return renamed | {PROJECTION: torch.eye(config.width)}
 
 
 def from_host_keys(state: Mapping[str, Tensor], model: CLIPTextModel) -> dict[str, Tensor]:
-    """The inverse, for this version of transformers."""
+    """`text_model.*` -> the names of `model`, whose prefix depends on the version of transformers.
+
+    The projection, which the model does not have, is left out.
+    """
     prefix = PREFIX if any(key.startswith(PREFIX) for key in model.state_dict()) else ""
     return {prefix + key.removeprefix(PREFIX): value for key, value in state.items() if key != PROJECTION}
 
@@ -119,10 +121,12 @@ class TextEncoder:
         return ids
 
     def truncated(self, prompt: str) -> bool:
+        """Whether the prompt has more tokens than the model reads."""
         return len(self.tokenizer(prompt, truncation=False).input_ids) > self.config.max_length
 
     @torch.no_grad()
     def encode(self, prompts: Sequence[str]) -> Tensor:
+        """Prompts -> the last hidden states [N, L, D]."""
         ids = self.token_ids(prompts).to(self.model.device)
         hidden: Tensor = self.model(input_ids=ids).last_hidden_state
         return hidden

@@ -34,7 +34,7 @@ class TemporalSuperResolution:
 
     @classmethod
     def load(cls, path: Path, bundle: Bundle, attention: str = "sdpa") -> Self:
-        """Raises CheckpointError for a file of another kind, or of another autoencoder than the bundle's."""
+        """A file's model on the bundle's device. Raises CheckpointError for one that does not belong to the bundle."""
         checkpoint = read_checkpoint(path)
         networks = networks_of(checkpoint, path, Backend(attention=attention_named(attention)), kind=Kind.TSR)
         ours, theirs = (h.companions.get(VAE) for h in (checkpoint.header, bundle.networks.header))
@@ -45,9 +45,7 @@ class TemporalSuperResolution:
             )
         if networks.header.config.unet.cross_attention_dim != bundle.config.unet.cross_attention_dim:
             raise CheckpointError(f"{path}: reads other texts than {bundle.name}; give the one that belongs to it")
-        for network in (networks.unet, networks.appearnet):
-            if network is not None:
-                network.to(bundle.device, bundle.dtype)
+        networks.to_(bundle.device, bundle.dtype)
         return cls(networks, path)
 
     def interpolate(
@@ -58,7 +56,7 @@ class TemporalSuperResolution:
         sampling: SamplingConfig,
         callback: Callback | None = None,
     ) -> Interpolate:
-        """What `shot.cascade` calls. text: of one prompt, [1, L, D]; fps: before the first pass."""
+        """What makes the segments between ends [N, C, 2, h, w]. text: of one prompt; fps: before the first pass."""
 
         @torch.no_grad()
         def segments(ends: Tensor, level: int, indices: range) -> Tensor:

@@ -56,7 +56,7 @@ class Workspace:
         self.found = True
 
     def kept(self, name: str) -> Tensor | None:
-        """A result of this request, or None where it is not there or not readable."""
+        """The latents [C, T, h, w] of that name of this request; None where they are not there or not readable."""
         path = self.folder / f"{name}.safetensors"
         if not (self.found and path.exists()):
             return None
@@ -66,6 +66,7 @@ class Workspace:
             return None
 
     def keep(self, name: str, latents: Tensor) -> None:
+        """Write latents [C, T, h, w] under a name, whole or not at all."""
         self._open()
         with written_whole(self.folder / f"{name}.safetensors") as temporary:
             save_file({"latents": latents.contiguous()}, temporary)
@@ -76,7 +77,7 @@ class Workspace:
 
 
 def remembered(name: str, make: Callable[[], Tensor], workspace: Workspace | None) -> Tensor:
-    """What the workspace has, or what `make` gives, which is then kept."""
+    """The latents [C, T, h, w] that the workspace has under this name, or that `make` gives, which are then kept."""
     if workspace is None:
         return make()
     found = workspace.kept(name)
@@ -87,7 +88,7 @@ def remembered(name: str, make: Callable[[], Tensor], workspace: Workspace | Non
 
 
 def remembering(interpolate: Interpolate, workspace: Workspace | None) -> Interpolate:
-    """Only what the workspace lacks is computed, in batches as they always are: others would round otherwise."""
+    """The interpolation [N, C, 2, h, w] -> [N, C, T, h, w], its segments kept; batches that are there are not made."""
     if workspace is None:
         return interpolate
 
@@ -96,7 +97,7 @@ def remembering(interpolate: Interpolate, workspace: Workspace | None) -> Interp
         found = [latents for name in names if (latents := workspace.kept(name)) is not None]
         if len(found) == len(names):
             return torch.stack(found).to(ends)
-        made = interpolate(ends, level, indices)
+        made = interpolate(ends, level, indices)  # the whole batch: segments of a smaller one would round otherwise
         for name, latents in zip(names, made, strict=True):
             if workspace.kept(name) is None:
                 workspace.keep(name, latents)

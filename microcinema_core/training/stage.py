@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..diffusion.streams import generator_of
 from ..media import Frames
 
 
@@ -23,9 +24,8 @@ class Draw:
 
     @classmethod
     def of(cls, seed: int, step: int, rank: int = 0) -> Draw:
-        sequence = np.random.SeedSequence([seed, step, rank])
-        generator = torch.Generator().manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> 1))
-        return cls(np.random.default_rng(sequence), generator)
+        words = (seed, step, rank)
+        return cls(np.random.default_rng(np.random.SeedSequence(words)), generator_of(*words))
 
 
 class Batch(Protocol):

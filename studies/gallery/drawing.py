@@ -24,7 +24,7 @@ HOLD = 600  # ms that the last frame of a clip stays longer, where the clip does
 
 
 def labelled(frames: Frames, label: str) -> Frames:
-    """The clip with a line of text above it."""
+    """A clip [T, H, W, 3] with a line of text above it."""
     strip = Image.new("RGB", (frames.shape[2], LABEL_HEIGHT), "white")
     ImageDraw.Draw(strip).text((2, 1), label, fill="black", font=ImageFont.load_default(LABEL_SIZE))
     above = np.broadcast_to(np.asarray(strip), (len(frames), *np.asarray(strip).shape))
@@ -32,7 +32,7 @@ def labelled(frames: Frames, label: str) -> Frames:
 
 
 def side_by_side(clips: Sequence[Frames], columns: int) -> Frames:
-    """Clips of one size in rows on white; a clip that ends before the others keeps its last frame."""
+    """Clips [T, H, W, 3] of one size in rows on white; a clip that ends before the others keeps its last frame."""
     count, (height, width) = max(map(len, clips)), clips[0].shape[1:3]
     columns = min(columns, len(clips))
     rows = math.ceil(len(clips) / columns)
@@ -45,12 +45,12 @@ def side_by_side(clips: Sequence[Frames], columns: int) -> Frames:
 
 
 def at_rate(frames: Frames, fps: float, to_fps: float) -> Frames:
-    """Each frame held for as long as it is shown, in frames of a rate that is a multiple of its own."""
+    """A clip [T, H, W, 3], each frame held for as long as it is shown, in frames of a multiple of its own rate."""
     return np.repeat(frames, round(to_fps / fps), axis=0)
 
 
 def write_webp(path: Path, frames: Frames, fps: float, hold: int = HOLD) -> None:
-    """Endless; frame i begins at i / fps, rounded to 1 ms, and the last one stays `hold` ms longer."""
+    """A clip [T, H, W, 3], endless; frame i begins at i / fps, rounded to 1 ms; the last stays `hold` ms longer."""
     begins = [round(1000 * i / fps) for i in range(len(frames) + 1)]
     delays = [end - begin for begin, end in pairwise(begins)]
     delays[-1] += hold
@@ -61,7 +61,7 @@ def write_webp(path: Path, frames: Frames, fps: float, hold: int = HOLD) -> None
 
 
 def landscape(width: int = 192, height: int = 128) -> Picture:
-    """Hills in the haze under a low sun, with grain: nothing that Toybox knows."""
+    """A picture [height, width, 3] of hills in the haze under a low sun, with grain: nothing that Toybox knows."""
     rng = np.random.default_rng(0)
     y, x = np.meshgrid(np.arange(height) / height, np.arange(width) / height, indexing="ij")
     sky = _mix((88, 126, 180), (250, 205, 150), np.clip(1.4 * y, 0, 1))

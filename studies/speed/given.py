@@ -22,6 +22,7 @@ class Place:
     dtype: torch.dtype
 
     def random(self, *shape: int) -> Tensor:
+        """Unit Gaussian numbers [*shape] on the device."""
         return torch.randn(shape, device=self.device, dtype=self.dtype)
 
     def synchronize(self) -> None:

@@ -46,11 +46,11 @@ class Ours:
         return self.features[side]
 
     def step(self, given: Given, appearance: Appearance | None) -> Tensor:
-        """One denoising step without guidance, or the same without anything of the keyframe's."""
+        """One denoising step without guidance, x [B, C, T, h, w] -> same. appearance: None leaves it out."""
         return self.unet(given.x, given.t, given.text, appearance, self.times(given, FPS))
 
     def loop(self, given: Given, steps: int) -> Tensor:
-        """A whole run: AppearNet once, then the steps, without guidance."""
+        """A whole run, to latents [B, C, T, h, w]: AppearNet once, then the steps, without guidance."""
         guide = Guide(given.keyframe)
         text = Text(given.text, given.text)
         conditioning = Conditioning(text, guide, self.appearnet(guide), self.times(given, FPS))
@@ -59,7 +59,10 @@ class Ours:
         return sample_latents(self.unet, DiffusionConfig(), conditioning, [NoiseStream(0)], size, sampling)
 
     def segment(self, given: Given, steps: int) -> Tensor:
-        """Temporal super-resolution of one pair of frames: AppearNet on every interpolated latent, then the steps."""
+        """Temporal super-resolution of one pair of frames, to latents [1, C, T, h, w].
+
+        AppearNet runs on every interpolated latent, then the steps.
+        """
         ends, text = ends_of(given.x).float(), Text(given.text, given.text)
         networks, sampling = (self.unet, self.appearnet), SamplingConfig(steps=steps, cfg=1.0)
         model = ModelConfig(clip=ClipConfig(frames=given.x.shape[2]))
@@ -67,6 +70,7 @@ class Ours:
         return sample_segments(networks, model, ends, 0, FPS, text, noise, sampling)
 
     def times(self, given: Given, fps: float) -> Tensor:
+        """Seconds from the centre frame, [T]."""
         frames = given.x.shape[2]
         return (torch.arange(frames, device=self.place.device) - frames // 2) / fps
 

@@ -114,6 +114,7 @@ class Controlled(nn.Module):
         self.controlnet: Any = ControlNetModel(**options)
 
     def forward(self, given: Given) -> Tensor:
+        """What the U-Net says of a clip's noisy latents [1, C, T, h, w], frame by frame, in that shape."""
         x = given.x.transpose(1, 2).flatten(0, 1)
         text = given.text.expand(len(x), -1, -1)
         down, mid = self.controlnet(x, given.t, text, given.pixels, return_dict=False)

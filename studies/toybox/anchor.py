@@ -76,7 +76,7 @@ def anchor_part(triples: Sequence[Triple], round_trip: RoundTrip) -> Part:
 
 
 def measure_anchor(case: Case, frames: Frames, round_trip: RoundTrip) -> Record:
-    """The keyframe, its two neighbours, the change beside it over the usual one, and what is seen.
+    """Of a clip [T, H, W, 3] the keyframe, its two neighbours, the change beside it over the usual one; what is seen.
 
     keyframe, beside: PSNR against the keyframe's round trip through the autoencoder; `beside` on pixels that no shape
     reaches, None where there are none. off: how far the neighbours' shape is from its true place at most, sides; None

@@ -37,6 +37,7 @@ def psnr(a: Floats, b: Floats, region: Region | None = None) -> float:
 
 
 def unit(frames: Frames) -> Floats:
+    """Levels 0..255 [...] as numbers 0..1."""
     return frames.astype(np.float64) / 255
 
 
@@ -73,7 +74,10 @@ def colour_error(frame: Floats, scene: Scene) -> float:
 
 
 def tracked_colour_error(frames: Frames, reading: Reading, scene: Scene) -> float:
-    """The same over all frames, the true shape drawn where and as large as the tracker saw it; nan if it never did."""
+    """Mean `colour_error` of a clip [T, H, W, 3], the true shape drawn where and as large as the tracker saw it.
+
+    NaN where it never saw one.
+    """
     size = frames.shape[1]
     own = read_clip(render(scene, [0.0], size), [0.0])  # the centre of mass is not where the scene says x, y is
     errors = []
@@ -90,7 +94,10 @@ def tracked_colour_error(frames: Frames, reading: Reading, scene: Scene) -> floa
 
 
 def measure_appearance(case: Case, frames: Frames, round_trip: RoundTrip) -> Record:
-    """All figures of one clip with the keyframe in its centre, and the autoencoder's; None where nothing is there."""
+    """All figures of one clip [T, H, W, 3] with the keyframe in its centre, and the autoencoder's.
+
+    None where there is nothing to measure.
+    """
     truth = case.truth(frames.shape[1])
     alone = round_trip(truth)
     reading, reading_alone = read_clip(frames, case.times), read_clip(alone, case.times)

@@ -16,7 +16,7 @@ from torch import Tensor
 from microcinema_core.checkpoint.format import read_header
 from microcinema_core.errors import InputError
 from microcinema_core.files import sha256_of
-from microcinema_core.media import to_uint8
+from microcinema_core.media import to_pixels, to_uint8
 from microcinema_core.shot.cascade import super_resolve
 from microcinema_core.shot.plan import ShotConfig
 from microcinema_core.shot.settings import TSR_BATCH, PictureConfig, SamplingConfig
@@ -130,8 +130,7 @@ def round_trip_of(codec: LatentCodec) -> RoundTrip:
     """Frames [T, H, W, 3] through encoder and decoder."""
 
     def round_trip(frames: Frames) -> Frames:
-        pixels = torch.from_numpy(frames).movedim(-1, 1).float() / 255
-        return to_uint8(codec.decode(codec.encode(pixels)))
+        return to_uint8(codec.decode(codec.encode(to_pixels(frames))))
 
     return round_trip
 
@@ -141,7 +140,7 @@ def reconstruction(codec: LatentCodec, triples: Sequence[Triple]) -> dict[str, f
     scenes = [triple.scene for triple in triples if triple.held_out]
     times = np.resize(TIMES, len(scenes))
     frames = np.concatenate([render(s, [float(t)], SIZE) for s, t in zip(scenes, times, strict=True)])
-    pixels = torch.from_numpy(frames).movedim(-1, 1).float() / 255
+    pixels = to_pixels(frames)
     error = (codec.decode(codec.encode(pixels)) - pixels).square().mean(dim=(1, 2, 3))
     decibels = -10 * torch.log10(error)
     return {"n": len(frames), "median": decibels.median().item(), "lowest": decibels.min().item()}

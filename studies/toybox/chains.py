@@ -44,7 +44,8 @@ def changes(frames: Frames) -> NDArray[np.float64]:
 def measure_chain(case: Case, frames: Frames) -> Record:
     """Each seam's change over the chain's median change away from seams, and what each clip's motion is read as.
 
-    A seam's change is the larger of those into and out of the shared frame, since a chain may keep either clip's.
+    frames: of all clips, [T, H, W, 3]. A seam's change is the larger of those into and out of the shared frame, since a
+    chain may keep either clip's.
     """
     step, steps = FRAMES - 1, changes(frames)
     seams = range(step, len(frames) - 1, step)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, stats
 from torch import Tensor
 
-from microcinema_core.media import to_uint8
+from microcinema_core.media import to_pixels, to_uint8
 from microcinema_core.standalone.autoencoders import LatentCodec
 from microcinema_core.worlds.toybox.tracker import read_frame
 from microcinema_core.worlds.toybox.world import Scene, clip_times, mask, render
@@ -226,5 +226,4 @@ def score_interpolation(
 
 def _encoded(codec: LatentCodec, clip: Frames) -> Tensor:
     """[T, H, W, 3] -> latents [C, T, h, w]."""
-    pixels = torch.from_numpy(clip).movedim(-1, 1).float() / 255
-    return codec.encode(pixels).transpose(0, 1)
+    return codec.encode(to_pixels(clip)).transpose(0, 1)

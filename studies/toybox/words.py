@@ -54,7 +54,7 @@ def exchange_part(triples: Sequence[Triple]) -> Part:
 
 
 def see_motion(case: Case, frames: Frames) -> Record:
-    """What the tracker sees of the clip, and the rate that it reads from the true clip."""
+    """What the tracker sees of a clip [T, H, W, 3], and the rate that it reads from the true clip."""
     seen = Seen.of(read_clip(frames, case.times))
     return {**asdict(seen), "true_rate": read_clip(case.truth(frames.shape[1]), case.times).rate}
 

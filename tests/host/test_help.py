@@ -18,8 +18,9 @@ IDS = (
     "MicroCinemaTSRInterpolate",
 )
 SECTIONS = ("Inputs", "Common mistakes", "What it does not do")
-SELECT = """id => {
+SELECT = """([id, number]) => {
     const node = window.LiteGraph.createNode(id);
+    node.id = number;  // the page keeps the widgets' values of an earlier node of that number
     node.pos = [200, 200];
     window.app.graph.clear();
     window.app.graph.add(node);
@@ -71,10 +72,10 @@ def test_the_host_serves_the_page_and_its_picture(node_id: str, host: Server) ->
 def test_each_page_opens_in_the_browser(comfy_page: Any) -> None:
     """In one page of ComfyUI, as loading it takes longer than all of this."""
     page = comfy_page.page
-    page.evaluate(SELECT, IDS[0])
+    page.evaluate(SELECT, [IDS[0], len(IDS) + 1])
     page.get_by_test_id("info-button").click()
-    for node_id in IDS:
-        page.evaluate(SELECT, node_id)
+    for number, node_id in enumerate(IDS, start=1):
+        page.evaluate(SELECT, [node_id, number])
         page.get_by_role("heading", name=page_of(node_id).splitlines()[0].removeprefix("# ")).wait_for()
         page.get_by_role("heading", name="Common mistakes").wait_for()
         page.wait_for_function(SHOWN, arg=node_id)

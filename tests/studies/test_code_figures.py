@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from studies.code_figures import LABORATORY, LIBRARY, SHAPE, Lengths, Share, main, measure, parsed, read_folder
+from studies.code_figures import LABORATORY, LIBRARY, Lengths, Share, main, measure, parsed, read_folder
+from studies.code_functions import SHAPE
 
 CONFIG = '''
 """Sizes."""

@@ -131,7 +131,6 @@ def test_without_the_tsr_model_it_says_what_to_do(weights: Path, tmp_path: Path,
 
 def test_every_command_is_one_of_the_program_and_asks_for_the_same(material: Material):
     animate = typer.main.get_command(app).commands["animate"]
-    names = {"before": "extend_before", "after": "extend_after"}
     defaults = {"passes": 2, "exact_keyframe": False}  # what None means with the embedded models
     asks = [ask for make in SECTIONS.values() for sheet in make(material).sheets for ask in sheet.asks]
     assert len(asks) > 50
@@ -140,8 +139,7 @@ def test_every_command_is_one_of_the_program_and_asks_for_the_same(material: Mat
         given = animate.make_context("animate", words[2:], obj={}).params
         assert (given["prompt"], given["seed"], str(given["image"])) == (ask.prompt, ask.seed, ask.keyframe.file)
         for name, value in ask.shot.to_dict().items():
-            found = given[names.get(name, name)]
-            assert (defaults.get(name) if found is None else found) == value
+            assert (defaults.get(name) if given[name] is None else given[name]) == value
     (line,) = [command(replace(asks[0], label=""), "x.mp4", SamplingConfig(steps=3), TSR_SAMPLING)]
     assert "--steps 3" in line
 

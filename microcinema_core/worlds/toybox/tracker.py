@@ -136,7 +136,7 @@ def _clip_shape(sightings: Sequence[Sighting]) -> str:
 
 
 def read_frame(frame: NDArray[np.uint8]) -> Sighting:
-    """What a picture [H, W, 3] shows."""
+    """What the tracker sees in a picture [H, W, 3], RGB 0..255."""
     picture = frame.astype(np.float64)
     mask = find_mask(picture)
     if mask is None:
