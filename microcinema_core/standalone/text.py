@@ -46,9 +46,9 @@ def _numbered(vocab: Iterable[str], merges: Iterable[str]) -> dict[str, int]:
     Every byte is there as the end of a word too, so that no text is unknown.
     """
     merged = [merge.replace(" ", "") for merge in merges]
-    single = sorted(set(vocab) - {START, END, *merged})
+    single = sorted(set(vocab) - {START_TOKEN, END_TOKEN, *merged})
     ends = [byte + "</w>" for byte in _byte_alphabet()]
-    return {token: i for i, token in enumerate(dict.fromkeys([START, END, *single, *merged, *ends]))}
+    return {token: i for i, token in enumerate(dict.fromkeys([START_TOKEN, END_TOKEN, *single, *merged, *ends]))}
 
 
 def build_tokenizer(stored: Mapping[str, Any], config: TextConfig) -> CLIPTokenizer:
