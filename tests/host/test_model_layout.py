@@ -58,7 +58,9 @@ def test_ksampler_equals_the_standalone_pipeline(scaled: Kit, kind: str) -> None
     assert bool(latent["samples"].any()) == (kind != "v-zsnr")  # gamma: 0.02, and 0 where no signal is missing
     ours = scaled.ksampler(prompts, latent)
     theirs = standalone(scaled, keyframes, prompts, latent, 3, 2.0)()
-    assert (ours - theirs).abs().max() < 1e-4 * theirs.abs().max()
+    # Both hold samples of four sigma in float32, whose numbers lie 2e-3 apart there at a sigma of 4519: one step each.
+    spacing = torch.finfo(torch.float32).eps * 4 * float(sampling.sigma_max)
+    assert (ours - theirs).abs().max() < 1e-5 * theirs.abs().max() + 2 * spacing
 
 
 @pytest.mark.parametrize("sampler", ["euler_ancestral", "dpmpp_2m_sde", "uni_pc"])
