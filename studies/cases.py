@@ -9,10 +9,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from microcinema_core.shot.timing import keyframe_index
+from microcinema_core.shot.timing import frame_times, keyframe_index
 from microcinema_core.worlds.toybox.tracker import Reading, read_clip
 from microcinema_core.worlds.toybox.triples import FPS, FRAMES, Triple
-from microcinema_core.worlds.toybox.world import Scene, clip_times, render
+from microcinema_core.worlds.toybox.world import Scene, render
 
 Frames = NDArray[np.uint8]  # [T, H, W, 3], RGB 0..255
 Record = dict[str, Any]  # JSON-ready
@@ -53,7 +53,7 @@ class Case:
     @property
     def times(self) -> list[float]:
         """Seconds from the keyframe of a base clip's frames."""
-        return clip_times(FRAMES, FPS, keyframe_index(self.keyframe_at, FRAMES))
+        return frame_times(FRAMES, FPS, keyframe_index(self.keyframe_at, FRAMES))
 
     def shot(self, size: int = SIZE) -> Shot:
         return Shot(render(self.scene, [0.0], size)[0], self.prompt, self.seed, self.keyframe_at)

@@ -33,9 +33,9 @@ def keyframe_index(position: str | int, frames: int) -> int:
     return index
 
 
-def frame_times(frames: int, fps: float, key: int) -> list[float]:
-    """Each frame's signed distance from the keyframe, in seconds."""
-    return [(i - key) / fps for i in range(frames)]
+def frame_times(frames: int, fps: float, key: int = 0, *, start: float = 0.0) -> list[float]:
+    """Each frame's signed distance in seconds from frame `key`, whose own time is `start`."""
+    return [start + (i - key) / fps for i in range(frames)]
 
 
 def frame_count(frames: int, factor: int, passes: int) -> int:

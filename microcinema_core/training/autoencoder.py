@@ -17,8 +17,9 @@ from ..checkpoint.format import VAE, Checkpoint, Header, save_checkpoint_file
 from ..config import Kind, LatentConfig, ModelConfig, preset
 from ..errors import ConfigError
 from ..media import Frames, to_uint8
+from ..shot.timing import frame_times
 from ..standalone.autoencoders import build_autoencoder, to_host_keys
-from ..worlds.toybox.world import clip_times, render, sample_scene
+from ..worlds.toybox.world import render, sample_scene
 from .config import TrainConfig
 from .stage import Draw, Findings, Stage, all_of
 
@@ -161,7 +162,7 @@ def autoencoder(config: TrainConfig) -> Stage[PixelBatch]:
     if model.vae is None:
         raise ConfigError(f"train: preset {config.preset} has no autoencoder of its own to train")
     vae = build_autoencoder(model.vae)
-    times = clip_times(model.clip.frames, model.clip.fps, model.clip.frames // 2)
+    times = frame_times(model.clip.frames, model.clip.fps, model.clip.frames // 2)
     frames = WholeFrames(times, model.clip.width, config.seed)
     trained = NoisyAutoencoder(vae)
     return Stage(

@@ -20,9 +20,10 @@ from torch.nn import functional as F
 from ..checkpoint.format import TEXT_ENCODER, Checkpoint, Header, save_checkpoint_file
 from ..config import Kind, ModelConfig, preset
 from ..errors import ConfigError
+from ..shot.timing import frame_times
 from ..standalone.text import TextEncoder, build_text_model, build_tokenizer, to_host_keys, train_tokenizer
 from ..worlds.toybox.captions import caption, still_caption
-from ..worlds.toybox.world import Background, Colour, Motion, Shape, Speed, clip_times, sample_scene
+from ..worlds.toybox.world import Background, Colour, Motion, Shape, Speed, sample_scene
 from .config import TrainConfig
 from .stage import Draw, Findings, Stage, all_of
 
@@ -141,7 +142,7 @@ def text_encoder(config: TrainConfig) -> Stage[CaptionBatch]:
     model = preset(config.preset)
     if model.text is None:
         raise ConfigError(f"train: preset {config.preset} has no text encoder of its own to train")
-    times = clip_times(model.clip.frames, model.clip.fps, model.clip.frames // 2)
+    times = frame_times(model.clip.frames, model.clip.fps, model.clip.frames // 2)
     rng = np.random.default_rng([config.seed, OWN_STREAM])
     stored = train_tokenizer((drawn_caption(rng, times).text for _ in range(TOKENIZER_TEXTS)), TOKENIZER_SIZE)
     tokenizer = build_tokenizer(stored, model.text)

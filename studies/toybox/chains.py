@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from microcinema_core.shot.timing import frame_times
 from microcinema_core.worlds.toybox.tracker import Reading, read_clip
 from microcinema_core.worlds.toybox.triples import FPS, FRAMES, TIMES, Triple
-from microcinema_core.worlds.toybox.world import DIRECTION, ORBIT, SCALING, Scene, Speed, clip_times
+from microcinema_core.worlds.toybox.world import DIRECTION, ORBIT, SCALING, Scene, Speed
 
 from ..cases import SIZE, Animate, Case, Frames, Outcome, Part, Record
 from ..shares import Share, number, pick, quantile, table
@@ -27,7 +28,7 @@ DIAL_CLIPS = 100
 
 def chain_times(clips: int = LENGTH) -> list[float]:
     """Seconds from the keyframe, which is the first frame."""
-    return clip_times(clips * (FRAMES - 1) + 1, FPS, 0)
+    return frame_times(clips * (FRAMES - 1) + 1, FPS, 0)
 
 
 def chains_part(triples: Sequence[Triple]) -> Part:

@@ -18,9 +18,10 @@ from scipy import ndimage, stats
 from torch import Tensor
 
 from microcinema_core.media import to_pixels, to_uint8
+from microcinema_core.shot.timing import frame_times
 from microcinema_core.standalone.autoencoders import LatentCodec
 from microcinema_core.worlds.toybox.tracker import read_frame
-from microcinema_core.worlds.toybox.world import Scene, clip_times, mask, render
+from microcinema_core.worlds.toybox.world import Scene, mask, render
 
 from ..cases import SIZE, Frames
 from ..shares import Share, number, quantile, table
@@ -203,7 +204,7 @@ def score_interpolation(
     """
     model: dict[int, list[ClipScore]] = {seed: [] for seed in seeds}
     blends: dict[str, list[ClipScore]] = {"frames": [], "latents": []}
-    times = clip_times((frames - 1) * factor + 1, fps_in * factor, frames // 2 * factor)
+    times = frame_times((frames - 1) * factor + 1, fps_in * factor, frames // 2 * factor)
     for start in range(0, len(scenes), batch):
         some = scenes[start : start + batch]
         truths = [render(scene, times, size) for scene in some]

@@ -18,8 +18,9 @@ from microcinema_core.cli import app
 from microcinema_core.errors import InputError
 from microcinema_core.shot.plan import Loop
 from microcinema_core.shot.settings import TSR_SAMPLING, SamplingConfig
+from microcinema_core.shot.timing import frame_times
 from microcinema_core.worlds.toybox.triples import TIMES, read_triples
-from microcinema_core.worlds.toybox.world import Motion, Speed, clip_times
+from microcinema_core.worlds.toybox.world import Motion, Speed
 from studies.cases import Seen
 from studies.gallery import sections
 from studies.gallery.__main__ import main
@@ -155,13 +156,13 @@ def test_names_are_unique_and_keyframes_of_one_name_are_one_picture(material: Ma
 
 def test_true_clips_of_the_scenes_stay_in_view():
     """What the page asks for can be drawn: a failure is the model's."""
-    first, last = clip_times(9, 2.0, 0), clip_times(9, 2.0, 8)
+    first, last = frame_times(9, 2.0, 0), frame_times(9, 2.0, 8)
     assert all(replace(sections.TRIANGLE, motion=motion).in_view(TIMES) for motion in Motion)
     assert all(replace(s, speed=speed).in_view(TIMES) for s in (sections.CROSS, sections.SQUARE) for speed in Speed)
     assert sections.SQUARE.in_view(first)
     assert sections.SQUARE.in_view(last)
     assert sections.CIRCLE.in_view([max(sections.DIAL) * t for t in TIMES])
-    assert sections.CROSS.in_view(clip_times(25, 2.0, 12))
+    assert sections.CROSS.in_view(frame_times(25, 2.0, 12))
     assert sections.STAR.in_view(TIMES)
     scenes = [sections.TRIANGLE, sections.CROSS, sections.SQUARE, sections.CIRCLE, sections.STAR]
     assert not any(scene.held_out for scene in scenes)

@@ -12,10 +12,11 @@ from scipy import stats
 
 from microcinema_core.checkpoint.embedded import embedded
 from microcinema_core.config import Kind
+from microcinema_core.shot.timing import frame_times
 from microcinema_core.standalone.components import load_codec
 from microcinema_core.worlds.toybox.tracker import read_clip
 from microcinema_core.worlds.toybox.triples import TIMES, Triple, read_triples
-from microcinema_core.worlds.toybox.world import ORBIT, Speed, clip_times, mask, render
+from microcinema_core.worlds.toybox.world import ORBIT, Speed, mask, render
 from studies.shares import pick
 from studies.toybox.chains import (
     chain_times,
@@ -125,7 +126,7 @@ def test_overlap_centre_and_swept_region():
 
 def test_score_of_a_clip_that_is_off_by_two_pixels(final: list[Triple]):
     scene = final[1].scene
-    times = clip_times(9, 8.0, 4)
+    times = frame_times(9, 8.0, 4)
     truth = render(scene, times, SIZE)
     masks = np.stack([mask(scene, t, SIZE) for t in times])
     right = score_clip(truth, truth, masks, 4)
@@ -150,7 +151,7 @@ def test_interpolation_scores_of_oracle_and_blend(final: list[Triple]):
         asked.extend(seeds)
         if seeds[0] >= len(scenes):
             return blend_latents(given, 4)
-        clips = [render(scenes[i], clip_times(5, 8.0, 4), SIZE) for i in seeds]
+        clips = [render(scenes[i], frame_times(5, 8.0, 4), SIZE) for i in seeds]
         pixels = [torch.from_numpy(clip).movedim(-1, 1).float() / 255 for clip in clips]
         return torch.stack([codec.encode(frames).transpose(0, 1) for frames in pixels])
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from ...config import ClipConfig
 from ...media import place
 from ...shot.resize import ResizePolicy
+from ...shot.timing import frame_times
 from ..coders import Coders
 from .clips import Clip, seconds_of
 from .films import Film, read_frames
@@ -68,7 +69,7 @@ class FilmMaterial:
 def _encoded(film: Film, coders: Coders, clip: ClipConfig, rng: np.random.Generator) -> Tensor:
     """One excerpt [T, C, h, w], float16; pictures of another shape lose their edges."""
     start = rng.uniform(0, film.seconds - seconds_of(clip))
-    times = [start + i / clip.fps for i in range(clip.frames)]
+    times = frame_times(clip.frames, clip.fps, start=start)
     frames = [
         place(Image.fromarray(frame), clip.width, clip.height, ResizePolicy.CROP)
         for frame in read_frames(film.path, times)

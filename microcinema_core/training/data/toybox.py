@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from ...config import ClipConfig
+from ...shot.timing import frame_times
 from ...worlds.toybox.captions import caption, still_caption
-from ...worlds.toybox.world import Motion, Scene, clip_times, render, sample_scene
+from ...worlds.toybox.world import Motion, Scene, render, sample_scene
 from ..coders import Coders
 from .clips import Clip, seconds_of
 from .shards import Shard, kept, shard_folder
@@ -50,12 +51,12 @@ class Excerpt:
         drawn = []
         for _ in range(count):
             start = rng.uniform(whole[0], whole[-1] - length)
-            drawn.append((sample_scene(rng, whole), [start + i / self.clip.fps for i in range(self.clip.frames)]))
+            drawn.append((sample_scene(rng, whole), frame_times(self.clip.frames, self.clip.fps, start=start)))
         return drawn
 
 
 def _centred(clip: ClipConfig) -> list[float]:
-    return clip_times(clip.frames, clip.fps, clip.frames // 2)
+    return frame_times(clip.frames, clip.fps, clip.frames // 2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ...config import ClipConfig
 from ...media import Frames, to_uint8
+from ...shot.timing import frame_times
 from ...worlds.toybox.captions import still_caption
 from ...worlds.toybox.tracker import Reading, Sighting, read_clip, read_frame
 from ...worlds.toybox.triples import KEYFRAME, TIMES, Triple, read_triples
@@ -77,7 +78,7 @@ class ToyboxClipsMade:
 
 def true_segments(coders: Coders, clip: ClipConfig, triples: Sequence[Triple], rate: float) -> Tensor:
     """As many frames as `clip` has, at `rate`, from each scene's keyframe on: latents [N, C, T, h, w]."""
-    times = [TIMES[KEYFRAME] + i / rate for i in range(clip.frames)]
+    times = frame_times(clip.frames, rate, start=TIMES[KEYFRAME])
     pictures = np.concatenate([render(triple.scene, times, clip.width) for triple in triples])
     return coders.encode(pictures).unflatten(0, (-1, clip.frames)).transpose(1, 2)
 

@@ -18,13 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
+from ...shot.timing import frame_times
 from .captions import caption, still_caption
-from .world import Colour, Motion, Scene, Shape, Speed, clip_times, combinations, render, sample_scene
+from .world import Colour, Motion, Scene, Shape, Speed, combinations, render, sample_scene
 
 ASSETS = Path(__file__).parents[3] / "assets" / "toybox"
 EVALUATION_STREAM = 0x70B0  # first word of every seed here: training's streams never start with it
 FRAMES, FPS, KEYFRAME = 9, 2.0, 4
-TIMES = clip_times(FRAMES, FPS, KEYFRAME)
+TIMES = frame_times(FRAMES, FPS, KEYFRAME)
 LISTS = {"final": (1, 200), "select": (2, 48)}  # name -> (its seed, triples per group)
 STILL_SEED, STILL_PROMPTS = 3, 200
 

@@ -173,11 +173,6 @@ def combinations(held_out: bool) -> Iterator[tuple[Shape, Colour, Motion]]:
                     yield shape, colour, motion
 
 
-def clip_times(frames: int, fps: float, keyframe: int) -> list[float]:
-    """Seconds from the keyframe for each frame."""
-    return [(i - keyframe) / fps for i in range(frames)]
-
-
 def sample_scene(rng: np.random.Generator, times: Sequence[float], *, held_out: bool | None = False) -> Scene:
     """A random scene that stays in view at these times; `held_out=None` draws from all combinations.
 

@@ -16,14 +16,15 @@ from PIL import Image, ImageCms
 from microcinema_core import media
 from microcinema_core.errors import InputError
 from microcinema_core.shot.resize import ResizePolicy
-from microcinema_core.worlds.toybox.world import Background, Colour, Motion, Scene, Shape, Speed, clip_times, render
+from microcinema_core.shot.timing import frame_times
+from microcinema_core.worlds.toybox.world import Background, Colour, Motion, Scene, Shape, Speed, render
 
 SETTINGS = {"prompt": 'ein Stern \u2605 "quoted"; 100%\nsecond line', "seed": 2**64 - 1, "cfg": 2.5, "gamma": None}
 
 
 def toybox(frames: int = 9, size: int = 128) -> np.ndarray:
     scene = Scene(Shape.STAR, Colour.RED, Motion.LEFT, Speed.FAST, Background.MEADOW, 0.5, 0.5, 0.15, 0.3)
-    return render(scene, clip_times(frames, 2.0, frames // 2), size)
+    return render(scene, frame_times(frames, 2.0, frames // 2), size)
 
 
 def decoded(path: Path) -> tuple[np.ndarray, list[float]]:

@@ -8,14 +8,14 @@ from diffusers import UNet2DConditionModel
 
 from microcinema_core.backend import Backend
 from microcinema_core.checkpoint.inflate import inflate_
-from microcinema_core.config import PRESETS, Injection, UNetConfig, image_stage
+from microcinema_core.config import END_TOKEN, PRESETS, START_TOKEN, Injection, UNetConfig, image_stage
 from microcinema_core.errors import CheckpointError
 from microcinema_core.models.appearnet import AppearNet
 from microcinema_core.models.guide import Guide
 from microcinema_core.models.temporal import TemporalConv, TemporalTransformer
 from microcinema_core.models.unet import VideoUNet
 from microcinema_core.standalone.autoencoders import build_autoencoder
-from microcinema_core.standalone.text import END, START, build_text_model, build_tokenizer
+from microcinema_core.standalone.text import build_text_model, build_tokenizer
 
 # float32 rounds at 6e-8 of a sum's size, and two orders of summation meet in about a hundred layers.
 TOLERANCE = 1e-5
@@ -228,7 +228,7 @@ def test_sizes_at_stable_diffusions_scale(preset, spatial):
 def test_the_embedded_model_fits_the_repository():
     """Four files: autoencoder, text encoder, image and video model, 2 bytes for each parameter; 20 MB in all."""
     toybox, on_meta = PRESETS["toybox"], Backend(device="meta")
-    tokenizer = build_tokenizer({"vocab": {START: 0, END: 1}, "merges": []}, toybox.text)
+    tokenizer = build_tokenizer({"vocab": {START_TOKEN: 0, END_TOKEN: 1}, "merges": []}, toybox.text)
     with torch.device("meta"):
         parts = [build_autoencoder(toybox.vae), build_text_model(toybox.text, tokenizer)]
     parts.append(VideoUNet(image_stage(toybox).unet, on_meta))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from microcinema_core.errors import InputError
+from microcinema_core.shot.timing import frame_times
 from microcinema_core.worlds.toybox import tracker
 from microcinema_core.worlds.toybox.tracker import (
     STILL,
@@ -31,13 +32,12 @@ from microcinema_core.worlds.toybox.world import (
     Scene,
     Shape,
     Speed,
-    clip_times,
     mask,
     render,
     sample_scene,
 )
 
-TIMES = clip_times(9, 2.0, 4)
+TIMES = frame_times(9, 2.0, 4)
 SECONDS = np.array(TIMES)
 
 
@@ -107,7 +107,7 @@ def test_reads_a_thousand_clips(degraded: bool):
 
 @pytest.mark.parametrize("keyframe", [2, 6])
 def test_reading_does_not_depend_on_the_keyframe(keyframe: int):
-    times = clip_times(9, 2.0, keyframe)
+    times = frame_times(9, 2.0, keyframe)
     rng = np.random.default_rng(5)
     for scene in (sample_scene(rng, times, held_out=None) for _ in range(12)):
         reading = read_clip(render(scene, times, 96), times)
@@ -117,7 +117,7 @@ def test_reading_does_not_depend_on_the_keyframe(keyframe: int):
 def test_more_frames_per_second_read_the_same():
     scene = example(motion=Motion.CLOCKWISE, speed=Speed.SLOW, y=0.3)
     coarse = read_clip(render(scene, TIMES, 96), fps=2)
-    fine = read_clip(render(scene, clip_times(17, 4.0, 8), 96), fps=4)
+    fine = read_clip(render(scene, frame_times(17, 4.0, 8), 96), fps=4)
     assert (coarse.motion, coarse.speed) == (fine.motion, fine.speed) == ("clockwise", "slow")
     assert coarse.rate == pytest.approx(fine.rate, rel=0.05)
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from microcinema_core.shot.timing import frame_times
 from microcinema_core.worlds.toybox.captions import ADVERBS, PLACES, VERBS, caption, still_caption
 from microcinema_core.worlds.toybox.world import (
     MARGIN,
@@ -20,7 +21,6 @@ from microcinema_core.worlds.toybox.world import (
     Scene,
     Shape,
     Speed,
-    clip_times,
     combinations,
     draw_background,
     mask,
@@ -28,7 +28,7 @@ from microcinema_core.worlds.toybox.world import (
     sample_scene,
 )
 
-TIMES = clip_times(9, 2.0, 4)
+TIMES = frame_times(9, 2.0, 4)
 OPPOSITES = [
     (Motion.LEFT, Motion.RIGHT),
     (Motion.UP, Motion.DOWN),
@@ -110,7 +110,7 @@ def test_a_clip_backwards_is_the_opposite_motion(motion: Motion, opposite: Motio
 @pytest.mark.parametrize("motion", Motion)
 def test_a_higher_frame_rate_shows_the_same_frames_between_more(motion: Motion):
     coarse = render(scene(motion=motion), TIMES, 48)
-    fine = render(scene(motion=motion), clip_times(17, 4.0, 8), 48)
+    fine = render(scene(motion=motion), frame_times(17, 4.0, 8), 48)
     assert np.array_equal(coarse, fine[::2])
 
 

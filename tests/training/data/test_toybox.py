@@ -10,14 +10,15 @@ import numpy as np
 import torch
 
 from microcinema_core.config import ClipConfig
+from microcinema_core.shot.timing import frame_times
 from microcinema_core.training.coders import load_coders
 from microcinema_core.training.config import TrainConfig
 from microcinema_core.training.data.toybox import OPPOSITE, Excerpt, StoredScenes, Toybox
-from microcinema_core.worlds.toybox.world import Motion, Scene, clip_times, combinations, render, sample_scene
+from microcinema_core.worlds.toybox.world import Motion, Scene, combinations, render, sample_scene
 
 
 def test_opposite_motion_is_the_clip_played_backwards() -> None:
-    times = clip_times(9, 2.0, 4)
+    times = frame_times(9, 2.0, 4)
     rng = np.random.default_rng(0)
     seen = set()
     while len(seen) < len(Motion):
@@ -63,4 +64,4 @@ def test_excerpts_start_anywhere_within_a_clip() -> None:
     assert all(np.allclose(np.diff(times), 1 / 8) and times[-1] <= 2 for _, times in drawn)
     assert min(starts) < -1.9
     assert max(starts) > 1.4
-    assert all(scene.in_view(clip_times(9, 2.0, 4)) for scene, _ in drawn)
+    assert all(scene.in_view(frame_times(9, 2.0, 4)) for scene, _ in drawn)
