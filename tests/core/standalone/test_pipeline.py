@@ -253,7 +253,7 @@ def diffusers_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-    from microcinema_core.standalone.text import END, START, train_tokenizer
+    from microcinema_core.config import END_TOKEN, START_TOKEN, train_tokenizer
 
     torch.manual_seed(0)
     stored = train_tokenizer(["a red star"], 600)
@@ -261,7 +261,7 @@ def diffusers_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer.model_max_length = 16
     text = CLIPTextConfig(
         vocab_size=600, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
-        max_position_embeddings=16, bos_token_id=stored["vocab"][START], eos_token_id=stored["vocab"][END],
+        max_position_embeddings=16, bos_token_id=stored["vocab"][START_TOKEN], eos_token_id=stored["vocab"][END_TOKEN],
     )  # fmt: skip
     unet = UNet2DConditionModel(
         sample_size=8, block_out_channels=(8, 8), layers_per_block=1, cross_attention_dim=16, norm_num_groups=4,
