@@ -253,7 +253,8 @@ def diffusers_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-    from microcinema_core.config import END_TOKEN, START_TOKEN, train_tokenizer
+    from microcinema_core.config import END_TOKEN, START_TOKEN
+    from microcinema_core.standalone.text import train_tokenizer
 
     torch.manual_seed(0)
     stored = train_tokenizer(["a red star"], 600)
