@@ -68,11 +68,16 @@ def host_python() -> Path:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtestloop(session: pytest.Session) -> Iterator[object]:
-    """The tests in ComfyUI's Python run beside those here, each on a core of its own, and are reported after them."""
+    """The tests in ComfyUI's Python run beside those here, each on a core of its own, and are reported after them.
+
+    Slow ones run after them too: each may take most of the memory.
+    """
     if HOST_RUN not in session.config.stash or session.config.option.collectonly:
         return (yield)
+    beside = session.config.option.markexpr == "not slow"
+    result = None if beside else (yield)
     with tempfile.TemporaryDirectory() as folder, in_host(session, Path(folder)) as process:
-        result = yield
+        result = (yield) if beside else result
         report_host(session, process, Path(folder))
     return result
 
