@@ -12,19 +12,10 @@ from numpy.typing import NDArray
 
 from microcinema_core.shot.plan import Loop, ShotConfig
 from microcinema_core.shot.resize import ResizePolicy
+from microcinema_core.worlds.toybox import world
 from microcinema_core.worlds.toybox.captions import ADVERBS, PLACES, VERBS
 from microcinema_core.worlds.toybox.triples import Triple
-from microcinema_core.worlds.toybox.world import (
-    Background,
-    Colour,
-    Motion,
-    Scene,
-    Shape,
-    Speed,
-    draw_background,
-    mask,
-    render,
-)
+from microcinema_core.worlds.toybox.world import Background, Colour, Motion, Scene, Shape, Speed, render
 
 from ..cases import SIZE, Seen
 from .album import Ask, Keyframe, Section, Sheet
@@ -33,13 +24,11 @@ from .drawing import Picture, landscape
 from .gammas import gamma_table
 
 TRAINED, HELD_OUT, FAILURES = 8, 4, 6  # clips shown
-SEEDS = (1, 2, 3, 4)
-DIAL = (0.0, 0.5, 1.0, 1.5, 2.0)
+SEEDS, DIAL = (1, 2, 3, 4), (0.0, 0.5, 1.0, 1.5, 2.0)
 LONG_SIDE, SHORT_SIDE = 192, 128  # of keyframes that are not square
 
-TRIANGLE = Scene(
-    Shape.TRIANGLE, Colour.YELLOW, Motion.RIGHT, Speed.SLOW, Background.NIGHT, 0.64, 0.44, 0.13, 0.4
-)  # all eight motions stay in view
+# All eight motions of this one stay in view.
+TRIANGLE = Scene(Shape.TRIANGLE, Colour.YELLOW, Motion.RIGHT, Speed.SLOW, Background.NIGHT, 0.64, 0.44, 0.13, 0.4)
 CROSS = Scene(Shape.CROSS, Colour.GREEN, Motion.CLOCKWISE, Speed.SLOW, Background.SKY, 0.68, 0.42, 0.13, 0.3)
 SQUARE = Scene(Shape.SQUARE, Colour.RED, Motion.RIGHT, Speed.SLOW, Background.DUSK, 0.5, 0.55, 0.13, 0.6)
 CIRCLE = Scene(Shape.CIRCLE, Colour.BLUE, Motion.LEFT, Speed.SLOW, Background.SAND, 0.5, 0.45, 0.13, 0.5)
@@ -241,13 +230,13 @@ def unseen(material: Material) -> Section:
 
 def laid_over(scene: Scene, other: Scene) -> Picture:
     """Both shapes in one picture [SIZE, SIZE, 3], with the first one's background, which has to be the other's too."""
-    return _through(mask(other, 0.0, SIZE), render(other, [0.0], SIZE)[0], render(scene, [0.0], SIZE)[0])
+    return _through(world.mask(other, 0.0, SIZE), render(other, [0.0], SIZE)[0], render(scene, [0.0], SIZE)[0])
 
 
 def hollow(scene: Scene) -> Picture:
     """The shape with a hole of half its size [SIZE, SIZE, 3]."""
-    hole = mask(replace(scene, radius=scene.radius / 2), 0.0, SIZE)
-    return _through(hole, draw_background(scene, SIZE), render(scene, [0.0], SIZE)[0])
+    hole = world.mask(replace(scene, radius=scene.radius / 2), 0.0, SIZE)
+    return _through(hole, world.draw_background(scene, SIZE), render(scene, [0.0], SIZE)[0])
 
 
 def _through(share: NDArray[np.float32], inside: NDArray[Any], outside: NDArray[Any]) -> Picture:
