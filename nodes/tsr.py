@@ -20,10 +20,10 @@ from ..microcinema_core.diffusion.streams import NoiseStream
 from ..microcinema_core.errors import InputError
 from ..microcinema_core.shot.cascade import Interpolate, cascade
 from ..microcinema_core.shot.dials import Dial
-from ..microcinema_core.shot.plan import MAX_PASSES, PASSES
+from ..microcinema_core.shot.plan import PASSES
 from ..microcinema_core.shot.segments import Segments, with_ends
 from ..microcinema_core.shot.settings import SEGMENTS, TSR_BATCH, TSR_SAMPLING, TSR_STEPS
-from ..microcinema_core.shot.timing import MAX_FRAMES, segment_count
+from ..microcinema_core.shot.timing import MAX_FRAMES, MAX_PASSES, segment_count
 from .appearance import HostAppearNet
 from .conditions import KEY, Encoded
 from .dials import CLIP, RATE, seed_input, widget

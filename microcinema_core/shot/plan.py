@@ -17,12 +17,11 @@ from .dials import Dial, Settings
 from .resize import SIDE, ResizePolicy
 from .retime import FPS, Resampling, Retiming, exact_rate
 from .retime import plan as plan_retiming
-from .timing import FRAMES, check_frames, frame_count, keyframe_index, segment_count
+from .timing import FRAMES, MAX_PASSES, check_frames, frame_count, keyframe_index, segment_count
 
 if TYPE_CHECKING:  # it needs torch
     from .segments import Segments
 
-MAX_PASSES = 2  # the rates that a TSR model knows: 2 to 8 and 8 to 32 frames a second
 MAX_CLIPS = 256
 BEYOND_A_CLIP = ("before", "after", "passes", "fps", "duration", "loop")
 BEFORE = Dial(

@@ -17,8 +17,7 @@ from torch import Tensor
 from ..config import ModelConfig
 from ..errors import InputError
 from ..models.guide import Guide
-from .plan import MAX_PASSES
-from .timing import frame_times
+from .timing import MAX_PASSES, frame_times
 
 
 @dataclass(frozen=True, slots=True)

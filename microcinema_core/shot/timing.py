@@ -1,4 +1,4 @@
-"""Where the keyframe lies in a clip, and how far each frame is from it in time."""
+"""Where the keyframe lies in a clip, how far each frame is from it in time, and how many frames passes make."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from .dials import Dial
 MAX_FRAMES = 256
 FRAMES = Dial("Frames of one clip at the model's own rate.", 1, MAX_FRAMES, unset="the model's")
 POSITIONS = ("centre", "first", "last")
+MAX_PASSES = 2  # the rates that a TSR model knows: 2 to 8 and 8 to 32 frames a second
 
 
 def check_frames(frames: int) -> int:

@@ -19,8 +19,8 @@ from tqdm import tqdm
 from microcinema_core.checkpoint.embedded import embedded
 from microcinema_core.config import Kind
 from microcinema_core.errors import MicroCinemaError
-from microcinema_core.shot.plan import MAX_PASSES
 from microcinema_core.shot.settings import SAMPLING, TSR_SAMPLING, SamplingConfig
+from microcinema_core.shot.timing import MAX_PASSES
 from microcinema_core.worlds.toybox.triples import read_triples
 
 from ..shares import pick

@@ -18,8 +18,9 @@ from microcinema_core.diffusion.samplers import Callback
 from microcinema_core.errors import InputError
 from microcinema_core.files import sha256_of
 from microcinema_core.media import place, to_picture
-from microcinema_core.shot.plan import MAX_PASSES, Loop
+from microcinema_core.shot.plan import Loop
 from microcinema_core.shot.settings import SamplingConfig
+from microcinema_core.shot.timing import MAX_PASSES
 from microcinema_core.worlds.toybox.tracker import read_clip
 from microcinema_core.worlds.toybox.triples import FPS, Triple
 
