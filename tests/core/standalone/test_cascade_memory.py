@@ -16,7 +16,7 @@ import json, sys
 from dataclasses import replace
 from pathlib import Path
 from PIL import Image
-from microcinema_core import pipeline
+from microcinema_core.standalone import pipeline
 from microcinema_core.shot.cascade import cascade
 from microcinema_core.shot.settings import TSR_SAMPLING, SamplingConfig
 from microcinema_core.shot.plan import ShotConfig
