@@ -38,7 +38,7 @@ def gathering(command: Callable[..., None]) -> Callable[..., None]:
             given[name] = group(**{p.name: given.pop(p.name) for p in taken[name]})
         command(**given)
 
-    gathered.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    gathered.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # any function may have one
     gathered.__annotations__ = {p.name: p.annotation for p in parameters}
     return gathered
 

@@ -19,7 +19,7 @@ from ..checkpoint.format import (
     save_checkpoint_file,
 )
 from ..checkpoint.inflate import inflate_
-from ..config import Kind, ModelConfig, UNetConfig, with_injection
+from ..config import Injection, Kind, ModelConfig, UNetConfig, with_injection
 from ..models.appearnet import AppearNet
 from ..models.guide import Guide
 from ..models.unet import VideoUNet, temporal_parameters
@@ -109,7 +109,7 @@ def begin(kind: Kind, config: TrainConfig, model: ModelConfig, coders: Coders) -
     else:
         zero_start_(unet)
         zero_start_(appearnet)
-        if hasattr(appearnet, "null_context"):
+        if model.unet.injection is not Injection.CONCAT:  # which reads no text
             appearnet.null_context.copy_(coders.null)
     return trainee
 

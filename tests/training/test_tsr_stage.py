@@ -89,3 +89,10 @@ def test_a_file_of_another_kind_is_refused() -> None:
         MicroCinemaPipeline.from_pretrained(
             WEIGHTS / "toybox-video.safetensors", tsr=WEIGHTS / "toybox-video.safetensors"
         )
+
+
+def test_a_mode_that_reads_no_text_starts_from_nothing_too(write_config: Callable[..., Path]) -> None:
+    stage = build_stage(TrainConfig.load(write_config("tsr", preset="toybox_tsr", batch=1, injection="concat")))
+    losses = stage.loss(stage.model, stage.source(Draw.of(0, 0)), Draw.of(0, 0))
+    assert all(loss.isfinite() for loss in losses.values())
+    assert not stage.model.appearnet.concat.weight.any()
