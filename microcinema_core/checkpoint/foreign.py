@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from .limits import shown
+from ..errors import shown
 
 IN_SAFETENSORS = ", in safetensors"
 IMAGE_MODEL = r"Stable Diffusion [12]\.x (checkpoint|U-Net)"  # titles of what can be inflated

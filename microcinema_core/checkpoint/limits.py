@@ -1,4 +1,4 @@
-"""What a file may ask of its reader, checked before it is parsed, and its words made fit to be shown."""
+"""What a file may ask of its reader, checked before it is parsed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ MAX_HEADER = 8_000_000  # bytes
 MAX_JSON = 1_000_000  # characters of one entry of the metadata
 MAX_TOKENIZER = 4_000_000
 MAX_BLOCKS = 256  # of one network
-MAX_SHOWN = 200  # characters of a name or reason in an error
 MAX_DETAIL = 10_000  # of a stored value that somebody asked to see
 
 
@@ -28,7 +27,7 @@ def check_file(path: Path, wanted: str) -> None:
             start = file.read(8)
         size = path.stat().st_size
     except OSError as error:
-        raise CheckpointError(f"{shown(str(path))}: cannot be read ({error.strerror}); give {wanted}") from error
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); give {wanted}") from error
     length = int.from_bytes(start, "little")
     if MAX_HEADER < length <= size - len(start):
         raise CheckpointError(
@@ -48,9 +47,3 @@ def parse_json(text: str, name: str, limit: int = MAX_JSON) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{name} is not JSON ({error})") from error
-
-
-def shown(text: str, limit: int = MAX_SHOWN) -> str:
-    """A text from a file on one line of printable characters: no terminal obeys what a stranger wrote."""
-    cut = text if len(text) <= limit else f"{text[:limit]}..."
-    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in cut)

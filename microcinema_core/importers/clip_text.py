@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoint.identify import identify
-from ..checkpoint.limits import MAX_BLOCKS, MAX_TOKENIZER, shown
+from ..checkpoint.limits import MAX_BLOCKS, MAX_TOKENIZER
 from ..config import END_TOKEN, START_TOKEN, TextConfig
-from ..errors import CheckpointError
+from ..errors import CheckpointError, shown
 from ..standalone.text import PROJECTION, clip_text_model
 from .keys import open_clip_to_transformers
 from .lazy import State, Stored, below, open_file, open_folder, open_json

@@ -12,8 +12,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..checkpoint.identify import identify
-from ..checkpoint.limits import MAX_JSON, check_file, parse_json, shown
-from ..errors import CheckpointError
+from ..checkpoint.limits import MAX_JSON, check_file, parse_json
+from ..errors import CheckpointError, shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,9 @@ from typing import Any
 from ..backend import Backend
 from ..checkpoint.foreign import IMAGE_MODEL, VARIANTS
 from ..checkpoint.identify import identify
-from ..checkpoint.limits import shown
 from ..checkpoint.names import vae_to_compvis
 from ..config import LatentConfig, ModelConfig, Prediction, ScheduleName, UNetConfig, preset
-from ..errors import CheckpointError, ConfigError
+from ..errors import CheckpointError, ConfigError, shown
 from ..models.unet import VideoUNet
 from .clip_text import TextPart, find_text, folder_text
 from .keys import ema_name, renamed, unet_to_diffusers

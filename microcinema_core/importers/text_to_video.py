@@ -11,9 +11,9 @@ from ..backend import Backend
 from ..checkpoint.foreign import IMAGE_MODEL
 from ..checkpoint.format import PREFIX
 from ..checkpoint.identify import identify
-from ..checkpoint.limits import MAX_BLOCKS, shown
+from ..checkpoint.limits import MAX_BLOCKS
 from ..config import MODELSCOPE, ClipConfig, Injection, ModelConfig, UNetConfig
-from ..errors import CheckpointError, ConfigError
+from ..errors import CheckpointError, ConfigError, shown
 from ..models.unet import VideoUNet
 from .clip_text import TextPart, open_text
 from .lazy import State, Stored, open_file, open_folder, open_json

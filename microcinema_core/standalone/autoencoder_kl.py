@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..checkpoint.limits import MAX_BLOCKS, shown
+from ..checkpoint.limits import MAX_BLOCKS
 from ..checkpoint.names import KL_MARK, vae_to_diffusers
-from ..errors import CheckpointError
+from ..errors import CheckpointError, shown
 
 ATTENTION = re.compile(r"attentions\.0\.to_(q|k|v|out\.0)\.weight$")
 

@@ -16,11 +16,10 @@ from ..checkpoint.format import (
     load_strictly,
     read_checkpoint,
 )
-from ..checkpoint.limits import shown
 from ..checkpoint.names import KL_MARK
 from ..checkpoint.sections import Section, find_section
 from ..config import ModelConfig
-from ..errors import CheckpointError
+from ..errors import CheckpointError, shown
 from ..files import sha256_of
 from .autoencoder_kl import outline_of
 from .autoencoders import LEVELS, LatentCodec, build_autoencoder
