@@ -14,7 +14,6 @@ MAX_HEADER = 8_000_000  # bytes
 MAX_JSON = 1_000_000  # characters of one entry of the metadata
 MAX_TOKENIZER = 4_000_000
 MAX_BLOCKS = 256  # of one network
-MAX_DETAIL = 10_000  # of a stored value that somebody asked to see
 
 
 def check_file(path: Path, wanted: str) -> None:
