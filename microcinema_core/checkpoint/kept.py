@@ -34,7 +34,9 @@ def read_kept(path: Path) -> tuple[dict[str, Tensor], str]:
         # Cloned, as a view of the file would keep Windows from removing it.
         tensors = {key: file.get_tensor(key).clone() for key in file.keys()}
     note = metadata.get(NOTE, "")
-    if metadata.get(DIGEST) != _digest(tensors, note):
+    if DIGEST not in metadata:
+        raise CheckpointError(f"{path}: was not written by this version of microcinema")
+    if metadata[DIGEST] != _digest(tensors, note):
         raise CheckpointError(f"{path}: is damaged: it is not as it was written")
     return tensors, note
 
