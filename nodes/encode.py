@@ -11,19 +11,20 @@ from ..microcinema_core.config import Kind
 from ..microcinema_core.errors import InputError
 from ..microcinema_core.shot.dials import Dial, dials_of
 from ..microcinema_core.shot.plan import SHOT, ShotConfig
-from ..microcinema_core.shot.timing import FRAMES, MAX_FRAMES, POSITIONS, check_frames, frame_times, keyframe_index
+from ..microcinema_core.shot.timing import FRAMES, MAX_FRAMES, POSITIONS, frame_times, keyframe_index
 from .appearance import HostAppearNet
 from .conditions import KEY, Acting, Encoded, keyframe_guide
 from .dials import CLIP, RATE, setting, widget
 from .latents import latent_format
-from .types import AppearNetSocket, check_numbers, chosen
+from .node import Node
+from .types import AppearNetSocket
 from .vae import encode_keyframes
 
 ACTING = Acting()
 INDEX = "index"
 
 
-class AppearNetEncode(io.ComfyNode):
+class AppearNetEncode(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -54,7 +55,7 @@ class AppearNetEncode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(
+    def run(
         cls,
         appearnet: HostAppearNet,
         vae: Any,
@@ -63,25 +64,22 @@ class AppearNetEncode(io.ComfyNode):
         negative: Any,
         frames: int,
         fps: float,
+        keyframe_at: dict[str, Any],
         motion: float,
         strength: float,
         start_percent: float,
         end_percent: float,
-        keyframe_at: dict[str, Any] | None = None,
         share_attention: bool = ACTING.share_attention,
     ) -> io.NodeOutput:
         if appearnet.header.kind is not Kind.VIDEO:
             raise InputError(
                 "AppearNet Encode: this APPEARNET is a temporal super-resolution model's; connect it to TSR Interpolate"
             )
-        acts = {"strength": strength, "start_percent": start_percent, "end_percent": end_percent}
-        check_numbers("AppearNet Encode", {"fps": fps, "motion": motion} | acts)
         if start_percent > end_percent:
             raise InputError(
                 f"AppearNet Encode: start_percent {start_percent} is beyond end_percent {end_percent}; swap them"
             )
-        at = chosen("keyframe_at", keyframe_at, (*POSITIONS, INDEX))
-        key = keyframe_index(at.get(INDEX, at["keyframe_at"]), check_frames(frames))
+        key = keyframe_index(keyframe_at.get(INDEX, keyframe_at["keyframe_at"]), frames)
         config = appearnet.header.config
         latents = encode_keyframes(vae, keyframe, config.unet.in_channels)
         guide = keyframe_guide(latent_format(config.latent).process_in(latents.float()))

@@ -19,11 +19,12 @@ from .files import read_file
 from .folder import DEFAULT, file_names, find_file
 from .missing import Missing
 from .model import make_model
+from .node import Node
 from .types import AppearNetSocket
 from .vae import load_vae
 
 
-class LoadMicroCinema(io.ComfyNode):
+class LoadMicroCinema(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -56,7 +57,7 @@ class LoadMicroCinema(io.ComfyNode):
         return f"{stat.st_size} {stat.st_mtime_ns}"
 
     @classmethod
-    def execute(cls, file: str) -> io.NodeOutput:
+    def run(cls, file: str) -> io.NodeOutput:
         try:
             return io.NodeOutput(*load_parts(find_file(file)))
         except CheckpointError as error:
