@@ -12,7 +12,7 @@ from comfy_api.latest import io
 from ..microcinema_core.checkpoint.format import APPEARNET, UNET, Checkpoint
 from ..microcinema_core.checkpoint.sections import find_section
 from ..microcinema_core.checkpoint.trained import trained_of
-from ..microcinema_core.errors import CheckpointError
+from ..microcinema_core.errors import CheckpointError, shown
 from .appearance import make_appearnet
 from .clip import load_clip
 from .files import read_file
@@ -88,7 +88,7 @@ def _tell(path: Path, checkpoint: Checkpoint) -> None:
     said = "; ".join(f"{part}: {label}" for part, label in trained.labels.items())
     if said:
         level = logging.WARNING if False in (trained.motion, trained.appearance) else logging.INFO
-        logging.log(level, "MicroCinema: %s: %s", path.name, said)
+        logging.log(level, "MicroCinema: %s", shown(f"{path.name}: {said}"))
 
 
 def _part(name: str, output: str, path: Path, checkpoint: Checkpoint, make: Callable[[Any], Any]) -> Any:

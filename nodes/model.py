@@ -21,7 +21,7 @@ from ..microcinema_core.checkpoint.load import unet_outline
 from ..microcinema_core.checkpoint.sections import Section, find_section
 from ..microcinema_core.config import DiffusionConfig, Kind, Prediction, ScheduleName
 from ..microcinema_core.diffusion.schedule import CosineSchedule
-from ..microcinema_core.errors import CheckpointError, InputError
+from ..microcinema_core.errors import CheckpointError, InputError, shown
 from .conditions import KEY, CONDEncoded, CONDPrompts, Encoded, Placed, check_prompts
 from .files import SAVED_HEADER, header_tensor, read_file
 from .finite import check_estimate, check_result, is_finite
@@ -269,5 +269,5 @@ def make_model(section: Section, vae: Any = None, disable_dynamic: bool = False)
         model.to(offload_device)
     model.load_model_weights(dict(section.state), "", assign=patcher.is_dynamic())
     patcher.cached_patcher_init = (load_model, (section.path,))
-    logging.debug("MicroCinema: %s loaded as %s", section.path.name, dtype)
+    logging.debug("MicroCinema: %s loaded as %s", shown(section.path.name), dtype)
     return patcher
