@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import node_helpers
 from comfy_api.latest import io
+from comfy_execution.utils import get_executing_context
+from server import PromptServer
 
 from ..microcinema_core.config import Kind
 from ..microcinema_core.errors import InputError
@@ -22,6 +25,7 @@ from .vae import encode_keyframes
 
 ACTING = Acting()
 INDEX = "index"
+TOLD: set[str] = set()  # nodes that show a number of clips, which the page leaves there until it is told another
 
 
 class AppearNetEncode(Node):
@@ -81,6 +85,7 @@ class AppearNetEncode(Node):
             )
         key = keyframe_index(keyframe_at.get(INDEX, keyframe_at["keyframe_at"]), frames)
         config = appearnet.header.config
+        tell(len(keyframe), frames)
         latents = encode_keyframes(vae, keyframe, config.unet.in_channels)
         guide = keyframe_guide(latent_format(config.latent).process_in(latents.float()))
         encoded = Encoded(
@@ -94,6 +99,20 @@ class AppearNetEncode(Node):
         )
         both = (node_helpers.conditioning_set_values(prompt, {KEY: encoded}) for prompt in (positive, negative))
         return io.NodeOutput(*both)
+
+
+def tell(clips: int, frames: int) -> None:
+    """Several pictures are several clips, and a whole video given here is rarely meant: on the node and in the log."""
+    several = clips > 1
+    if several:
+        said = "AppearNet Encode: %d keyframes make as many clips of %d frames each; for one clip give one picture"
+        logging.info(said, clips, frames)
+    running = get_executing_context()
+    if running is None or not (several or running.node_id in TOLD):
+        return
+    shown = f"{clips} clips of {frames} frames, one of each keyframe" if several else f"1 clip of {frames} frames"
+    PromptServer.instance.send_progress_text(shown, running.node_id)
+    (TOLD.add if several else TOLD.discard)(running.node_id)
 
 
 def _keyframe_at() -> io.DynamicCombo.Input:
