@@ -100,6 +100,12 @@ class HostModel(comfy.model_base.BaseModel):
         out["num_video_frames"] = comfy.conds.CONDConstant(encoded.frames)
         return out
 
+    def apply_model(self, x: Tensor, t: Tensor, *given: Any, **named: Any) -> Tensor:
+        """The estimate of noisy x [N, C, h, w], in that shape. Raises InputError where it is no numbers."""
+        estimate: Tensor = super().apply_model(x, t, *given, **named)
+        check_estimate(estimate, x, t, named.get("transformer_options") or {})
+        return estimate
+
     def _apply_model(
         self,
         x: Tensor,
@@ -120,10 +126,7 @@ class HostModel(comfy.model_base.BaseModel):
             # A context window without the keyframe shares the frame that is nearest to it.
             shared = int(from_key[:frames].argmin()) if acting and from_key is not None else None
             kwargs["clips"] = Clips(frames, placed.appearance if acting else None, seconds, shared)
-        options = transformer_options or {}
-        estimate: Tensor = super()._apply_model(x, t, c_concat, c_crossattn, control, options, **kwargs)
-        check_estimate(estimate, x, t, options)
-        return estimate
+        return super()._apply_model(x, t, c_concat, c_crossattn, control, transformer_options or {}, **kwargs)
 
     def process_latent_out(self, latent: Tensor) -> Tensor:
         """Sampled latents [N, C, h, w] as the VAE's. Raises InputError where they are no numbers."""

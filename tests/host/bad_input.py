@@ -172,6 +172,7 @@ CASES = [
     Case("an empty file", {"load.file": "empty.safetensors"}),
     Case("a text named .safetensors", {"load.file": "text.safetensors"}),
     Case("a file of ours that lacks tensors", {"load.file": "less.safetensors"}),
+    Case("a file as the host saves it, with a header of brackets", {"load.file": "brackets.safetensors"}),
 ]
 
 # What looks wrong and is not.
@@ -193,11 +194,13 @@ def write_models(folder: Path) -> list[Path]:
         "empty": b"",
         "text": b"This is a page that says the file was not found.",
     }
-    paths = [folder / f"{name}.safetensors" for name in (*contents, "other", "less", "huge")]
+    paths = [folder / f"{name}.safetensors" for name in (*contents, "other", "less", "huge", "brackets")]
     for name, data in contents.items():
         (folder / f"{name}.safetensors").write_bytes(data)
     of_others = "model.diffusion_model.input_blocks.0.0.weight"  # as Stable Diffusion's is named
     save_file({of_others: torch.zeros(320, 4, 3, 3)}, folder / "other.safetensors")
+    deep = torch.frombuffer(bytearray(b"[" * 100_000), dtype=torch.uint8)  # more than a parser goes into
+    save_file({"microcinema.header": deep, of_others: torch.zeros(1)}, folder / "brackets.safetensors")
     first_layer = "unet.conv_in.weight"
     write_changed(folder / "less.safetensors", first_layer, None)
     write_changed(folder / "huge.safetensors", first_layer, 1e37)  # finite, unlike what is computed of it
