@@ -84,7 +84,7 @@ def test_between_two_steps_it_is_the_step_under_way(small: Kit) -> None:
 
 def test_a_scheduler_without_numbers_is_blamed(small: Kit) -> None:
     prompts, latent = small.encode(pictures(1)), small.prior(pictures(1))
-    with pytest.raises(Exception, match="the scheduler gave nan as a noise level; take another, or more steps"):
+    with pytest.raises(Exception, match=r"noise level.*; take"):
         small.ksampler(prompts, latent, scheduler="kl_optimal", steps=1)
 
 
