@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..microcinema_core.checkpoint.format import PREFIX, UNET, Checkpoint, Header, parse_header, read_checkpoint
-from ..microcinema_core.checkpoint.limits import MAX_HEADER
+from ..microcinema_core.checkpoint.limits import MAX_HEADER, parse_json
 from ..microcinema_core.errors import CheckpointError
 
 SAVED_HEADER = "microcinema.header"  # a tensor of bytes: the host's savers keep tensors and drop metadata
@@ -64,7 +64,7 @@ def _metadata(stored: Tensor, path: Path) -> dict[str, str]:
     if stored.dtype is not torch.uint8 or stored.numel() > MAX_HEADER:
         raise CheckpointError(f"{path.name}: its {SAVED_HEADER} is damaged; save it anew")
     try:
-        metadata = json.loads(bytes(stored.tolist()))
+        metadata = parse_json(bytes(stored.tolist()).decode(), SAVED_HEADER, MAX_HEADER)
     except ValueError as error:
         raise CheckpointError(f"{path.name}: its {SAVED_HEADER} is damaged; save it anew") from error
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
