@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from ..microcinema_core.diffusion.samplers import is_finite
 from ..microcinema_core.errors import InputError
 
 REMEDY = (
     "lower cfg, try another sampler or scheduler, leave out LoRAs and other patches, or start ComfyUI with "
     "--force-fp32; if all that does not help, the model's file is damaged: get it anew"
 )
-
-
-def is_finite(numbers: Tensor) -> bool:
-    return bool(torch.isfinite(numbers).all())
 
 
 def check_estimate(estimate: Tensor, x: Tensor, sigma: Tensor, options: dict[str, Any]) -> None:
