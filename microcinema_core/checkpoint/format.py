@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from ..config import Kind, ModelConfig
 from ..errors import CheckpointError, ConfigError, shown
-from ..files import written_whole
+from ..files import MAX_JSON, parse_json, written_whole
 from .foreign import IMAGE_MODEL, IN_SAFETENSORS, foreign_title
-from .limits import MAX_BLOCKS, MAX_JSON, MAX_TOKENIZER, check_file, parse_json
+from .limits import MAX_BLOCKS, MAX_TOKENIZER, check_file
 
 MAKERS = {"inflate": IMAGE_MODEL, "convert": "ModelScope"}  # by a model's title
 FORMAT_VERSION = 1

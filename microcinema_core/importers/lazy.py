@@ -12,8 +12,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..checkpoint.identify import identify
-from ..checkpoint.limits import MAX_JSON, check_file, parse_json
+from ..checkpoint.limits import check_file
 from ..errors import CheckpointError, shown
+from ..files import MAX_JSON, parse_json
 
 
 @dataclass(frozen=True, slots=True)

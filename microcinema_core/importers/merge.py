@@ -11,8 +11,8 @@ from typing import Any
 from torch import Tensor
 
 from ..checkpoint.identify import identify
-from ..checkpoint.limits import parse_json
 from ..errors import CheckpointError, InputError, shown
+from ..files import parse_json
 from .keys import unet_to_compvis
 from .lazy import State, Stored, open_file
 from .source import Choices, Source, open_source

@@ -18,7 +18,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ..errors import InputError
-from ..files import written_whole
+from ..files import check_readable, parse_json, written_whole
+from .films import opened_video
 from .frames import Frames, FrameSource, Settings
 from .gif import write_gif
 from .pictures import DAMAGED
@@ -60,8 +61,9 @@ def save_clip(out: str | Path, frames: Iterable[Frames], fps: float, settings: S
     return target
 
 
-def save_picture(path: Path, picture: Frames, settings: Settings) -> None:
+def save_picture(path: str | Path, picture: Frames, settings: Settings) -> None:
     """[H, W, 3] as a PNG file. Raises OSError where the disk refuses."""
+    path = Path(path)
     with _disk_errors(path), written_whole(path) as temporary:
         _write_png(temporary, picture, settings)
 
@@ -125,19 +127,21 @@ def _folder_written_whole(path: Path) -> Iterator[Path]:
             raise
 
 
-def read_settings(path: Path) -> dict[str, Any]:
+def read_settings(path: str | Path) -> dict[str, Any]:
     """The settings in a clip's or picture's file, or those that all pictures in a folder have in common.
 
     Raises InputError where there are none.
     """
+    path = Path(path)
     if path.is_dir():
         settings = read_settings(path / (FRAME_NAME % 0))
         settings.pop("frame", None)
         return settings
+    check_readable(path, "a clip or picture made by microcinema")
     text = _png_text(path) if path.suffix.lower() in (".png", ".gif") else _video_comment(path)
     try:
-        found = json.loads(text or "")
-    except (ValueError, RecursionError):
+        found = parse_json(text or "", "its settings")
+    except ValueError:
         found = None
     if not isinstance(found, dict):
         raise InputError(f"{path}: holds no settings of microcinema")
@@ -155,9 +159,6 @@ def _png_text(path: Path) -> str | None:
 
 
 def _video_comment(path: Path) -> str | None:
-    try:
-        with av.open(str(path)) as container:
-            tags = {name.lower(): value for name, value in container.metadata.items()}  # Matroska's are in capitals
-    except (av.FFmpegError, OSError) as error:
-        raise InputError(f"{path}: is not a readable video ({error})") from error
+    with opened_video(path) as container:
+        tags = {name.lower(): value for name, value in container.metadata.items()}  # Matroska's are in capitals
     return tags.get("comment")

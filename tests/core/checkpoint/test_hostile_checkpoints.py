@@ -276,11 +276,11 @@ def test_a_name_in_another_file_never_reaches_the_terminal_raw(tmp_path: Path) -
 def test_what_is_no_regular_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path, message in (
-        (tmp_path / "pipe", "is no regular file"),
-        (Path("/dev/null"), "is no regular file"),
+        (tmp_path / "pipe", "is a pipe or device"),
+        (Path("/dev/null"), "is a pipe or device"),
         (tmp_path / "none", "does not exist"),
         (tmp_path / ("x" * 300), "cannot be read"),
-        (tmp_path / "a\0b", "does not exist"),
+        (tmp_path / "a\0b", "cannot be read"),
     ):
         with pytest.raises(CheckpointError, match=message):
             read_header(path)
