@@ -298,11 +298,11 @@ def expect_tensors(
 
 
 def _finite(value: Tensor) -> bool:
-    """Whether every number is; the extremes tell, as both are NaN where any number is."""
+    """Whether every number is, in float32 too; the extremes tell, as both are NaN where any number is."""
     if value.numel() == 0 or not value.is_floating_point():
         return True
     lowest, highest = (value.float() if value.itemsize == 1 else value).aminmax()  # float8 has no aminmax
-    return bool(lowest.isfinite() and highest.isfinite())
+    return bool(lowest.float().isfinite() and highest.float().isfinite())
 
 
 def load_strictly(

@@ -3,6 +3,7 @@
 import os
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -190,10 +191,8 @@ def test_damaged_bytes_are_refused_or_read(tmp_path: Path, capfd: pytest.Capture
                 read_all(tmp_path)
             except InputError:
                 refused += 1
-            try:
+            with suppress(InputError):
                 assert isinstance(read_settings(path), dict)
-            except InputError:
-                pass
         assert refused, name
         path.unlink()
     assert "Traceback" not in capfd.readouterr().err

@@ -43,7 +43,7 @@ def kept(folder: Path, count: int, size: int, make: Callable[[range], Shard]) ->
     paths = [folder / f"shard-{i:04d}-{len(part)}.safetensors" for i, part in enumerate(parts)]
     with PartialState().main_process_first():
         missing = [(path, part) for path, part in zip(paths, parts, strict=True) if not path.exists()]
-        for path, part in tqdm(missing, desc=f"latents of {size} clips", disable=not missing):
+        for path, part in tqdm(missing, desc=f"latents of {size} clips", disable=None if missing else True):
             _write(path, make(part))
     shards = [_read(path) for path in paths]
     return Shard(torch.cat([shard.latents for shard in shards]), [note for shard in shards for note in shard.notes])

@@ -78,6 +78,10 @@ FILES: dict[str, tuple[bytes | dict[str, Any], str]] = {
     "config deeply nested": (said(config="[" * 200_000), "config is not JSON"),
     "config of NaN": (said(config='{"diffusion": {"prior_lambda": NaN}}'), "prior_lambda: expected a number, got nan"),
     "config of infinity": (said(config='{"latent": {"mean": [0, 0, 0, 1e999]}}'), "expected a number, got inf"),
+    "config: an integer beyond floats": (config(diffusion={"prior_lambda": 10**400}), "expected a number, got 10000"),
+    "config: the edge of float64": (config(unet={"timestep_scale": 1e308}), "timestep_scale: expected a number"),
+    "config: beyond float32": (config(latent={"mean": [1e39] * 4}), "expected a number, got 1e.39"),
+    "config: true for a number": (config(clip={"frames": True}), "frames: expected int, got True"),
     "config: a long wrong word": (said(config=json.dumps({"name": ["x" * 900_000]})), "config.name: expected str"),
     "config: 10^9 channels": (config(unet=WIDE), "sizes must be between 1 and 65536"),
     "config: 10^6 layers": (config(unet={"layers_per_block": 10**6}), "sizes must be between 1 and 65536"),
@@ -273,9 +277,19 @@ def test_a_name_in_another_file_never_reaches_the_terminal_raw(tmp_path: Path) -
     assert max(map(len, details.values())) < 11_000
 
 
+def test_numbers_finite_in_float64_alone_are_refused(weights: Path, tmp_path: Path) -> None:
+    state, metadata = contents(weights / "toybox-video.safetensors")
+    key = "unet.conv_in.weight"
+    save_file(state | {key: torch.full(state[key].shape, 1e300, dtype=torch.float64)}, tmp_path / "x", metadata)
+    with pytest.raises(CheckpointError, match=r"unet: conv_in.weight holds NaN or infinity; get the file anew"):
+        load_networks(tmp_path / "x")
+
+
 def test_what_is_no_regular_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
     for path, message in (
+        (tmp_path / "circle", "cannot be read .Too many levels of symbolic links"),
         (tmp_path / "pipe", "is a pipe or device"),
         (Path("/dev/null"), "is a pipe or device"),
         (tmp_path / "none", "does not exist"),
