@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from .errors import ConfigError, MicroCinemaError, shown
 
+MAX_SIZE = 65536  # of one dimension of a network
 MAX_NUMBER = 1e30  # of any number: far above all that is meant, far below what overflows float32
 
 
@@ -174,7 +175,7 @@ class UNetConfig(Config):
             self.in_channels, self.layers_per_block, self.cross_attention_dim, self.norm_groups,
             self.temporal_head_dim, self.spade_hidden, *self.block_out_channels, *self.attention_heads,
         )  # fmt: skip
-        _require(all(0 < size <= 65536 for size in sizes), "unet: sizes must be between 1 and 65536")
+        _require(all(0 < size <= MAX_SIZE for size in sizes), f"unet: sizes must be between 1 and {MAX_SIZE}")
         for channels, heads in zip(self.block_out_channels, self.attention_heads, strict=True):
             _require(
                 channels % self.norm_groups == 0 and channels % heads == 0 and channels % self.temporal_head_dim == 0,

@@ -1,4 +1,4 @@
-"""Mutators of bytes and JSON: what ill luck or ill will makes of a good file. Pure functions of a seeded generator."""
+"""Mutators of bytes, JSON and tensors: what ill luck or ill will makes of good files. All follow from a generator."""
 
 import copy
 import json
@@ -6,6 +6,9 @@ import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import Tensor
 
 Mutator = Callable[[bytes, random.Random], bytes]
 
@@ -94,3 +97,20 @@ def odd_json_of(path: Path, rng: random.Random) -> str:
     """A JSON file's text with one part replaced."""
     value = json.loads(path.read_text(encoding="utf-8"))
     return json_with(value, rng.choice(list(json_places(value))), rng.choice(ODD_JSON))
+
+
+def odd_tensors(tensor: Tensor) -> Iterator[tuple[str, Tensor | None]]:
+    """(what became of it, the tensor) for tensors that are none of those expected; None: it is missing."""
+    flat = tensor.flatten()
+    yield "missing", None
+    yield "0-D", torch.zeros(())
+    yield "1-D", torch.cat([flat, flat[:1]]) if tensor.ndim == 1 else flat
+    yield "empty", torch.zeros(0)
+    yield "no rows", flat[:0].reshape(0, *tensor.shape[1:])
+    yield "transposed", flat[1:] if tensor.ndim < 2 else tensor.transpose(0, -1).contiguous()
+    yield "another dimension", tensor[None]
+    yield "whole numbers", tensor.long()
+    yield "truth values", tensor.bool()
+    yield "complex", tensor.to(torch.complex64)
+    yield "NaN", torch.full(tensor.shape, torch.nan)
+    yield "beyond float32", torch.full(tensor.shape, 1e300, dtype=torch.float64)

@@ -88,11 +88,12 @@ class Checkpoint:
     sections: dict[str, dict[str, Tensor]]
 
 
-def save_checkpoint_file(path: Path, checkpoint: Checkpoint, dtype: torch.dtype = torch.float16) -> None:
+def save_checkpoint_file(path: str | Path, checkpoint: Checkpoint, dtype: torch.dtype = torch.float16) -> None:
     """Write atomically; floating-point tensors are stored as `dtype`.
 
     Raises CheckpointError, and leaves an older file alone, where a number is not finite or too large for `dtype`.
     """
+    path = Path(path)
     tensors = {
         f"{section}.{key}": (value.to(dtype) if value.is_floating_point() else value).detach().cpu().contiguous()
         for section, state in checkpoint.sections.items()
@@ -226,14 +227,16 @@ def _use_of(title: str) -> str:
     return f"`microcinema {command}` makes a MicroCinema file of such a model; " if command else ""
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: str | Path) -> Header:
     """The file's header alone. Raises CheckpointError for whatever is not a MicroCinema file."""
+    path = Path(path)
     with opened(path) as file:
         return _header(file, path)
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
+def read_checkpoint(path: str | Path) -> Checkpoint:
     """The whole file. Raises CheckpointError for a damaged file, and for sections too many or too few for its kind."""
+    path = Path(path)
     with opened(path) as file:
         header = _header(file, path)
         allowed = (*REQUIRED[header.kind], *BUNDLED.get(header.kind, ()))
@@ -293,6 +296,7 @@ def expect_tensors(
             raise CheckpointError(f"{what}: {key} has shape {list(given.shape)}, {list(value.shape)} was expected")
         if given.is_floating_point() != value.is_floating_point() or given.is_complex():
             raise CheckpointError(f"{what}: {key} holds {given.dtype}, {value.dtype} was expected")
+    for key, given in state.items():  # only now, as it reads them: a tensor of another shape may be of any size
         if not _finite(given):
             raise CheckpointError(f"{what}: {key} holds NaN or infinity; get the file anew")
 

@@ -30,7 +30,8 @@ class Workspace:
     Raises InputError where the folder holds what is no work of ours, which must not be lost.
     """
 
-    def __init__(self, folder: Path, request: Mapping[str, Any]) -> None:
+    def __init__(self, folder: str | Path, request: Mapping[str, Any]) -> None:
+        folder = Path(folder)
         _check_ours(folder)
         self.folder, self.request = folder, json.dumps(dict(request), sort_keys=True)
         self.found = self._matches()

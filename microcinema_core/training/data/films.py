@@ -33,12 +33,13 @@ class Film:
     seconds: float
 
 
-def find_films(folder: Path, shortest: float) -> list[Film]:
+def find_films(folder: str | Path, shortest: float) -> list[Film]:
     """The videos in a folder and those below it, in the order of their names.
 
     Raises InputError where there is none, where one has no NAME.txt beside it, cannot be read, or plays for less than
     `shortest` seconds.
     """
+    folder = Path(folder)
     with reachable(folder):
         paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:
@@ -106,12 +107,12 @@ def _seek(container: InputContainer, stream: av.VideoStream, seconds: float) -> 
         container.seek((stream.start_time or 0) + int(seconds / stream.time_base), stream=stream)
 
 
-def read_frames(path: Path, times: Sequence[float]) -> Iterator[Frames]:
+def read_frames(path: str | Path, times: Sequence[float]) -> Iterator[Frames]:
     """The frames that are shown at these times, in seconds from the beginning and rising: upright RGB [H, W, 3].
 
     Raises InputError where the film is damaged, or is over before the first of them.
     """
-    waiting = list(times)
+    path, waiting = Path(path), list(times)
     with opened_video(path) as container:
         stream = _pictures(container, path)
         assert stream.time_base is not None
