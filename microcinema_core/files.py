@@ -101,7 +101,7 @@ def check_writable(path: Path, suffix: str | None = None, source: Path | None = 
         raise InputError(f"{path.name[:40]}...: the name is too long; give at most {MAX_NAME} bytes")
     with reachable(path):
         _check_place(path)
-        if source is not None and path.resolve() == source.resolve():
+        if source is not None and os.path.realpath(path) == os.path.realpath(source):
             raise InputError(f"{path}: is the source itself; give another name")
 
 

@@ -63,6 +63,7 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
     return data
 
 
+SPARSE = 2**31  # bytes
 HUGE_INTEGER = 10**400  # beyond every float
 ODD_JSON = ("null", '"x"', "0", "-1", "1e400", "NaN", "1e308", "[]", "{}", "true", str(HUGE_INTEGER), "0.5", "[null]")
 
@@ -114,3 +115,19 @@ def odd_tensors(tensor: Tensor) -> Iterator[tuple[str, Tensor | None]]:
     yield "complex", tensor.to(torch.complex64)
     yield "NaN", torch.full(tensor.shape, torch.nan)
     yield "beyond float32", torch.full(tensor.shape, 1e300, dtype=torch.float64)
+
+
+def sparse(path: Path, given: Path, key: str) -> Path:
+    """A model in which one tensor is 2 GB of zeros, which the file system does not store."""
+    raw = given.read_bytes()
+    length = 8 + int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8:length])
+    end = len(raw) - length
+    place = header[key]["data_offsets"]
+    header["filler"] = {"dtype": "U8", "shape": [place[1] - place[0]], "data_offsets": place}
+    header[key] = {"dtype": "F16", "shape": [SPARSE // 2], "data_offsets": [end, end + SPARSE]}
+    text = json.dumps(header).encode()
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text + raw[length:])
+        file.truncate(8 + len(text) + end + SPARSE)
+    return path

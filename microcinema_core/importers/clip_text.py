@@ -148,8 +148,8 @@ def _open_text(path: Path) -> TextPart:
         folder = path / "text_encoder" if (path / "text_encoder").is_dir() else path
         part = folder_text(folder)
         beside = folder.parent / "tokenizer"
-        vocabulary = folder if (folder / "vocab.json").is_file() else beside
-        return part.with_tokenizer(vocabulary) if (vocabulary / "vocab.json").is_file() else part
+        vocabulary = folder if (folder / "vocab.json").exists() else beside
+        return part.with_tokenizer(vocabulary) if (vocabulary / "vocab.json").exists() else part
     found = find_text(open_file(path)[0], str(path))
     if found is None:
         title = identify(path).title

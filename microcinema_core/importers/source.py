@@ -166,7 +166,7 @@ def _open_folder(path: Path, choices: Choices) -> Source:
         model = replace(model, latent=LatentConfig(std=(1 / scaling,) * config.in_channels))
         vae = folder_vae(open_folder(path / "vae", "diffusion_pytorch_model"), str(path / "vae"))
     text = folder_text(path / "text_encoder") if (path / "text_encoder").is_dir() else None
-    if text is not None and (path / "tokenizer" / "vocab.json").is_file():
+    if text is not None and (path / "tokenizer" / "vocab.json").exists():
         text = text.with_tokenizer(path / "tokenizer")
     return Source(path, model, unet, vae, text, _licence(model.name), [*notes, *more])
 

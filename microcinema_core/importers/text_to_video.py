@@ -144,12 +144,12 @@ def _fitting(path: Path, named: Mapping[str, Stored], config: UNetConfig) -> Sta
     # What this project adds to such a network is frame time and, for the modes of injection but `concat`, gates.
     plain = replace(config, frame_time=False, injection=Injection.CONCAT)
     wanted = shapes_of(VideoUNet(plain, Backend(device="meta")).state_dict())
+    channels = len(MODELSCOPE.latent.mean)
+    if config.in_channels != channels and wanted.keys() == named.keys():
+        raise CheckpointError(f"{path}: has {config.in_channels} input channels, {channels} are needed; {WANTED}")
     state = {key: fitted(value, wanted.get(key, value.shape)) for key, value in named.items()}
     whose = "ModelScope's text-to-video U-Net"
     expect_stored(wanted, state, str(path), whose, f"{RELATED}: {WANTED}")
-    channels = len(MODELSCOPE.latent.mean)
-    if config.in_channels != channels:
-        raise CheckpointError(f"{path}: has {config.in_channels} input channels, {channels} are needed; {WANTED}")
     return {key: state[key] for key in wanted}
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hostile
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -207,6 +208,9 @@ def test_hostile_files_cost_neither_memory_nor_time(weights: Path, tmp_path: Pat
         change(metadata)
         paths[name] = tmp_path / f"{name}.safetensors"
         save_file(state, paths[name], metadata=metadata)
+    for name, key in (("video", "unet.conv_in.weight"), ("text", "text_encoder.text_projection.weight")):
+        good, path = weights / f"toybox-{name}.safetensors", tmp_path / f"sparse-{name}.safetensors"
+        paths[f"2 GB of zeros: {name}"] = hostile.sparse(path, good, key)
     command = [sys.executable, "-c", MEASURED, weights / "toybox-video.safetensors", *paths.values()]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     measured = dict(zip(paths, map(json.loads, done.stdout.splitlines()), strict=True))
