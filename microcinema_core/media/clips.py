@@ -22,6 +22,7 @@ from ..files import check_readable, parse_json, written_whole
 from .films import opened_video
 from .frames import Frames, FrameSource, Settings
 from .gif import write_gif
+from .limits import fitting
 from .pictures import DAMAGED
 from .targets import VIDEO_SUFFIXES, Form, Target
 from .video import MP4, WEBM, write_video
@@ -48,7 +49,7 @@ def save_clip(out: str | Path, frames: Iterable[Frames], fps: float, settings: S
     with _disk_errors(target.path, source):
         match target.form:
             case Form.VIDEO:
-                _save_video(target.path, iter(source), fps, settings)
+                _save_video(target.path, fitting(target.path, source), float(fps), settings)
             case Form.FOLDER:
                 with _folder_written_whole(target.path) as temporary:
                     _write_numbered(temporary / FRAME_NAME, source, settings)
