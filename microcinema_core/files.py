@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 
-from .errors import InputError, shown
+from .errors import InputError, MicroCinemaError, shown
 
+Kind = type[MicroCinemaError]  # of error: what a file is read as decides on it
+MAX_JSON = 1_000_000  # characters: JSON of only brackets takes thirty times its length in memory
 MAX_NAME = 240  # bytes: file systems take 255, and the temporary name beside it is longer
 
 
@@ -20,6 +25,52 @@ def sha256_of(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_readable(path: Path, wanted: str, kind: Kind = InputError) -> int:
+    """A file's size in bytes. Nothing is opened: to open a pipe waits for ever, and a device has no end.
+
+    Raises `kind`, asking for `wanted`, for what is missing, no file or may not be read.
+    """
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise kind(f"{path}: does not exist; give {wanted}") from error
+    except (OSError, ValueError) as error:  # a circle of links; a name that is too long, or holds NUL
+        reason = getattr(error, "strerror", None) or str(error)
+        raise kind(f"{path}: cannot be read ({reason}); check its name and permissions, or give {wanted}") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise kind(f"{path}: is a folder; give {wanted}")
+    if not stat.S_ISREG(status.st_mode):
+        raise kind(f"{path}: is a pipe or device; give {wanted}")
+    if not os.access(path, os.R_OK):
+        raise kind(f"{path}: cannot be read (Permission denied); check its permissions, or give {wanted}")
+    return status.st_size
+
+
+def read_text(path: Path, wanted: str, limit: int, kind: Kind = InputError) -> str:
+    """A text file in UTF-8. Raises `kind`, asking for `wanted`, for any other and for more than `limit` bytes."""
+    if (size := check_readable(path, wanted, kind)) > limit:
+        raise kind(f"{path}: is too long: {size:,} bytes, {limit:,} at most; give {wanted}")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise kind(f"{path}: is no text in UTF-8 ({error.reason} at byte {error.start}); give {wanted}") from error
+    except OSError as error:
+        raise kind(f"{path}: cannot be read ({error.strerror}); give {wanted}") from error
+
+
+def parse_json(text: str, name: str, limit: int = MAX_JSON) -> Any:
+    """The value of a JSON text; `name` says in an error what it is of.
+
+    Raises ValueError for more than `limit` characters and for what is not JSON.
+    """
+    if len(text) > limit:
+        raise ValueError(f"{name} is too long: {len(text):,} characters, {limit:,} at most")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{name} is not JSON ({error})") from error
 
 
 @contextmanager

@@ -11,8 +11,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..microcinema_core.checkpoint.format import PREFIX, UNET, Checkpoint, Header, parse_header, read_checkpoint
-from ..microcinema_core.checkpoint.limits import MAX_HEADER, parse_json
+from ..microcinema_core.checkpoint.limits import MAX_HEADER
 from ..microcinema_core.errors import CheckpointError
+from ..microcinema_core.files import parse_json
 
 SAVED_HEADER = "microcinema.header"  # a tensor of bytes: the host's savers keep tensors and drop metadata
 FORMAT = PREFIX + "format"

@@ -225,7 +225,8 @@ class HostModel(comfy.model_base.BaseModel):
         if size != encoded.size:
             wanted, got = (f"{width * scale}x{height * scale}" for height, width in (encoded.size, size))
             raise InputError(
-                f"MicroCinema: the keyframe is of {wanted} pixels and the latents are of {got}; give both one size"
+                f"MicroCinema: the keyframe is of {wanted} pixels (what is beyond a multiple of {scale} is left out), "
+                f"the latents are of {got}; scale the keyframe to their size"
             )
         if noise.shape[0] != encoded.clips * encoded.frames:
             raise InputError(

@@ -20,6 +20,7 @@ from ..errors import InputError
 from ..files import disk_errors, written_whole
 from .frames import Frames, FrameSource, Settings
 from .gif import write_gif
+from .limits import fitting
 from .settings import FRAME_NAME, SETTINGS_KEY
 from .targets import Form, Target, is_frame
 from .video import MP4, WEBM, write_video
@@ -43,7 +44,7 @@ def save_clip(out: str | Path, frames: Iterable[Frames], fps: float, settings: S
     with _disk_errors(target.path, source):
         match target.form:
             case Form.VIDEO:
-                _save_video(target.path, iter(source), fps, settings)
+                _save_video(target.path, fitting(target.path, source), float(fps), settings)
             case Form.FOLDER:
                 _save_folder(target.path, source, settings)
             case Form.NUMBERED:
@@ -51,8 +52,9 @@ def save_clip(out: str | Path, frames: Iterable[Frames], fps: float, settings: S
     return target
 
 
-def save_picture(path: Path, picture: Frames, settings: Settings) -> None:
+def save_picture(path: str | Path, picture: Frames, settings: Settings) -> None:
     """[H, W, 3] as a PNG file. Raises OSError where the disk refuses."""
+    path = Path(path)
     with _disk_errors(path), written_whole(path) as temporary:
         _write_png(temporary, picture, settings)
 

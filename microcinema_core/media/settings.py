@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import av
 from PIL import Image
 
 from ..errors import InputError
+from ..files import check_readable, parse_json
+from .films import opened_video
 from .pictures import DAMAGED
 
 SETTINGS_KEY = "microcinema"  # the text chunk of a PNG; videos have `comment`
@@ -27,19 +27,21 @@ def is_ours(path: Path) -> bool:
     return True
 
 
-def read_settings(path: Path) -> dict[str, Any]:
+def read_settings(path: str | Path) -> dict[str, Any]:
     """The settings in a clip's or picture's file, or those that all pictures in a folder have in common.
 
     Raises InputError where there are none.
     """
+    path = Path(path)
     if path.is_dir():
         settings = read_settings(path / (FRAME_NAME % 0))
         settings.pop("frame", None)
         return settings
+    check_readable(path, "a clip or picture made by microcinema")
     text = _png_text(path) if path.suffix.lower() in (".png", ".gif") else _video_comment(path)
     try:
-        found = json.loads(text or "")
-    except (ValueError, RecursionError):
+        found = parse_json(text or "", "its settings")
+    except ValueError:
         found = None
     if not isinstance(found, dict):
         raise InputError(f"{path}: holds no settings of microcinema")
@@ -57,9 +59,6 @@ def _png_text(path: Path) -> str | None:
 
 
 def _video_comment(path: Path) -> str | None:
-    try:
-        with av.open(str(path)) as container:
-            tags = {name.lower(): value for name, value in container.metadata.items()}  # Matroska's are in capitals
-    except (av.FFmpegError, OSError) as error:
-        raise InputError(f"{path}: is not a readable video ({error})") from error
+    with opened_video(path) as container:
+        tags = {name.lower(): value for name, value in container.metadata.items()}  # Matroska's are in capitals
     return tags.get("comment")

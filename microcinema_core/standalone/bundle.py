@@ -20,7 +20,7 @@ from ..config import Kind
 from ..diffusion.samplers import is_finite
 from ..errors import InputError
 from ..media import Frames, to_uint8
-from ..shot.settings import Precision, SamplingConfig, check_prompt
+from ..shot.settings import Precision, SamplingConfig, check_prompt, check_seed
 from .autoencoders import LatentCodec
 from .components import load_codec, load_text_encoder
 from .precision import default_device, dtype_for
@@ -33,6 +33,11 @@ logger = logging.getLogger("microcinema")
 def listed(value: Any) -> list[Any]:
     """A list or tuple as a list, anything else as the one item of a list."""
     return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def seeds_of(value: Any) -> list[int]:
+    """One seed, or several, as Python's integers. Raises InputError for what is none."""
+    return [check_seed(seed) for seed in listed(value.tolist() if isinstance(value, np.ndarray) else value)]
 
 
 def aligned(lists: dict[str, list[Any]]) -> dict[str, list[Any]]:
@@ -60,9 +65,9 @@ class Bundle:
 
     @classmethod
     def load(
-        cls, path: Path, kind: Kind, device: torch.device | str | None, dtype: torch.dtype | None, attention: str
+        cls, path: str | Path, kind: Kind, device: torch.device | str | None, dtype: torch.dtype | None, attention: str
     ) -> Self:
-        backend = Backend(attention=attention_named(attention))
+        path, backend = Path(path), Backend(attention=attention_named(attention))
         checkpoint = read_checkpoint(path)
         networks = networks_of(checkpoint, path, backend, kind=kind)
         codec, text = load_codec(path, checkpoint), load_text_encoder(path, checkpoint)

@@ -35,7 +35,8 @@ class Workspace:
     Raises InputError where it cannot be a folder.
     """
 
-    def __init__(self, folder: Path, request: Mapping[str, Any]) -> None:
+    def __init__(self, folder: str | Path, request: Mapping[str, Any]) -> None:
+        folder = Path(folder)
         check_folder(folder)
         self.folder, self._lock = folder, lock_of(folder)
         self.request = hashlib.sha256(json.dumps(dict(request), sort_keys=True).encode()).hexdigest()

@@ -21,9 +21,8 @@ from torch import Tensor, nn
 
 from ..checkpoint.format import expect_tensors
 from ..checkpoint.kept import read_kept, write_kept
-from ..checkpoint.limits import parse_json
 from ..errors import CheckpointError, ConfigError
-from ..files import disk_errors
+from ..files import disk_errors, parse_json
 from .config import TrainConfig
 from .optim import WeightAverage
 

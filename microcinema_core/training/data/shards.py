@@ -18,8 +18,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ...checkpoint.kept import read_kept, write_kept
-from ...checkpoint.limits import parse_json
 from ...errors import CheckpointError
+from ...files import parse_json
 
 FORMAT = 3  # of a shard's file; another one would be read wrongly, so that its folder has another name
 LATENTS = "latents"
@@ -47,7 +47,7 @@ def kept(folder: Path, count: int, size: int, make: Callable[[range], Shard]) ->
     with PartialState().main_process_first():
         shards = [_read(path) for path in paths]
         missing = [i for i, shard in enumerate(shards) if shard is None]
-        for i in tqdm(missing, desc=f"latents of {size} clips", disable=not missing):
+        for i in tqdm(missing, desc=f"latents of {size} clips", disable=None if missing else True):
             shards[i] = made = make(parts[i])
             write_kept(paths[i], {LATENTS: made.latents}, json.dumps(made.notes))
     whole = [shard for shard in shards if shard is not None]
