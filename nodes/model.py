@@ -24,6 +24,7 @@ from ..microcinema_core.diffusion.schedule import CosineSchedule
 from ..microcinema_core.errors import CheckpointError, InputError
 from .conditions import KEY, CONDEncoded, CONDPrompts, Encoded, Placed
 from .files import SAVED_HEADER, header_tensor, read_file
+from .guests import check_call, check_guidance, check_sampling, check_sigma
 from .latents import latent_format
 from .network import Clips, HostUNet
 
@@ -83,6 +84,7 @@ class HostModel(comfy.model_base.BaseModel):
         out = super().extra_conds(**kwargs)
         noise: Tensor = kwargs["noise"]
         self._check_latents(noise, kwargs.get("latent_image"))
+        self._check_guests(noise.shape[0])
         out["c_crossattn"] = CONDPrompts(self._prompts(kwargs))
         if not self.header.kind.needs_appearance:
             return out
@@ -106,17 +108,20 @@ class HostModel(comfy.model_base.BaseModel):
         transformer_options: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> Tensor:
+        options = transformer_options or {}
+        check_call(options)
+        check_sigma(t, self.model_sampling)
         placed: Placed | None = kwargs.pop("encoded", None)
         if placed is not None:
             frames, seconds = kwargs.pop("num_video_frames"), kwargs.pop("seconds")
             from_key = kwargs.pop("from_key", None)
-            self._check_rows(x, transformer_options or {}, placed.source.clips, frames)
+            self._check_rows(x, options, placed.source, frames)
             x = placed.shifted(x, t, frames, self.header.config.diffusion.prior_lambda)
             acting = placed.acts(t)
             # A context window without the keyframe shares the frame that is nearest to it.
             shared = int(from_key[:frames].argmin()) if acting and from_key is not None else None
             kwargs["clips"] = Clips(frames, placed.appearance if acting else None, seconds, shared)
-        return super()._apply_model(x, t, c_concat, c_crossattn, control, transformer_options or {}, **kwargs)
+        return super()._apply_model(x, t, c_concat, c_crossattn, control, options, **kwargs)
 
     def extra_conds_shapes(self, **kwargs: Any) -> dict[str, Any]:
         """The features too, which the host moves to the device after it has made room there."""
@@ -161,14 +166,32 @@ class HostModel(comfy.model_base.BaseModel):
         if latents is not None and not bool(torch.isfinite(latents).all()):
             raise InputError("MicroCinema: the latents hold NaN or infinity; look for the node they come from")
 
-    def _check_rows(self, x: Tensor, options: dict[str, Any], clips: int, frames: int) -> None:
-        """A window over the frames of several clips would mix them."""
+    def _check_guests(self, frames: int) -> None:
+        """What other nodes change of a whole run."""
+        check_sampling(self.model_sampling, comfy.model_base.model_sampling(self.model_config, self.model_type))
+        if self.current_patcher is not None:
+            check_guidance(self.current_patcher.model_options, frames)
+
+    def _check_rows(self, x: Tensor, options: dict[str, Any], encoded: Encoded, frames: int) -> None:
+        """Tiles would lack the keyframe's features, and a window over the frames of several clips would mix them."""
+        size, clips = tuple(x.shape[-2:]), encoded.clips
+        if size != encoded.size:
+            raise InputError(
+                f"MicroCinema: another node calls the model with latents of {self._pixels(size)} pixels, and the "
+                f"keyframe's features are of {self._pixels(encoded.size)}; take out what cuts latents into tiles (such "
+                "as Tiled Diffusion) or scales them while sampling"
+            )
         rows = x.shape[0] // len(options.get("cond_or_uncond", (0,)))
         if rows != clips * frames:
             raise InputError(
                 f"MicroCinema: {rows} latent frames at once are not {clips} clips of {frames}; context windows need a "
                 "single clip: give AppearNet Encode one keyframe"
             )
+
+    def _pixels(self, size: tuple[int, ...]) -> str:
+        """Of latents, (height, width), in words."""
+        height, width = (side * self.header.config.latent.downscale for side in size)
+        return f"{width}x{height}"
 
     def _prompts(self, given: dict[str, Any]) -> Tensor:
         text, width = given.get("cross_attn"), self.header.config.unet.cross_attention_dim
@@ -188,8 +211,9 @@ class HostModel(comfy.model_base.BaseModel):
             raise InputError("MicroCinema: this is a temporal super-resolution model; use it with TSR Interpolate")
         if encoded is None:
             raise InputError(
-                f"MicroCinema: the {branch} conditioning did not pass through AppearNet Encode, so the video model "
-                "lacks the keyframe; connect both positive and negative of AppearNet Encode to the sampler"
+                f"MicroCinema: a {branch} conditioning did not pass through AppearNet Encode, so the video model lacks "
+                "the keyframe; connect both positive and negative of AppearNet Encode, and for each further input of a "
+                "guider (empty_conditioning, cond2) the output of a second AppearNet Encode with the same settings"
             )
         if encoded.unet != self.header.config.unet:
             raise InputError(
@@ -205,11 +229,11 @@ class HostModel(comfy.model_base.BaseModel):
         return encoded
 
     def _check_agreement(self, encoded: Encoded, noise: Tensor) -> None:
-        size, scale = tuple(noise.shape[-2:]), self.header.config.latent.downscale
+        size = tuple(noise.shape[-2:])
         if size != encoded.size:
-            wanted, got = (f"{width * scale}x{height * scale}" for height, width in (encoded.size, size))
             raise InputError(
-                f"MicroCinema: the keyframe is of {wanted} pixels and the latents are of {got}; give both one size"
+                f"MicroCinema: the keyframe is of {self._pixels(encoded.size)} pixels and the latents are of "
+                f"{self._pixels(size)}; give both one size"
             )
         if noise.shape[0] != encoded.clips * encoded.frames:
             raise InputError(
@@ -250,6 +274,8 @@ def make_model(section: Section, vae: Any = None, disable_dynamic: bool = False)
     )
     config.set_inference_dtype(dtype, management.unet_manual_cast(dtype, load_device, supported), device=load_device)
     model = config.get_model(section.state)
+    # FreeU reads it; without it the node fails before the model can say in words that it has no place for FreeU.
+    config.unet_config["model_channels"] = section.header.config.unet.block_out_channels[0]
     patcher_class = comfy.model_patcher.ModelPatcher if disable_dynamic else comfy.model_patcher.CoreModelPatcher
     patcher = patcher_class(model, load_device=load_device, offload_device=offload_device)
     if not management.is_device_cpu(offload_device):

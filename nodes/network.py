@@ -60,6 +60,7 @@ class HostUNet(VideoUNet):
         attention = HostAttention()
         super().__init__(config, Backend(operations, attention, dtype, device))
         self.dtype, self.attention = dtype, attention
+        self.in_channels = config.in_channels  # read by nodes that look for it, as in the host's own networks
 
     def forward(  # type: ignore[override]  # as the host calls it
         self,
