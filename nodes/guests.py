@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..microcinema_core.errors import InputError
 
-ONE_PICTURE = {"RenormCFG": "RescaleCFG", "TemporalScoreRescaling": "Epsilon Scaling"}  # and what to take instead
+ONE_PICTURE = {"RenormCFG", "TemporalScoreRescaling"}
 SKIPPING = {"PerturbedAttentionGuidance", "SkipLayerGuidanceDiT", "SkipLayerGuidanceDiTSimple"}
 GUIDANCE = ("sampler_cfg_function", "sampler_calc_cond_batch_function")  # one function each
 GUIDANCE_LISTS = ("sampler_pre_cfg_function", "sampler_post_cfg_function")
@@ -44,11 +44,11 @@ def check_guidance(options: Mapping[str, Any], frames: int) -> None:
     for function in _guidance(options):
         node = maker(function)
         if node in SKIPPING:
-            raise InputError(_no_place(node, "layers to skip"))
+            raise InputError(_no_place(node, "guidance by what changed blocks make"))
         if node in ONE_PICTURE and frames > 1:
             raise InputError(
-                f"MicroCinema: {node} can do with one picture at a time, and the clip is a batch of {frames}; "
-                f"take it out, or {ONE_PICTURE[node]} instead"
+                f"MicroCinema: {node} can work on one picture at a time only, and this clip's frames are a batch of "
+                f"{frames}; take it out"
             )
     dim = getattr(options.get("context_handler"), "dim", 0)
     if dim != 0:
@@ -73,7 +73,7 @@ def check_sampling(given: Any, own: Any) -> None:
 
 def check_sigma(sigma: Tensor, sampling: Any) -> None:
     """sigma [rows] of one call, all the same. Raises InputError for a noise level far from any of this model's."""
-    level, largest = float(sigma.flatten()[0]), float(sampling.sigma_max)
+    level, largest = float(sigma.detach().flatten()[0]), float(sampling.sigma_max)
     if not 0 <= level <= BEYOND * largest:
         raise InputError(
             f"MicroCinema: the sampler was given the noise level {level:g}, and this model's go from 0 to {largest:g}; "

@@ -183,10 +183,12 @@ class HostModel(comfy.model_base.BaseModel):
             )
         rows = x.shape[0] // len(options.get("cond_or_uncond", (0,)))
         if rows != clips * frames:
-            raise InputError(
-                f"MicroCinema: {rows} latent frames at once are not {clips} clips of {frames}; context windows need a "
-                "single clip: give AppearNet Encode one keyframe"
+            cause = (
+                "take out the node that splits or repeats the batch, such as one that makes tiles or trains a LoRA"
+                if clips == 1
+                else "context windows need a single clip: give AppearNet Encode one keyframe"
             )
+            raise InputError(f"MicroCinema: {rows} latent frames at once are not {clips} clips of {frames}; {cause}")
 
     def _pixels(self, size: tuple[int, ...]) -> str:
         """Of latents, (height, width), in words."""

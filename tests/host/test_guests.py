@@ -243,6 +243,28 @@ def test_loras_of_other_formats(pair: Pair, style: str, ours: int, hosts: int) -
     assert len(theirs.patches) == hosts * (len(layers) - inside)
 
 
+SAMPLINGS = [
+    ("eps", False, True), ("eps", True, True), ("lcm", False, True), ("v_prediction", False, False), ("x0", False, False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sampling", "zsnr", "allowed"), SAMPLINGS)
+def test_another_schedule_is_allowed_and_another_prediction_is_not(
+    pair: Pair, sampling: str, zsnr: bool, allowed: bool
+) -> None:
+    from comfy_extras.nodes_model_advanced import ModelSamplingDiscrete
+
+    (model,) = ModelSamplingDiscrete().patch(pair.kit.model, sampling, zsnr)
+    (hosts,) = ModelSamplingDiscrete().patch(pair.host, sampling, zsnr)
+    if allowed:
+        assert apart(pair.ours(model), pair.hosts(hosts)) < CLOSE
+        return
+    with pytest.raises(
+        Exception, match="ModelSamplingDiscrete makes the sampler read this MODEL as one of another kind"
+    ):
+        pair.ours(model)
+
+
 def control_file() -> dict[str, torch.Tensor]:
     """A ControlNet of the layout with random weights, in the format of those for Stable Diffusion 2.1."""
     import comfy.cldm.cldm
@@ -296,51 +318,6 @@ def test_ksampler_advanced_in_two_parts_makes_the_same_clip(two: tuple[Kit, Kit]
         (half,) = nodes.KSamplerAdvanced().sample(kit.model, "enable", *given, latent, 0, 2, "enable")
         (whole,) = nodes.KSamplerAdvanced().sample(kit.model, "disable", *given, half, 2, 1000, "disable")
     assert apart(whole["samples"], kit.ksampler(prompts, latent)) < CLOSE
-
-
-def with_defaults(module: str, name: str, model: Any) -> Any:
-    """The MODEL that this node of the host makes of one, at the node's defaults."""
-    node = getattr(importlib.import_module(f"comfy_extras.{module}"), name)
-    with torch.inference_mode():
-        if hasattr(node, "define_schema"):
-            given = {socket.id: getattr(socket, "default", None) for socket in node.define_schema().inputs}
-            return node.execute(**(given | {"model": model})).result[0]
-        given = {key: options[0]["default"] for key, (_, *options) in node.INPUT_TYPES()["required"].items() if options}
-        return getattr(node(), node.FUNCTION)(model, **given)[0]
-
-
-ACTING = [
-    ("nodes_model_advanced", "RescaleCFG"),
-    ("nodes_video_model", "VideoLinearCFGGuidance"),
-    ("nodes_apg", "APG"),
-    ("nodes_cfg", "CFGZeroStar"),
-    ("nodes_fresca", "FreSca"),
-]
-IDLE = [
-    ("nodes_pag", "PerturbedAttentionGuidance"),
-    ("nodes_sag", "SelfAttentionGuidance"),
-    ("nodes_tomesd", "TomePatchModel"),
-    ("nodes_attention_multiply", "UNetSelfAttentionMultiply"),
-]
-
-
-@pytest.mark.parametrize(("module", "name"), [*ACTING, *IDLE])
-def test_nodes_that_change_guidance_act_and_those_inside_blocks_do_not(
-    two: tuple[Kit, Kit], module: str, name: str
-) -> None:
-    """The host's own U-Net has places inside its blocks for others to act on; ours is built of other blocks."""
-    kit = two[0]
-    prompts, latent = kit.encode(pictures(1)), kit.prior(pictures(1))
-    made, plain = (
-        kit.ksampler(prompts, latent, model=model) for model in (with_defaults(module, name, kit.model), kit.model)
-    )
-    assert made.isfinite().all()
-    assert apart(made, plain) > FAR if (module, name) in ACTING else apart(made, plain) < CLOSE
-
-
-def test_freeu_fails(two: tuple[Kit, Kit]) -> None:
-    with pytest.raises(KeyError, match="model_channels"):
-        with_defaults("nodes_freelunch", "FreeU_V2", two[0].model)
 
 
 def network(model: Any) -> dict[str, torch.Tensor]:
