@@ -166,9 +166,13 @@ class HostModel(comfy.model_base.BaseModel):
         if latents is not None and not bool(torch.isfinite(latents).all()):
             raise InputError("MicroCinema: the latents hold NaN or infinity; look for the node they come from")
 
+    def check_read_by(self, sampling: Any) -> None:
+        """Raises InputError for a sampling of the host's that reads the network as one of another kind."""
+        check_sampling(sampling, comfy.model_base.model_sampling(self.model_config, self.model_type))
+
     def _check_guests(self, frames: int) -> None:
         """What other nodes change of a whole run."""
-        check_sampling(self.model_sampling, comfy.model_base.model_sampling(self.model_config, self.model_type))
+        self.check_read_by(self.model_sampling)
         if self.current_patcher is not None:
             check_guidance(self.current_patcher.model_options, frames)
 
