@@ -16,7 +16,7 @@ GUIDANCE = ("sampler_cfg_function", "sampler_calc_cond_batch_function")  # one f
 GUIDANCE_LISTS = ("sampler_pre_cfg_function", "sampler_post_cfg_function")
 PROBE_SIGMA, PROBE_INPUT, PROBE_OUTPUT = 2.0, 1.0, 2.0  # where each of the host's kinds of prediction says another
 NEAR = 0.25  # of what a schedule made anew may be off from the one trained with
-BEYOND = 10  # times the largest sigma: samplers that add noise go a little beyond it
+BEYOND = 10  # times the largest sigma: schedules made by hand may begin a little beyond it
 
 
 def maker(change: Any) -> str:
@@ -71,12 +71,18 @@ def check_sampling(given: Any, own: Any) -> None:
             )
 
 
-def check_sigma(sigma: Tensor, sampling: Any) -> None:
-    """sigma [rows] of one call, all the same. Raises InputError for a noise level far from any of this model's."""
-    level, largest = float(sigma.detach().flatten()[0]), float(sampling.sigma_max)
-    if not 0 <= level <= BEYOND * largest:
+def check_levels(options: Mapping[str, Any], sampling: Any) -> None:
+    """The first of a run's noise levels, which the host tells in transformer_options; a call outside a run has none.
+
+    Raises InputError for one that is far from any of this model's.
+    """
+    levels = options.get("sample_sigmas")
+    if levels is None:
+        return
+    first, largest = float(levels[0]), float(sampling.sigma_max)
+    if not 0 <= first <= BEYOND * largest:
         raise InputError(
-            f"MicroCinema: the sampler was given the noise level {level:g}, and this model's go from 0 to {largest:g}; "
+            f"MicroCinema: the sampler was given the noise level {first:g}, and this model's go from 0 to {largest:g}; "
             "take the sigmas from BasicScheduler (SDTurboScheduler counts the steps of another kind of model)"
         )
 

@@ -24,7 +24,7 @@ from ..microcinema_core.diffusion.schedule import CosineSchedule
 from ..microcinema_core.errors import CheckpointError, InputError
 from .conditions import KEY, CONDEncoded, CONDPrompts, Encoded, Placed
 from .files import SAVED_HEADER, header_tensor, read_file
-from .guests import check_call, check_guidance, check_sampling, check_sigma
+from .guests import check_call, check_guidance, check_levels, check_sampling
 from .latents import latent_format
 from .network import Clips, HostUNet
 
@@ -110,7 +110,7 @@ class HostModel(comfy.model_base.BaseModel):
     ) -> Tensor:
         options = transformer_options or {}
         check_call(options)
-        check_sigma(t, self.model_sampling)
+        check_levels(options, self.model_sampling)
         placed: Placed | None = kwargs.pop("encoded", None)
         if placed is not None:
             frames, seconds = kwargs.pop("num_video_frames"), kwargs.pop("seconds")

@@ -99,6 +99,22 @@ def test_differential_diffusion_acts_on_a_mask(toy: Toy) -> None:
     assert apart(toy.sampled(model, latent=masked), toy.sampled(latent=masked)) > ACTING
 
 
+def test_a_mask_weighs_a_prompt_where_it_is(toy: Toy) -> None:
+    """One prompt for the whole picture and another for its left half: that half is further from the first's clip."""
+    positive, negative = toy.prompts
+    left = torch.zeros(1, SIDE, SIDE)
+    left[..., : SIDE // 2] = 1
+    other = toy.kit.encode(drawn_keyframe(), "A red star over a meadow", frames=FRAMES)[0]
+    given = {"conditioning": other, "mask": left, "strength": 1.0, "set_cond_area": "default"}
+    masked = toy.call("ConditioningSetMask", **given)[0]
+    (both,) = toy.call("ConditioningCombine", conditioning_1=positive, conditioning_2=masked)
+    off = (toy.kit.ksampler((both, negative), toy.latent) - toy.kit.ksampler(toy.prompts, toy.latent)).abs()
+    halves = [float(half.mean()) for half in off.chunk(2, dim=-1)]
+    print(halves)
+    assert halves[0] > 1.5 * halves[1]
+    assert off.max() > 1e-2
+
+
 def test_an_operation_on_latents_acts(toy: Toy, clips: dict[int, torch.Tensor]) -> None:
     operation = toy.call("LatentOperationTonemapReinhard")[0]
     model = toy.call("LatentApplyOperationCFG", model=toy.kit.model, operation=operation)[0]
