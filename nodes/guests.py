@@ -11,7 +11,8 @@ from torch import Tensor
 from ..microcinema_core.errors import InputError
 
 ONE_PICTURE = {"RenormCFG", "TemporalScoreRescaling"}
-SKIPPING = {"PerturbedAttentionGuidance", "SkipLayerGuidanceDiT", "SkipLayerGuidanceDiTSimple"}
+SKIPPING = {"SkipLayerGuidanceDiT", "SkipLayerGuidanceDiTSimple"}
+SELF_ATTENTION, AFTER_ATTENTION = "attn1", "attn1_output_patch"  # what of blocks the network itself looks after
 GUIDANCE = ("sampler_cfg_function", "sampler_calc_cond_batch_function")  # one function each
 GUIDANCE_LISTS = ("sampler_pre_cfg_function", "sampler_post_cfg_function")
 PROBE_SIGMA, PROBE_INPUT, PROBE_OUTPUT = 2.0, 1.0, 2.0  # where each of the host's kinds of prediction says another
@@ -25,10 +26,18 @@ def maker(change: Any) -> str:
     return name.partition(".")[0]
 
 
+def no_place(node: str, place: str) -> str:
+    """What is said of a node that acts where this model's networks have nothing for it."""
+    return (
+        f"MicroCinema: {node} acts inside the blocks of another network ({place}); this model's blocks have no place "
+        "for it, so it would do nothing; take it out"
+    )
+
+
 def check_call(options: Mapping[str, Any]) -> None:
     """transformer_options of one call of the network. Raises InputError for what only the host's own blocks can do."""
     for place, node in _inside_blocks(options):
-        raise InputError(_no_place(node, place))
+        raise InputError(no_place(node, place))
     if maker(options.get("easycache")) == "LazyCacheHolder":
         raise InputError(
             "MicroCinema: LazyCache repeats how one step changed the noisy latents, and with this model's noise levels "
@@ -44,7 +53,7 @@ def check_guidance(options: Mapping[str, Any], frames: int) -> None:
     for function in _guidance(options):
         node = maker(function)
         if node in SKIPPING:
-            raise InputError(_no_place(node, "guidance by what changed blocks make"))
+            raise InputError(no_place(node, "guidance by what changed blocks make"))
         if node in ONE_PICTURE and frames > 1:
             raise InputError(
                 f"MicroCinema: {node} can work on one picture at a time only, and this clip's frames are a batch of "
@@ -87,19 +96,14 @@ def check_levels(options: Mapping[str, Any], sampling: Any) -> None:
         )
 
 
-def _no_place(node: str, place: str) -> str:
-    return (
-        f"MicroCinema: {node} acts inside the blocks of another network ({place}); this model's blocks have no place "
-        "for it, so it would do nothing; take it out"
-    )
-
-
 def _inside_blocks(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """(where it acts, the node that made it)."""
     for place, changes in (options.get("patches") or {}).items():
-        yield from ((place, maker(change)) for change in changes)
+        if place != AFTER_ATTENTION:
+            yield from ((place, maker(change)) for change in changes)
     for place, changes in (options.get("patches_replace") or {}).items():
-        yield from ((place, maker(change)) for change in changes.values())
+        if place != SELF_ATTENTION:
+            yield from ((place, maker(change)) for change in changes.values())
     if options.get("rope_options"):
         yield "rope_options", "ScaleROPE"
 

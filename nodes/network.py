@@ -16,6 +16,7 @@ from ..microcinema_core.backend import Backend
 from ..microcinema_core.config import UNetConfig
 from ..microcinema_core.models.injection import Appearance
 from ..microcinema_core.models.unet import VideoUNet
+from .replaced import replaced
 
 Control = Mapping[str, list[Tensor | None]]
 
@@ -92,7 +93,7 @@ class HostUNet(VideoUNet):
         seconds = None if clips.seconds is None else clips.seconds.unflatten(0, (-1, step))
         self.attention.options = transformer_options
         try:
-            with controlled(self, control):
+            with controlled(self, control), replaced(self, transformer_options, x.shape):
                 out = super().forward(
                     video, t[::step], context[::step], clips.appearance, seconds, shared_frame=clips.shared_frame
                 )

@@ -78,7 +78,9 @@ def others() -> Graph:
     drawn = {"sampler": ["euler", 0], "latent_image": ["prior", 0]}
     three = {"noise": ["noise", 0], "sigmas": ["levels", 0]} | drawn
     return {
-        "inside": node("SelfAttentionGuidance", model=["load", 0], scale=0.5, blur_sigma=2.0),
+        "inside": node(
+            "HyperTile", model=["load", 0], tile_size=256, swap_size=2, max_depth=0, scale_depth=False
+        ),
         "alone": node("RenormCFG", model=["load", 0], cfg_trunc=100.0, renorm_cfg=1.0),
         "lazy": node(
             "LazyCache", model=["load", 0], reuse_threshold=0.2, start_percent=0.15, end_percent=0.95, verbose=False

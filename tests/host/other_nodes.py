@@ -41,6 +41,9 @@ ACTS = [
     Case("Tangential Damping CFG"),
     Case("Positive-Biased Guidance"),
     Case("FreSca", {"freq_cutoff": 4}),
+    Case("Self-Attention Guidance"),
+    Case("PerturbedAttentionGuidance"),
+    Case("Normalized Attention Guidance"),
     Case("Video Linear CFG Guidance"),
     Case("Video Triangle CFG Guidance"),
     Case("EasyCache", steps=12),
@@ -70,12 +73,9 @@ DIM = "context windows are over dimension 2.*take Context Windows .Manual. with 
 LACKS = "object has no attribute"
 
 REFUSED = [
-    Case("Self-Attention Guidance", says=INSIDE),
-    Case("PerturbedAttentionGuidance", says=INSIDE),
     Case("SkipLayerGuidanceDiT", says=INSIDE),
     Case("SkipLayerGuidanceDiTSimple", says=INSIDE),
     Case("SkipLayerGuidanceSD3", says=INSIDE),
-    Case("Normalized Attention Guidance", says=INSIDE),
     Case("FreeU", says=INSIDE),
     Case("FreeU_V2", says=INSIDE),
     Case("HyperTile", says=INSIDE),

@@ -267,6 +267,70 @@ def test_another_schedule_is_allowed_and_another_prediction_is_not(
         pair.ours(model)
 
 
+@pytest.mark.parametrize(
+    ("module", "name", "given"),
+    [
+        ("nodes_pag", "PerturbedAttentionGuidance", {"scale": 30.0}),
+        ("nodes_nag", "NAGuidance", {"nag_scale": 5.0, "nag_alpha": 0.5, "nag_tau": 1.5}),
+        ("nodes_sag", "SelfAttentionGuidance", {"scale": 0.5, "blur_sigma": 2.0}),
+    ],
+)
+def test_guidance_by_replaced_attention_does_what_it_does_to_the_hosts_model(
+    pair: Pair, module: str, name: str, given: dict[str, float]
+) -> None:
+    """At latents of 16x16: the lowest level is 2x2 then, where attention is none of one position only."""
+    node = getattr(importlib.import_module(f"comfy_extras.{module}"), name)
+    keyframe, kit = pictures(1, 128, 128), pair.kit
+    latent = kit.prior(keyframe, gamma=ZERO)
+
+    def sampled(model: Any, prompts: tuple) -> torch.Tensor:
+        return kit.ksampler(prompts, latent, model=model, steps=2, cfg=2.0)
+
+    ours, theirs = kit.encode(keyframe, "a star", strength=0.0), (kit.text("a star"), kit.text(""))
+    made, expected = (
+        sampled(node.execute(model, **given).result[0], prompts)
+        for model, prompts in ((kit.model, ours), (pair.host, theirs))
+    )
+    assert apart(made, expected) < CLOSE
+    assert apart(made, sampled(kit.model, ours)) > FAR
+
+
+def test_attention_in_every_block_is_found_by_the_hosts_name(pair: Pair) -> None:
+    """The host's model calls a replacement in as many blocks, with queries of the same shape and numbers."""
+    seen: dict[str, list[tuple]] = {"ours": [], "hosts": []}
+    places = [("middle", 0), *(("input", n) for n in range(1, 9)), *(("output", n) for n in range(12))]
+    layout = [place for place in places if place not in [("input", 3), ("input", 6), ("input", 7), ("input", 8)]]
+    layout = [place for place in layout if place not in [("output", n) for n in range(3)]]
+
+    def model_of(model: Any, whose: str) -> Any:
+        def watched(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, extra: dict) -> torch.Tensor:
+            seen[whose].append((extra["block"], q.shape, extra["n_heads"], float(q.abs().sum())))
+            return v
+
+        clone = model.clone()
+        for place in layout:
+            clone.set_model_attn1_replace(watched, *place)
+        return clone
+
+    pair.ours(model_of(pair.kit.model, "ours"))
+    pair.hosts(model_of(pair.host, "hosts"))
+    assert len(seen["ours"]) == len(seen["hosts"]) == 2 * len(layout)
+    for mine, other in zip(seen["ours"], seen["hosts"], strict=True):
+        assert mine[:3] == other[:3]
+        assert mine[3] == pytest.approx(other[3], rel=FAR)
+
+
+def test_attention_that_frames_share_cannot_be_replaced(pair: Pair) -> None:
+    clone = pair.kit.model.clone()
+    clone.set_model_attn1_replace(lambda q, k, v, extra: v, "middle", 0)
+    prompts = pair.kit.encode(pictures(1), "a star", strength=0.0, share_attention=True)
+    with pytest.raises(Exception, match="turn share_attention off, or take that node out"):
+        pair.sampled(clone, prompts)
+    clone.set_model_attn1_replace(lambda q, k, v, extra: v, "input", 3)
+    with pytest.raises(Exception, match=r"acts inside the blocks of another network .attn1 of input 3"):
+        pair.ours(clone)
+
+
 def control_file() -> dict[str, torch.Tensor]:
     """A ControlNet of the layout with random weights, in the format of those for Stable Diffusion 2.1."""
     import comfy.cldm.cldm
