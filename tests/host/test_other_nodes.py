@@ -261,6 +261,12 @@ def test_tiles_are_refused(toy: Toy, wrapper: Any, says: str) -> None:
         toy.sampled(model)
 
 
+def test_a_sampler_that_scales_latents_is_refused(toy: Toy) -> None:
+    sampler = toy.call("SamplerLCMUpscale", scale_ratio=2.0)[0]
+    with pytest.raises(Exception, match=r"calls the model with latents of \d+x\d+ pixels.*scales them while sampling"):
+        toy.by_guider(sampler=sampler)
+
+
 def test_one_frame_is_one_picture(toy: Toy) -> None:
     """What works on one picture at a time does."""
     kit = toy.kit

@@ -31,6 +31,7 @@ HERE = {
     "Sampler AR Video": "test_the_sampler_of_another_kind_of_model_says_so",
     "Train LoRA": "test_training_a_lora_is_refused",
     "Tiled Diffusion": "test_tiles_are_refused",
+    "SamplerLCMUpscale": "test_a_sampler_that_scales_latents_is_refused",
     "Load Diffusion Model": "test_the_hosts_loaders_do_not_know_our_files",
     "Load Checkpoint": "test_the_hosts_loaders_do_not_know_our_files",
 }
