@@ -6,7 +6,6 @@ A configuration travels in a checkpoint's metadata as JSON (`to_dict` / `from_di
 
 from __future__ import annotations
 
-import math
 import types
 import typing
 from collections.abc import Mapping
@@ -14,7 +13,10 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
 
-from .errors import ConfigError
+from .errors import ConfigError, MicroCinemaError, shown
+
+MAX_SIZE = 65536  # of one dimension of a network
+MAX_NUMBER = 1e30  # of any number: far above all that is meant, far below what overflows float32
 
 
 class Injection(StrEnum):
@@ -93,7 +95,7 @@ class Config:
         values = {name: _parse(hints[name], value, f"{where}.{name}") for name, value in data.items()}
         try:
             return cls(**values)
-        except (TypeError, ConfigError) as error:
+        except (TypeError, MicroCinemaError) as error:
             raise ConfigError(f"{where}: {error}") from error
 
 
@@ -105,7 +107,7 @@ def _parse(hint: Any, value: Any, where: str) -> Any:
         return _parse(next(a for a in args if a is not type(None)), value, where)
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
-            raise ConfigError(f"{where}: expected a list, got {value!r}")
+            raise ConfigError(f"{where}: expected a list, got {_told(value)}")
         return tuple(_parse(args[0], item, f"{where}[{i}]") for i, item in enumerate(value))
     if isinstance(hint, type) and is_dataclass(hint) and issubclass(hint, Config):
         return hint.from_dict(value, where)
@@ -113,14 +115,25 @@ def _parse(hint: Any, value: Any, where: str) -> Any:
         try:
             return hint(value)
         except ValueError:
-            raise ConfigError(f"{where}: {value!r} is none of {', '.join(hint)}") from None
-    if hint is float:
-        if type(value) not in (int, float) or not math.isfinite(value):
-            raise ConfigError(f"{where}: expected a number, got {value!r}")
-        return float(value)
+            raise ConfigError(f"{where}: {_told(value)} is none of {', '.join(hint)}") from None
+    if hint in (float, int) and type(value) in (int, hint):
+        if not abs(value) <= MAX_NUMBER:  # NaN; also integers beyond floats, which no float() takes
+            raise ConfigError(f"{where}: expected a number, got {_told(value)}")
+        return hint(value)
     if type(value) is not hint:
-        raise ConfigError(f"{where}: expected {getattr(hint, '__name__', hint)}, got {value!r}")
+        raise ConfigError(f"{where}: expected {_NAMES.get(hint, hint)}, got {_told(value)}")
     return value
+
+
+_NAMES = {float: "a number", int: "int", bool: "bool", str: "str"}
+
+
+def _told(value: Any) -> str:
+    """A value from outside, in a message."""
+    try:
+        return shown(repr(value))
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists in lists
+        return f"{type(value).__name__} beyond all measure ({error})"
 
 
 def _require(condition: bool, message: str) -> None:
@@ -162,12 +175,13 @@ class UNetConfig(Config):
             self.in_channels, self.layers_per_block, self.cross_attention_dim, self.norm_groups,
             self.temporal_head_dim, self.spade_hidden, *self.block_out_channels, *self.attention_heads,
         )  # fmt: skip
-        _require(all(0 < size <= 65536 for size in sizes), "unet: sizes must be between 1 and 65536")
+        _require(all(0 < size <= MAX_SIZE for size in sizes), f"unet: sizes must be between 1 and {MAX_SIZE}")
         for channels, heads in zip(self.block_out_channels, self.attention_heads, strict=True):
             _require(
                 channels % self.norm_groups == 0 and channels % heads == 0 and channels % self.temporal_head_dim == 0,
                 f"unet: {channels} channels must be a multiple of norm_groups, attention_heads and temporal_head_dim",
             )
+        _require(1e-6 <= self.timestep_scale <= 1e6, "unet: timestep_scale must be between 1e-6 and 1e6")
         _require(self.temporal_head_dim % 2 == 0, "unet: temporal_head_dim must be even")
         _require(
             self.temporal_layers is TemporalLayers.NATIVE or self.temporal_positions is Positions.NONE,
@@ -210,6 +224,7 @@ class LatentConfig(Config):
 
     def __post_init__(self) -> None:
         _require(len(self.mean) == len(self.std) > 0, "latent: mean and std need one entry per channel")
+        _require(all(-1e6 <= m <= 1e6 for m in self.mean), "latent: mean must be between -1e6 and 1e6")
         _require(all(1e-6 <= s <= 1e6 for s in self.std), "latent: std must be positive, from 1e-6 to 1e6")
         _require(1 <= self.downscale <= 64, "latent: downscale must be between 1 and 64")
 
@@ -277,6 +292,13 @@ class ModelConfig(Config):
     clip: ClipConfig = field(default_factory=ClipConfig)
     vae: VAEConfig | None = None  # None: the bundle carries none
     text: TextConfig | None = None
+
+    def __post_init__(self) -> None:
+        sides, downscale = (self.clip.width, self.clip.height), self.latent.downscale
+        _require(
+            all(side % downscale == 0 for side in sides),
+            f"clip: width and height must be multiples of latent.downscale, {downscale}",
+        )
 
 
 SD21 = ModelConfig("sd21", diffusion=DiffusionConfig(prediction=Prediction.V))

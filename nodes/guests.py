@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -83,13 +84,13 @@ def check_sampling(given: Any, own: Any) -> None:
 def check_levels(options: Mapping[str, Any], sampling: Any) -> None:
     """The first of a run's noise levels, which the host tells in transformer_options; a call outside a run has none.
 
-    Raises InputError for one that is far from any of this model's.
+    Raises InputError for one that is far from any of this model's; what is no number is left to the check of estimates.
     """
     levels = options.get("sample_sigmas")
     if levels is None:
         return
     first, largest = float(levels[0]), float(sampling.sigma_max)
-    if not 0 <= first <= BEYOND * largest:
+    if first < 0 or BEYOND * largest < first < math.inf:
         raise InputError(
             f"MicroCinema: the sampler was given the noise level {first:g}, and this model's go from 0 to {largest:g}; "
             "take the sigmas from BasicScheduler (SDTurboScheduler counts the steps of another kind of model)"

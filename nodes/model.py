@@ -21,9 +21,11 @@ from ..microcinema_core.checkpoint.load import unet_outline
 from ..microcinema_core.checkpoint.sections import Section, find_section
 from ..microcinema_core.config import DiffusionConfig, Kind, Prediction, ScheduleName
 from ..microcinema_core.diffusion.schedule import CosineSchedule
-from ..microcinema_core.errors import CheckpointError, InputError
-from .conditions import KEY, CONDEncoded, CONDPrompts, Encoded, Placed
+from ..microcinema_core.errors import CheckpointError, InputError, shown
+from .agreement import check_agreement, check_rows
+from .conditions import KEY, CONDEncoded, CONDPrompts, Encoded, Placed, check_prompts
 from .files import SAVED_HEADER, header_tensor, read_file
+from .finite import check_estimate, check_result, is_finite
 from .guests import check_call, check_guidance, check_levels, check_sampling
 from .latents import latent_format
 from .network import Clips, HostUNet
@@ -85,10 +87,13 @@ class HostModel(comfy.model_base.BaseModel):
         noise: Tensor = kwargs["noise"]
         self._check_latents(noise, kwargs.get("latent_image"))
         self._check_guests(noise.shape[0])
-        out["c_crossattn"] = CONDPrompts(self._prompts(kwargs))
+        prompts, what = self._prompts(kwargs), f"MicroCinema: the {kwargs['prompt_type']} conditioning"
+        out["c_crossattn"] = CONDPrompts(prompts)
         if not self.header.kind.needs_appearance:
+            check_prompts(prompts, noise.shape[0], what)
             return out
         encoded = self._encoded(kwargs, noise)
+        check_prompts(prompts, encoded.clips, what)
         device, dtype = kwargs["device"], self.get_dtype_inference()
         out["encoded"] = CONDEncoded(Placed.of(encoded, device, dtype, self.model_sampling))
         seconds = torch.tensor(encoded.seconds, dtype=torch.float32, device=device).repeat(encoded.clips)
@@ -97,6 +102,12 @@ class HostModel(comfy.model_base.BaseModel):
             out["from_key"] = comfy.conds.CONDRegular(torch.tensor(encoded.from_key).repeat(encoded.clips))
         out["num_video_frames"] = comfy.conds.CONDConstant(encoded.frames)
         return out
+
+    def apply_model(self, x: Tensor, t: Tensor, *given: Any, **named: Any) -> Tensor:
+        """The estimate of noisy x [N, C, h, w], in that shape. Raises InputError where it is no numbers."""
+        estimate: Tensor = super().apply_model(x, t, *given, **named)
+        check_estimate(estimate, x, t, named.get("transformer_options") or {})
+        return estimate
 
     def _apply_model(
         self,
@@ -115,13 +126,19 @@ class HostModel(comfy.model_base.BaseModel):
         if placed is not None:
             frames, seconds = kwargs.pop("num_video_frames"), kwargs.pop("seconds")
             from_key = kwargs.pop("from_key", None)
-            self._check_rows(x, options, placed.source, frames)
+            check_rows(x, options, placed.source, frames, self.header.config.latent.downscale)
             x = placed.shifted(x, t, frames, self.header.config.diffusion.prior_lambda)
             acting = placed.acts(t)
             # A context window without the keyframe shares the frame that is nearest to it.
             shared = int(from_key[:frames].argmin()) if acting and from_key is not None else None
             kwargs["clips"] = Clips(frames, placed.appearance if acting else None, seconds, shared)
         return super()._apply_model(x, t, c_concat, c_crossattn, control, options, **kwargs)
+
+    def process_latent_out(self, latent: Tensor) -> Tensor:
+        """Sampled latents [N, C, h, w] as the VAE's. Raises InputError where they are no numbers."""
+        out: Tensor = super().process_latent_out(latent)
+        check_result(out)
+        return out
 
     def extra_conds_shapes(self, **kwargs: Any) -> dict[str, Any]:
         """The features too, which the host moves to the device after it has made room there."""
@@ -163,7 +180,7 @@ class HostModel(comfy.model_base.BaseModel):
                 f"MicroCinema: the latents have shape {list(noise.shape)}; this model takes {channels} channels with "
                 "frames in the batch: use its own VAE, or Empty Latent Image with batch_size as the number of frames"
             )
-        if latents is not None and not bool(torch.isfinite(latents).all()):
+        if latents is not None and not is_finite(latents):
             raise InputError("MicroCinema: the latents hold NaN or infinity; look for the node they come from")
 
     def check_read_by(self, sampling: Any) -> None:
@@ -175,29 +192,6 @@ class HostModel(comfy.model_base.BaseModel):
         self.check_read_by(self.model_sampling)
         if self.current_patcher is not None:
             check_guidance(self.current_patcher.model_options, frames)
-
-    def _check_rows(self, x: Tensor, options: dict[str, Any], encoded: Encoded, frames: int) -> None:
-        """Tiles would lack the keyframe's features, and a window over the frames of several clips would mix them."""
-        size, clips = tuple(x.shape[-2:]), encoded.clips
-        if size != encoded.size:
-            raise InputError(
-                f"MicroCinema: another node calls the model with latents of {self._pixels(size)} pixels, and the "
-                f"keyframe's features are of {self._pixels(encoded.size)}; take out what cuts latents into tiles (such "
-                "as Tiled Diffusion) or scales them while sampling"
-            )
-        rows = x.shape[0] // len(options.get("cond_or_uncond", (0,)))
-        if rows != clips * frames:
-            cause = (
-                "take out the node that splits or repeats the batch, such as one that makes tiles or trains a LoRA"
-                if clips == 1
-                else "context windows need a single clip: give AppearNet Encode one keyframe"
-            )
-            raise InputError(f"MicroCinema: {rows} latent frames at once are not {clips} clips of {frames}; {cause}")
-
-    def _pixels(self, size: tuple[int, ...]) -> str:
-        """Of latents, (height, width), in words."""
-        height, width = (side * self.header.config.latent.downscale for side in size)
-        return f"{width}x{height}"
 
     def _prompts(self, given: dict[str, Any]) -> Tensor:
         text, width = given.get("cross_attn"), self.header.config.unet.cross_attention_dim
@@ -231,21 +225,8 @@ class HostModel(comfy.model_base.BaseModel):
                 f"MicroCinema: the {branch} conditioning is limited to an area, which the keyframe's features are "
                 "not; remove what limits it, or use Conditioning (Set Mask) with set_cond_area `default`"
             )
-        self._check_agreement(encoded, noise)
+        check_agreement(encoded, noise, self.header.config.latent.downscale)
         return encoded
-
-    def _check_agreement(self, encoded: Encoded, noise: Tensor) -> None:
-        size = tuple(noise.shape[-2:])
-        if size != encoded.size:
-            raise InputError(
-                f"MicroCinema: the keyframe is of {self._pixels(encoded.size)} pixels and the latents are of "
-                f"{self._pixels(size)}; give both one size"
-            )
-        if noise.shape[0] != encoded.clips * encoded.frames:
-            raise InputError(
-                f"MicroCinema: AppearNet Encode was asked for {encoded.clips} x {encoded.frames} frames, the latents "
-                f"hold {noise.shape[0]}; set the batch_size of the latents to {encoded.clips * encoded.frames}"
-            )
 
 
 def load_model(path: Path, disable_dynamic: bool = False) -> Any:
@@ -288,5 +269,5 @@ def make_model(section: Section, vae: Any = None, disable_dynamic: bool = False)
         model.to(offload_device)
     model.load_model_weights(dict(section.state), "", assign=patcher.is_dynamic())
     patcher.cached_patcher_init = (load_model, (section.path,))
-    logging.debug("MicroCinema: %s loaded as %s", section.path.name, dtype)
+    logging.debug("MicroCinema: %s loaded as %s", shown(section.path.name), dtype)
     return patcher

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from ..config import Kind, ModelConfig
 from ..errors import CheckpointError, ConfigError, shown
-from ..files import written_whole
+from ..files import MAX_JSON, parse_json, written_whole
 from .foreign import IMAGE_MODEL, IN_SAFETENSORS, foreign_title
-from .limits import MAX_BLOCKS, MAX_JSON, MAX_TOKENIZER, check_file, parse_json
+from .limits import MAX_BLOCKS, MAX_TOKENIZER, check_file
 
 MAKERS = {"inflate": IMAGE_MODEL, "convert": "ModelScope"}  # by a model's title
 FORMAT_VERSION = 1
@@ -88,11 +88,12 @@ class Checkpoint:
     sections: dict[str, dict[str, Tensor]]
 
 
-def save_checkpoint_file(path: Path, checkpoint: Checkpoint, dtype: torch.dtype = torch.float16) -> None:
+def save_checkpoint_file(path: str | Path, checkpoint: Checkpoint, dtype: torch.dtype = torch.float16) -> None:
     """Write atomically; floating-point tensors are stored as `dtype`.
 
     Raises CheckpointError, and leaves an older file alone, where a number is not finite or too large for `dtype`.
     """
+    path = Path(path)
     tensors = {
         f"{section}.{key}": (value.to(dtype) if value.is_floating_point() else value).detach().cpu().contiguous()
         for section, state in checkpoint.sections.items()
@@ -226,14 +227,16 @@ def _use_of(title: str) -> str:
     return f"`microcinema {command}` makes a MicroCinema file of such a model; " if command else ""
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: str | Path) -> Header:
     """The file's header alone. Raises CheckpointError for whatever is not a MicroCinema file."""
+    path = Path(path)
     with opened(path) as file:
         return _header(file, path)
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
+def read_checkpoint(path: str | Path) -> Checkpoint:
     """The whole file. Raises CheckpointError for a damaged file, and for sections too many or too few for its kind."""
+    path = Path(path)
     with opened(path) as file:
         header = _header(file, path)
         allowed = (*REQUIRED[header.kind], *BUNDLED.get(header.kind, ()))
@@ -293,16 +296,17 @@ def expect_tensors(
             raise CheckpointError(f"{what}: {key} has shape {list(given.shape)}, {list(value.shape)} was expected")
         if given.is_floating_point() != value.is_floating_point() or given.is_complex():
             raise CheckpointError(f"{what}: {key} holds {given.dtype}, {value.dtype} was expected")
+    for key, given in state.items():  # only now, as it reads them: a tensor of another shape may be of any size
         if not _finite(given):
             raise CheckpointError(f"{what}: {key} holds NaN or infinity; get the file anew")
 
 
 def _finite(value: Tensor) -> bool:
-    """Whether every number is; the extremes tell, as both are NaN where any number is."""
+    """Whether every number is, in float32 too; the extremes tell, as both are NaN where any number is."""
     if value.numel() == 0 or not value.is_floating_point():
         return True
     lowest, highest = (value.float() if value.itemsize == 1 else value).aminmax()  # float8 has no aminmax
-    return bool(lowest.isfinite() and highest.isfinite())
+    return bool(lowest.float().isfinite() and highest.float().isfinite())
 
 
 def load_strictly(

@@ -16,10 +16,11 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from ..config import Kind, ModelConfig
-from ..errors import CheckpointError, shown
+from ..errors import MAX_DETAIL, CheckpointError, shown
+from ..files import MAX_JSON, parse_json, reachable, read_text
 from .foreign import Shapes, foreign_title
 from .format import APPEARNET, DIFFUSION, PREFIX, TEXT_ENCODER, UNET, VAE, Header, read_header
-from .limits import MAX_DETAIL, MAX_JSON, check_file, parse_json
+from .limits import check_file
 from .trained import trained_in
 
 MAX_LENGTH = 100_000_000  # of a header: what a file that begins with a larger number is, it is not safetensors
@@ -46,13 +47,15 @@ class Identity:
         object.__setattr__(self, "details", printable)
 
 
-def identify(path: Path) -> Identity:
+def identify(path: str | Path) -> Identity:
     """What a file or folder is, of ours and of others.
 
     Raises CheckpointError for what is missing, damaged or of no kind known here.
     """
-    if path.is_dir():
-        return _folder(path)
+    path = Path(path)
+    with reachable(path):
+        if path.is_dir():
+            return _folder(path)
     check_file(path, "a model file or folder")
     try:
         with safe_open(path, framework="np") as file:
@@ -117,7 +120,10 @@ def _diffusion(config: ModelConfig, *, video: bool) -> dict[str, str]:
 
 
 def _short(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    try:
+        return value if isinstance(value, str) else json.dumps(value)
+    except RecursionError:  # what could be parsed may yet be too deep to be written
+        return "..."
 
 
 def _other_file(path: Path) -> Identity:
@@ -166,13 +172,13 @@ def _folder(path: Path) -> Identity:
         index = path / name
         if index.is_file():
             try:
-                with index.open(encoding="utf-8") as file:
-                    stored = parse_json(file.read(MAX_JSON + 1), name)
+                stored = parse_json(read_text(index, "that of the folder", MAX_JSON, CheckpointError), name)
             except ValueError as error:
-                raise CheckpointError(f"{index}: {shown(str(error))}; get the folder anew") from error
+                raise CheckpointError(f"{index}: {error}; get the folder anew") from error
             if not isinstance(stored, dict):
                 raise CheckpointError(f"{index}: holds no object; get the folder anew")
             parts = [key for key, value in stored.items() if isinstance(value, list) and not key.startswith("_")]
-            details = {"class": str(stored.get("_class_name", stored.get("model_type", "unknown")))}
+            kind = stored.get("_class_name", stored.get("model_type"))
+            details = {"class": kind if isinstance(kind, str) else "unknown"}
             return Identity(title, details | ({"parts": ", ".join(parts)} if name == "model_index.json" else {}))
     raise CheckpointError(f"{path}: is a folder without model_index.json or config.json; give a model file or folder")

@@ -32,8 +32,9 @@ class Networks:
                 network.to(device, dtype)
 
 
-def load_networks(path: Path, backend: Backend | None = None, *, kind: Kind | None = None) -> Networks:
+def load_networks(path: str | Path, backend: Backend | None = None, *, kind: Kind | None = None) -> Networks:
     """Read an image, video or TSR file. Raises CheckpointError, also where it is of another kind than asked for."""
+    path = Path(path)
     return networks_of(read_checkpoint(path), path, backend, kind=kind)
 
 

@@ -12,11 +12,13 @@ from torch import Tensor, nn
 
 from ..checkpoint.identify import identify
 from ..checkpoint.limits import MAX_BLOCKS, MAX_TOKENIZER
-from ..config import END_TOKEN, START_TOKEN, TextConfig
-from ..errors import CheckpointError, shown
+from ..config import END_TOKEN, MAX_SIZE, START_TOKEN, TextConfig
+from ..errors import CheckpointError, ConfigError, shown
+from ..files import reachable, read_text
 from ..standalone.text import PROJECTION, clip_text_model
 from .keys import open_clip_to_transformers
-from .lazy import State, Stored, below, open_file, open_folder, open_json
+from .lazy import State, Stored, below, expect_stored, open_file, open_folder, shapes_of, sizes
+from .told import Told, open_json
 
 HEAD = 64  # channels of a head, in both text encoders of Stable Diffusion
 LAYER = "text_model.encoder.layers."
@@ -78,37 +80,42 @@ def _bare(state: Mapping[str, Stored], *marks: str) -> State:
     return dict(state) if any(mark in state for mark in marks) else {}
 
 
-def text_part(given: Mapping[str, Stored], where: str, stored: Mapping[str, Any] | None = None) -> TextPart:
+def text_part(given: Mapping[str, Stored], where: str, stored: Told | None = None) -> TextPart:
     """A text encoder from its tensors, of which those of a whole CLIP's comparison with pictures are left out.
 
     stored: transformers' config.json. Without it the width tells: 1024 is OpenCLIP's, whose activation is GELU.
     Raises CheckpointError, naming `where`, for tensors that are none of a CLIP text model's.
     """
     unused = ("position_ids", "text_projection", "logit_scale")
-    state = {
-        "text_model." + key.removeprefix("text_model."): value
-        for key, value in given.items()
-        if not any(name in key for name in unused)
-    }
+    state = {_named(key): value for key, value in given.items() if not any(name in key for name in unused)}
     if VOCABULARY not in state or POSITIONS not in state:
         raise CheckpointError(f"{where}: holds no whole CLIP text encoder; get it anew")
-    vocab_size, width = state[VOCABULARY].shape
-    settings = stored or {}
+    vocab_size, width = sizes(state, VOCABULARY, 2, where)
+    told = stored or Told(Path(where), {})
     if stored is None and width == OPEN_CLIP_WIDTH and _layers(state) == OPEN_CLIP_LAYERS:
         state = _without_last(state)
-    config = TextConfig(
-        vocab_size=vocab_size,
-        width=width,
-        layers=_layers(state),
-        heads=int(settings.get("num_attention_heads", width // HEAD)),
-        max_length=state[POSITIONS].shape[0],
-        activation=str(settings.get("hidden_act", "gelu" if width == OPEN_CLIP_WIDTH else "quick_gelu")),
-        pad_token_id=0 if width == OPEN_CLIP_WIDTH else None,
-    )
+    try:
+        config = TextConfig(
+            vocab_size=vocab_size,
+            width=width,
+            layers=_layers(state),
+            heads=told.whole("num_attention_heads", max(1, width // HEAD), 1, MAX_SIZE),
+            max_length=sizes(state, POSITIONS, 2, where)[0],
+            activation=told.word("hidden_act", "gelu" if width == OPEN_CLIP_WIDTH else "quick_gelu"),
+            pad_token_id=0 if width == OPEN_CLIP_WIDTH else None,
+        )
+    except ConfigError as error:
+        raise CheckpointError(f"{where}: no text encoder that can be built here: {error}") from error
     if config.layers > MAX_BLOCKS:
         raise CheckpointError(f"{where}: {config.layers} layers are more than any text encoder has; get it anew")
-    _expect_text(state, config, where)
+    wanted = {_named(key): shape for key, shape in shapes_of(_outline(config).state_dict()).items()}
+    wanted = {key: shape for key, shape in wanted.items() if "position_ids" not in key}
+    expect_stored(wanted, state, where, "a CLIP text encoder", "give that of the Stable Diffusion model")
     return TextPart(state, config)
+
+
+def _named(key: str) -> str:
+    return "text_model." + key.removeprefix("text_model.")
 
 
 def _layers(state: Mapping[str, Stored]) -> int:
@@ -120,37 +127,29 @@ def _without_last(state: State) -> State:
     return {key: value for key, value in state.items() if not key.startswith(last)}
 
 
-def _expect_text(state: State, config: TextConfig, where: str) -> None:
-    """Raises CheckpointError where tensors are missing, too many or of another shape."""
-    wanted = {
-        "text_model." + key.removeprefix("text_model."): tuple(value.shape)
-        for key, value in _outline(config).state_dict().items()
-        if "position_ids" not in key
-    }
-    if wrong := sorted(set(wanted) ^ set(state)) or [k for k in sorted(wanted) if wanted[k] != state[k].shape]:
-        raise CheckpointError(
-            f"{where}: {len(wrong)} tensors do not fit a CLIP text encoder (first: {shown(wrong[0])}); give that of "
-            "the Stable Diffusion model"
-        )
-
-
 def _outline(config: TextConfig) -> nn.Module:
     """CLIP's vocabulary ends with the start and the end token."""
     with torch.device("meta"):
         return clip_text_model(config, config.vocab_size - 2, config.vocab_size - 1).eval()
 
 
-def open_text(path: Path) -> TextPart:
+def open_text(path: str | Path) -> TextPart:
     """What --text-encoder names: a diffusers folder or its text_encoder, or a single file that holds one.
 
     Raises CheckpointError for anything else.
     """
+    path = Path(path)
+    with reachable(path):
+        return _open_text(path)
+
+
+def _open_text(path: Path) -> TextPart:
     if path.is_dir():
         folder = path / "text_encoder" if (path / "text_encoder").is_dir() else path
         part = folder_text(folder)
         beside = folder.parent / "tokenizer"
-        vocabulary = folder if (folder / "vocab.json").is_file() else beside
-        return part.with_tokenizer(vocabulary) if (vocabulary / "vocab.json").is_file() else part
+        vocabulary = folder if (folder / "vocab.json").exists() else beside
+        return part.with_tokenizer(vocabulary) if (vocabulary / "vocab.json").exists() else part
     found = find_text(open_file(path)[0], str(path))
     if found is None:
         title = identify(path).title
@@ -161,21 +160,17 @@ def open_text(path: Path) -> TextPart:
 def folder_text(folder: Path) -> TextPart:
     """The text encoder of a diffusers folder's `text_encoder`. Raises CheckpointError for another kind of one."""
     stored = open_json(folder / "config.json")
-    if "projection_dim" in stored and "CLIPTextModelWithProjection" in stored.get("architectures", ()):
+    if "CLIPTextModelWithProjection" in str(stored.values.get("architectures")):
         raise CheckpointError(f"{folder}: is Stable Diffusion XL's second text encoder; give that of the model itself")
     return text_part(open_folder(folder, "model"), str(folder), stored)
 
 
 def read_tokenizer(folder: Path) -> dict[str, Any]:
     """vocab.json and merges.txt, as every CLIP tokenizer has them. Raises CheckpointError where they are not."""
-    vocab = open_json(folder / "vocab.json", MAX_TOKENIZER)
-    try:
-        with (folder / "merges.txt").open(encoding="utf-8") as file:
-            lines = file.read(MAX_TOKENIZER).split("\n")
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder / 'merges.txt'}: {shown(str(error))}; get the tokenizer anew") from error
+    vocab = dict(open_json(folder / "vocab.json", MAX_TOKENIZER).values)
+    lines = read_text(folder / "merges.txt", "that of the tokenizer", MAX_TOKENIZER, CheckpointError).split("\n")
     merges = [line for line in lines if line.count(" ") == 1 and not line.startswith("#version")]
-    if not vocab or not all(type(number) is int for number in vocab.values()):
+    if not vocab or not all(type(number) is int and number >= 0 for number in vocab.values()):
         raise CheckpointError(f"{folder / 'vocab.json'}: is no vocabulary; get the tokenizer anew")
     return {"vocab": vocab, "merges": merges}
 

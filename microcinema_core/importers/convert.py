@@ -37,7 +37,7 @@ class Converted:
 
 
 def convert(
-    source: TextToVideo, out: Path, dtype: torch.dtype = torch.float16, text_encoder: Path | None = None
+    source: TextToVideo, out: str | Path, dtype: torch.dtype = torch.float16, text_encoder: str | Path | None = None
 ) -> Converted:
     """Write `out`, whole or not at all.
 
@@ -45,7 +45,7 @@ def convert(
     Raises CheckpointError where there is none or its width is not the network's, and where a number is not finite in
     `dtype`.
     """
-    text = _text(source, text_encoder)
+    out, text = Path(out), _text(source, text_encoder)
     config, null = source.config.unet, null_prompt(text)
     outline = VideoUNet(config, Backend(device="meta"))
     unet = source.unet | fresh(outline, set(outline.state_dict()) - set(source.unet))
@@ -61,7 +61,7 @@ def convert(
     return Converted(header, network, copied, new, lacks)
 
 
-def _text(source: TextToVideo, named: Path | None) -> TextPart:
+def _text(source: TextToVideo, named: str | Path | None) -> TextPart:
     text = source.text if named is None else open_text(named)
     if text is None:
         raise CheckpointError(

@@ -43,6 +43,11 @@ class Order:
     loras: tuple[Addition, ...] = ()
     finetune: Addition | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("source", "out", "text_encoder", "tokenizer"):
+            if isinstance(value := getattr(self, name), str):
+                object.__setattr__(self, name, Path(value))
+
 
 @dataclass(frozen=True, slots=True)
 class Inflated:

@@ -12,8 +12,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..checkpoint.identify import identify
-from ..checkpoint.limits import MAX_JSON, check_file, parse_json
+from ..checkpoint.limits import check_file
 from ..errors import CheckpointError, shown
+from .told import open_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,23 +23,60 @@ class Stored:
 
     shape: tuple[int, ...]
     read: Callable[[], Tensor]
+    fractions: bool = True  # whether its numbers can have any, as all weights can
 
     def reshaped(self, *shape: int) -> Stored:
         """The tensor in another shape of as many numbers."""
-        return Stored(shape, lambda: self.read().reshape(shape))
+        return Stored(shape, lambda: self.read().reshape(shape), self.fractions)
 
     def rows(self, part: int, parts: int) -> Stored:
         """One of equal parts of the first dimension."""
         count = self.shape[0] // parts
-        return Stored((count, *self.shape[1:]), lambda: self.read()[part * count : (part + 1) * count])
+        return Stored((count, *self.shape[1:]), lambda: self.read()[part * count : (part + 1) * count], self.fractions)
 
 
 State = dict[str, Stored]
 
 
+def sizes(state: Mapping[str, Stored], key: str, dimensions: int, where: str) -> tuple[int, ...]:
+    """The shape of a tensor that must be there. Raises CheckpointError, naming `where`, for another number of them."""
+    found = state.get(key)
+    if found is None or len(found.shape) != dimensions or 0 in found.shape:
+        what = "is missing" if found is None else f"has shape {list(found.shape)}"
+        raise CheckpointError(f"{where}: {key} {what}, {dimensions} dimensions were expected; get the model anew")
+    return found.shape
+
+
+def expect_stored(
+    wanted: Mapping[str, tuple[int, ...]], state: Mapping[str, Stored], where: str, whose: str, advice: str
+) -> None:
+    """Names, shapes and kinds of number of the stored tensors must be the wanted ones; none is read for that.
+
+    Raises CheckpointError that begins with `where` and names the first that does not fit. whose: network they are of.
+    """
+    missing, extra = sorted(set(wanted) - set(state)), sorted(set(state) - set(wanted))
+    if missing or extra:
+        raise CheckpointError(
+            f"{where}: {len(missing)} tensors of {whose} are missing, {len(extra)} are none of its (first: "
+            f"{shown((missing or extra)[0])}); {advice}"
+        )
+    for key, shape in wanted.items():
+        if state[key].shape != shape:
+            raise CheckpointError(
+                f"{where}: {key} has shape {list(state[key].shape)}, {list(shape)} was expected; {advice}"
+            )
+        if not state[key].fractions:
+            raise CheckpointError(f"{where}: {key} holds whole numbers, which are no weights; {advice}")
+
+
 def parameters(state: Mapping[str, Stored]) -> int:
     """How many numbers the tensors hold together."""
     return sum(math.prod(stored.shape) for stored in state.values())
+
+
+def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """The shapes of a network's tensors, which may be on the meta device."""
+    return {key: tuple(value.shape) for key, value in tensors.items()}
 
 
 def below(state: Mapping[str, Stored], *prefixes: str) -> State:
@@ -64,19 +102,8 @@ def open_file(path: Path) -> tuple[State, dict[str, str]]:
 
 
 def _stored(file: Any, key: str) -> Stored:
-    return Stored(tuple(file.get_slice(key).get_shape()), lambda: file.get_tensor(key))
-
-
-def open_json(path: Path, limit: int = MAX_JSON) -> dict[str, Any]:
-    """The object in a JSON file. Raises CheckpointError for what is missing, too long or no object."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            stored = parse_json(file.read(limit + 1), path.name, limit)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: {shown(str(error))}; get the folder anew") from error
-    if not isinstance(stored, dict):
-        raise CheckpointError(f"{path}: holds no object; get the folder anew")
-    return stored
+    part = file.get_slice(key)
+    return Stored(tuple(part.get_shape()), lambda: file.get_tensor(key), "F" in part.get_dtype())  # BF16, F8_E4M3
 
 
 def open_folder(folder: Path, stem: str) -> State:
@@ -101,7 +128,7 @@ def open_folder(folder: Path, stem: str) -> State:
 
 
 def _open_shards(index: Path) -> State:
-    stored = open_json(index).get("weight_map")
+    stored = open_json(index).values.get("weight_map")
     if not isinstance(stored, dict) or not all(isinstance(name, str) for name in stored.values()):
         raise CheckpointError(f"{index}: names no shards; get the folder anew")
     state: State = {}

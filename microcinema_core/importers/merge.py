@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from ..checkpoint.identify import identify
-from ..checkpoint.limits import parse_json
 from ..errors import CheckpointError, InputError, shown
+from ..files import parse_json
 from .keys import unet_to_compvis
 from .lazy import State, Stored, open_file
 from .source import Choices, Source, open_source
+from .told import Told
 
 ROLES = {
     "down": (".lora_down.weight", ".lora_A.weight", ".lora_A.default.weight", ".lora.down.weight",
@@ -25,6 +26,7 @@ ROLES = {
     "alpha": (".alpha",),
 }  # fmt: skip
 OTHERS = ("hada_", "lokr_", "dora_scale", "lora_magnitude", "lora_mid", ".diff", "oft_", "glora", "norm_")
+MAX_ALPHA = 1e6
 ADAPTER = "lora_adapter_metadata"  # where diffusers keeps the settings that PEFT's key names leave out
 
 
@@ -35,11 +37,14 @@ class Addition:
     path: Path
     strength: float = 1.0
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
+
     @classmethod
     def parse(cls, text: str) -> Addition:
         """FILE or FILE:STRENGTH. Raises InputError for a strength that is no number between -10 and 10."""
         name, colon, strength = text.rpartition(":")
-        if Path(text).exists() or not colon or "/" in strength or "\\" in strength:
+        if os.path.lexists(text) or not colon or "/" in strength or "\\" in strength:
             return cls(Path(text))
         try:
             value = float(strength)
@@ -118,14 +123,16 @@ def _layers(path: Path, state: State) -> dict[str, _Layer]:
 def _adapter_alphas(path: Path, metadata: Mapping[str, str]) -> dict[str, float]:
     """PEFT's alpha of each network. Raises CheckpointError for settings that are not followed here."""
     try:
-        stored: dict[str, Any] = parse_json(metadata.get(ADAPTER, "{}"), ADAPTER)
-        odd = [k for k, v in stored.items() if v and k.endswith(("_pattern", "use_rslora", "use_dora"))]
-        found = {part: stored.get(f"{part}.lora_alpha") for part in ("unet", "text_encoder")}
-    except (ValueError, AttributeError) as error:
-        raise CheckpointError(f"{path}: {shown(str(error))}; get the file anew") from error
+        stored = parse_json(metadata.get(ADAPTER, "{}"), ADAPTER)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}; get the file anew") from error
+    if not isinstance(stored, dict):
+        raise CheckpointError(f"{path}: {ADAPTER} is no object; get the file anew")
+    odd = [k for k, v in stored.items() if v and k.endswith(("_pattern", "use_rslora", "use_dora"))]
     if odd:
         raise CheckpointError(f"{path}: its setting {shown(odd[0])} is not followed here; merge it where it was made")
-    return {part: float(alpha) for part, alpha in found.items() if alpha is not None}
+    told, keys = Told(path, stored), {part: f"{part}.lora_alpha" for part in ("unet", "text_encoder")}
+    return {p: told.number(k, 0.0, -MAX_ALPHA, MAX_ALPHA) for p, k in keys.items() if stored.get(k) is not None}
 
 
 def _places(source: Source) -> Iterator[tuple[str, tuple[str, str]]]:
@@ -149,18 +156,31 @@ def _places(source: Source) -> Iterator[tuple[str, tuple[str, str]]]:
 
 def _added(addition: Addition, name: str, weight: Stored, layer: _Layer, adapter_alpha: float | None) -> Stored:
     down, up = layer.parts["down"], layer.parts["up"]
+    shapes = f"{list(up.shape)} x {list(down.shape)}"
+    if len(down.shape) < 2 or len(up.shape) < 2 or 0 in (*down.shape, *up.shape):
+        raise CheckpointError(f"{addition.path}: its layer {shown(name)} is misshapen, {shapes}; get the file anew")
+    if not (down.fractions and up.fractions):
+        raise CheckpointError(f"{addition.path}: its layer {shown(name)} holds whole numbers; get the file anew")
     rank = down.shape[0]
     fits = math.prod(down.shape[1:]) == math.prod(weight.shape[1:])
     if not fits or up.shape[0] != weight.shape[0] or math.prod(up.shape[1:]) != rank:
         raise CheckpointError(
-            f"{addition.path}: its layer {shown(name)} is of shape {list(up.shape)} x {list(down.shape)}, the model's "
-            f"is {list(weight.shape)}; give a LoRA of the same kind of model"
+            f"{addition.path}: its layer {shown(name)} is of shape {shapes}, the model's is {list(weight.shape)}; give "
+            "a LoRA of the same kind of model"
         )
+    alpha = _alpha(addition.path, name, layer.parts["alpha"]) if "alpha" in layer.parts else adapter_alpha
+    scale = addition.strength * (1.0 if alpha is None else alpha / rank)
 
     def read() -> Tensor:
-        alpha = float(layer.parts["alpha"].read()) if "alpha" in layer.parts else adapter_alpha
-        scale = addition.strength * (1.0 if alpha is None else alpha / rank)
         change = up.read().float().flatten(1) @ down.read().float().flatten(1)
         return weight.read().float() + scale * change.view(weight.shape)
 
     return Stored(weight.shape, read)
+
+
+def _alpha(path: Path, name: str, stored: Stored) -> float:
+    """The one number of a tensor. Raises CheckpointError for any other."""
+    value = stored.read() if math.prod(stored.shape) == 1 else None
+    if value is None or value.is_complex() or not abs(value.item()) <= MAX_ALPHA:
+        raise CheckpointError(f"{path}: the alpha of its layer {shown(name)} is no number; get the file anew")
+    return float(value.item())

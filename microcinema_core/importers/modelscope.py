@@ -77,21 +77,22 @@ def unet_config(state: Mapping[str, Stored], norm_groups: int = MODELSCOPE.unet.
     Raises CheckpointError where what tells them is missing, ConfigError where no network has such sizes.
     """
 
-    def shape(key: str) -> tuple[int, ...]:
-        if key not in state:
-            raise CheckpointError(f"tensor {key} is missing")
-        return state[key].shape
+    def size(key: str, dimension: int) -> int:
+        shape = state[key].shape if key in state else ()
+        if len(shape) < 2:
+            raise CheckpointError(f"tensor {key} is missing or misshapen")
+        return shape[dimension]
 
     levels = range(_count(state, "down_blocks"))
-    widths = tuple(shape(f"down_blocks.{i}.resnets.0.conv1.weight")[0] for i in levels)
-    head = shape("transformer_in.proj_in.weight")[0] // INPUT_HEADS
+    widths = tuple(size(f"down_blocks.{i}.resnets.0.conv1.weight", 0) for i in levels)
+    head = size("transformer_in.proj_in.weight", 0) // INPUT_HEADS
     return UNetConfig(
-        in_channels=shape("conv_in.weight")[1],
+        in_channels=size("conv_in.weight", 1),
         block_out_channels=widths,
         layers_per_block=_count(state, "down_blocks.0.resnets"),
         attention_levels=tuple(f"down_blocks.{i}.attentions.0.norm.weight" in state for i in levels),
         attention_heads=tuple(max(1, width // max(1, head)) for width in widths),
-        cross_attention_dim=shape("mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight")[1],
+        cross_attention_dim=size("mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight", 1),
         norm_groups=norm_groups,
         temporal_layers=TemporalLayers.MODELSCOPE,
         temporal_head_dim=head,

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from ..backend import Backend
 from ..checkpoint.foreign import IMAGE_MODEL, VARIANTS
 from ..checkpoint.identify import identify
-from ..checkpoint.names import vae_to_compvis
-from ..config import LatentConfig, ModelConfig, Prediction, ScheduleName, UNetConfig, preset
+from ..checkpoint.limits import MAX_BLOCKS
+from ..config import MAX_SIZE, LatentConfig, ModelConfig, Prediction, ScheduleName, UNetConfig, preset
 from ..errors import CheckpointError, ConfigError, shown
+from ..files import reachable
 from ..models.unet import VideoUNet
+from .autoencoder import folder_vae, single_vae
 from .clip_text import TextPart, find_text, folder_text
 from .keys import ema_name, renamed, unet_to_diffusers
-from .lazy import State, below, open_file, open_folder, open_json
+from .lazy import State, below, expect_stored, open_file, open_folder, shapes_of, sizes
+from .told import Told, open_json
 
 FAMILIES = {768: "sd15", 1024: "sd21"}  # by the width of the text
 SETTINGS = {  # of diffusers' UNet2DConditionModel: the values with which our network computes the same
@@ -58,12 +59,14 @@ class Source:
     notes: list[str] = field(default_factory=list)
 
 
-def open_source(path: Path, choices: Choices) -> Source:
+def open_source(path: str | Path, choices: Choices) -> Source:
     """A Stable Diffusion model, in a diffusers folder or one file.
 
     Raises CheckpointError, naming what it is instead, for whatever is no Stable Diffusion 1.x or 2.x.
     """
-    return _open_folder(path, choices) if path.is_dir() else _open_single(path, choices)
+    path = Path(path)
+    with reachable(path):
+        return _open_folder(path, choices) if path.is_dir() else _open_single(path, choices)
 
 
 def _refuse(path: Path) -> CheckpointError:
@@ -78,14 +81,7 @@ def _open_single(path: Path, choices: Choices) -> Source:
         raise _refuse(path)
     unet, notes = _single_unet(path, state, choices.ema)
     config = _unet_config(path, unet)
-    levels = len({m[1] for key in state if (m := re.search(r"encoder\.down\.(\d+)\.", key))})
-    vae = {
-        key: value
-        for key, value in below(state, "first_stage_model.").items()
-        if key.startswith(("encoder.", "decoder.", "quant_conv.", "post_quant_conv."))
-    }
-    if vae and not levels:  # diffusers' names in a single file
-        vae = folder_vae(vae, str(path))
+    vae = single_vae(state, str(path))
     told, schedule = metadata.get("modelspec.prediction_type"), ScheduleName.SD
     prediction = PREDICTIONS.get(told or "", Prediction.V if "v_pred" in state else None)
     if "ztsnr" in state:
@@ -149,9 +145,11 @@ def _compvis_layers(state: State) -> int:
 
 def _open_folder(path: Path, choices: Choices) -> Source:
     folder = path / "unet" if (path / "unet").is_dir() else path
-    if not (folder / "config.json").is_file() or not _is_unet(open_json(folder / "config.json")):
+    if not (folder / "config.json").exists():
         raise _refuse(path)
     stored = open_json(folder / "config.json")
+    if stored.word("_class_name", "") != "UNet2DConditionModel":
+        raise _refuse(path)
     notes: list[str] = []
     if choices.ema:
         raise CheckpointError(
@@ -164,91 +162,51 @@ def _open_folder(path: Path, choices: Choices) -> Source:
     model, more = _model(config, prediction, schedule, choices, path)
     vae: State = {}
     if (path / "vae").is_dir():
-        scaling = float(open_json(path / "vae" / "config.json").get("scaling_factor", 0.18215))
+        scaling = open_json(path / "vae" / "config.json").number("scaling_factor", 0.18215, 1e-3, 1e3)
         model = replace(model, latent=LatentConfig(std=(1 / scaling,) * config.in_channels))
         vae = folder_vae(open_folder(path / "vae", "diffusion_pytorch_model"), str(path / "vae"))
     text = folder_text(path / "text_encoder") if (path / "text_encoder").is_dir() else None
-    if text is not None and (path / "tokenizer" / "vocab.json").is_file():
+    if text is not None and (path / "tokenizer" / "vocab.json").exists():
         text = text.with_tokenizer(path / "tokenizer")
     return Source(path, model, unet, vae, text, _licence(model.name), [*notes, *more])
 
 
-def _is_unet(stored: Mapping[str, Any]) -> bool:
-    return stored.get("_class_name") == "UNet2DConditionModel"
-
-
-def folder_vae(state: State, where: str) -> State:
-    """The tensors of diffusers' AutoencoderKL under CompVis' names.
-
-    Attention's matrices [C, C] become convolutions [C, C, 1, 1]. Raises CheckpointError, naming `where`, for a name
-    that has no place there.
-    """
-    levels = len({m[1] for key in state if (m := re.match(r"encoder\.down_blocks\.(\d+)\.", key))})
-    try:
-        named = renamed(state, lambda key: vae_to_compvis(key, levels))
-    except KeyError as error:
-        raise CheckpointError(
-            f"{where}: {shown(error.args[0])} is no tensor of Stable Diffusion's autoencoder (AutoencoderKL); give the "
-            "folder of an unchanged one"
-        ) from error
-    attention = re.compile(r"mid\.attn_1\.(q|k|v|proj_out)\.weight$")
-    return {
-        key: value.reshaped(*value.shape, 1, 1) if attention.search(key) and len(value.shape) == 2 else value
-        for key, value in named.items()
-    }
-
-
-def _unet_config(path: Path, state: State, stored: Mapping[str, Any] | None = None) -> UNetConfig:
+def _unet_config(path: Path, state: State, stored: Told | None = None) -> UNetConfig:
     """Sizes from the tensors; what these do not tell from diffusers' config.json, else as in the published models."""
-    stored = stored or {}
-    for key, value in SETTINGS.items():
-        if stored.get(key, value) != value:
-            raise CheckpointError(f"{path}: its U-Net has {key} {stored[key]!r}, which is not Stable Diffusion's")
-    if "conv_in.weight" not in state:
-        raise CheckpointError(f"{path}: its U-Net has no conv_in; get it anew")
-    channels = state["conv_in.weight"].shape[1]
+    stored, where = stored or Told(path, {}), str(path)
+    stored.expect(SETTINGS, "give a U-Net of Stable Diffusion")
+    channels = sizes(state, "conv_in.weight", 4, where)[1]
     if channels != 4:
         raise CheckpointError(
             f"{path}: is a model for {VARIANTS.get(channels, 'something else')} ({channels} input channels, 4 are "
             "needed); give the text-to-image model that it was made from"
         )
-    width = next((v.shape[-1] for k, v in state.items() if k.endswith("attn2.to_k.weight")), 0)
+    width = next((sizes(state, k, 2, where)[1] for k in state if k.endswith("attn2.to_k.weight")), 0)
     if width not in FAMILIES:
         raise _refuse(path)
     levels = sum(bool(re.fullmatch(r"down_blocks\.\d+\.resnets\.0\.conv1\.weight", key)) for key in state)
-    blocks = [state[f"down_blocks.{i}.resnets.0.conv1.weight"].shape[0] for i in range(levels)]
-    attended = tuple(f"down_blocks.{i}.attentions.0.proj_in.weight" in state for i in range(len(blocks)))
+    blocks = tuple(sizes(state, f"down_blocks.{i}.resnets.0.conv1.weight", 4, where)[0] for i in range(levels))
     linear = all(len(v.shape) == 2 for k, v in state.items() if k.endswith("proj_in.weight"))
-    heads = stored.get("num_attention_heads") or stored.get("attention_head_dim")  # diffusers' name for their number
-    heads = heads or ([max(1, c // 64) for c in blocks] if linear else 8)
+    # diffusers' name for their number is attention_head_dim.
+    heads = stored.wholes("num_attention_heads", levels, 1, MAX_SIZE)
+    heads = heads or stored.wholes("attention_head_dim", levels, 1, MAX_SIZE)
     try:
         config = UNetConfig(
-            block_out_channels=tuple(blocks),
+            block_out_channels=blocks,
             layers_per_block=len({key.split(".")[3] for key in state if key.startswith("down_blocks.0.resnets.")}),
-            attention_levels=attended,
-            attention_heads=tuple(heads) if isinstance(heads, list) else (int(heads),) * len(blocks),
+            attention_levels=tuple(f"down_blocks.{i}.attentions.0.proj_in.weight" in state for i in range(levels)),
+            attention_heads=heads or (tuple(max(1, c // 64) for c in blocks) if linear else (8,) * levels),
             cross_attention_dim=width,
             linear_projection=linear,
-            norm_groups=int(stored.get("norm_num_groups") or 32),
+            norm_groups=stored.whole("norm_num_groups", 32, 1, MAX_SIZE),
         )
     except ConfigError as error:
         raise CheckpointError(f"{path}: no U-Net that can be built here: {error}") from error
-    _expect_unet(path, state, config)
+    if levels * config.layers_per_block > MAX_BLOCKS:
+        raise CheckpointError(f"{path}: has more than {MAX_BLOCKS} blocks, as no network has; get the model anew")
+    outline = VideoUNet(replace(config, temporal=False), Backend(device="meta")).state_dict()
+    expect_stored(shapes_of(outline), state, where, "Stable Diffusion's U-Net", "get the model anew")
     return config
-
-
-def _expect_unet(path: Path, state: State, config: UNetConfig) -> None:
-    """Raises CheckpointError where tensors are missing, too many or of another shape."""
-    wanted = VideoUNet(replace(config, temporal=False), Backend(device="meta")).state_dict()
-    missing, extra = sorted(set(wanted) - set(state)), sorted(set(state) - set(wanted))
-    if missing or extra:
-        what = f"{len(missing)} tensors of Stable Diffusion's U-Net are missing, {len(extra)} are none of its"
-        raise CheckpointError(f"{path}: {what} (first: {shown((missing or extra)[0])}); get the model anew")
-    for key, value in wanted.items():
-        if tuple(value.shape) != state[key].shape:
-            raise CheckpointError(
-                f"{path}: {key} has shape {list(state[key].shape)}, {list(value.shape)} was expected; get it anew"
-            )
 
 
 def read_scheduler(path: Path) -> tuple[Prediction | None, ScheduleName]:
@@ -256,18 +214,14 @@ def read_scheduler(path: Path) -> tuple[Prediction | None, ScheduleName]:
 
     Raises CheckpointError for a schedule that is not Stable Diffusion's.
     """
-    if not path.is_file():
+    if not path.exists():
         return None, ScheduleName.SD
     stored = open_json(path)
-    for key, value in BETAS.items():
-        if stored.get(key, value) != value:
-            raise CheckpointError(
-                f"{path}: {key} is {stored[key]!r}, Stable Diffusion's is {value!r}; give such a model"
-            )
-    named = str(stored.get("prediction_type", "epsilon"))
+    stored.expect(BETAS, "Stable Diffusion's has it; give such a model")
+    named = stored.word("prediction_type", "epsilon")
     if named not in PREDICTIONS:
         raise CheckpointError(f"{path}: prediction_type {shown(named)!r} is none of epsilon, v_prediction")
-    zero = bool(stored.get("rescale_betas_zero_snr", False))
+    zero = stored.flag("rescale_betas_zero_snr")
     return PREDICTIONS[named], ScheduleName.SD_ZSNR if zero else ScheduleName.SD
 
 

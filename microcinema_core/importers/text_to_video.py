@@ -12,13 +12,16 @@ from ..checkpoint.foreign import IMAGE_MODEL
 from ..checkpoint.format import PREFIX
 from ..checkpoint.identify import identify
 from ..checkpoint.limits import MAX_BLOCKS
-from ..config import MODELSCOPE, ClipConfig, Injection, ModelConfig, UNetConfig
+from ..config import MAX_SIZE, MODELSCOPE, ClipConfig, Injection, ModelConfig, UNetConfig
 from ..errors import CheckpointError, ConfigError, shown
+from ..files import reachable
 from ..models.unet import VideoUNet
+from .autoencoder import folder_vae
 from .clip_text import TextPart, open_text
-from .lazy import State, Stored, open_file, open_folder, open_json
+from .lazy import State, Stored, expect_stored, open_file, open_folder, shapes_of
 from .modelscope import fitted, to_diffusers, unet_config
-from .source import folder_vae, read_scheduler
+from .source import read_scheduler
+from .told import Told, open_json
 
 SETTINGS = {  # of diffusers' UNet3DConditionModel: the values with which our network computes the same
     "act_fn": "silu",
@@ -61,12 +64,14 @@ class TextToVideo:
     licence: Licence
 
 
-def open_text_to_video(path: Path, clip: ClipConfig = MODELSCOPE.clip) -> TextToVideo:
+def open_text_to_video(path: str | Path, clip: ClipConfig = MODELSCOPE.clip) -> TextToVideo:
     """clip: frames, rate and size to sample at, which no source tells.
 
     Raises CheckpointError, naming what it is instead, for whatever is no model of the family.
     """
-    return _open_folder(path, clip) if path.is_dir() else _open_file(path, clip)
+    path = Path(path)
+    with reachable(path):
+        return _open_folder(path, clip) if path.is_dir() else _open_file(path, clip)
 
 
 def _open_file(path: Path, clip: ClipConfig) -> TextToVideo:
@@ -86,15 +91,12 @@ def _open_file(path: Path, clip: ClipConfig) -> TextToVideo:
 def _open_folder(path: Path, clip: ClipConfig) -> TextToVideo:
     whole = (path / "unet").is_dir()
     folder, top = (path / "unet", path) if whole else (path, path.parent)
-    stored = open_json(folder / "config.json") if (folder / "config.json").is_file() else {}
-    if stored.get("_class_name") != "UNet3DConditionModel":
+    config_file = folder / "config.json"
+    stored = open_json(config_file) if config_file.exists() else Told(config_file, {})
+    if stored.word("_class_name", "") != "UNet3DConditionModel":
         raise _refused(path)
-    for key, value in SETTINGS.items():
-        if stored.get(key, value) != value:
-            raise CheckpointError(f"{folder}: has {key} {stored[key]!r}, {value!r} was expected; {WANTED}")
-    groups = stored.get("norm_num_groups", MODELSCOPE.unet.norm_groups)
-    if type(groups) is not int:
-        raise CheckpointError(f"{folder}: norm_num_groups is {groups!r}, a number was expected; get the folder anew")
+    stored.expect(SETTINGS, WANTED)
+    groups = stored.whole("norm_num_groups", MODELSCOPE.unet.norm_groups, 1, MAX_SIZE)
     named = open_folder(folder, "diffusion_pytorch_model")
     config = _config(path, named, groups)
     prediction, schedule = read_scheduler(top / "scheduler" / "scheduler_config.json")
@@ -141,24 +143,14 @@ def _fitting(path: Path, named: Mapping[str, Stored], config: UNetConfig) -> Sta
     """Every tensor of the network, in its shape. Raises CheckpointError where one is missing or there is another."""
     # What this project adds to such a network is frame time and, for the modes of injection but `concat`, gates.
     plain = replace(config, frame_time=False, injection=Injection.CONCAT)
-    outline = VideoUNet(plain, Backend(device="meta")).state_dict()
-    wanted = {key: tuple(value.shape) for key, value in outline.items()}
-    missing, extra = sorted(set(wanted) - set(named)), sorted(set(named) - set(wanted))
-    if missing or extra:
-        raise CheckpointError(
-            f"{path}: {len(missing)} tensors of ModelScope's text-to-video U-Net are missing, {len(extra)} are none of "
-            f"its (first: {shown((missing or extra)[0])}); {RELATED}: {WANTED}"
-        )
+    wanted = shapes_of(VideoUNet(plain, Backend(device="meta")).state_dict())
     channels = len(MODELSCOPE.latent.mean)
-    if config.in_channels != channels:
+    if config.in_channels != channels and wanted.keys() == named.keys():
         raise CheckpointError(f"{path}: has {config.in_channels} input channels, {channels} are needed; {WANTED}")
-    state = {key: fitted(named[key], shape) for key, shape in wanted.items()}
-    for key, shape in wanted.items():
-        if state[key].shape != shape:
-            raise CheckpointError(
-                f"{path}: {key} has shape {list(named[key].shape)}, {list(shape)} was expected; get the model anew"
-            )
-    return state
+    state = {key: fitted(value, wanted.get(key, value.shape)) for key, value in named.items()}
+    whose = "ModelScope's text-to-video U-Net"
+    expect_stored(wanted, state, str(path), whose, f"{RELATED}: {WANTED}")
+    return {key: state[key] for key in wanted}
 
 
 def _card_licence(folder: Path) -> Licence:
@@ -166,7 +158,10 @@ def _card_licence(folder: Path) -> Licence:
     card = folder / CARD
     if not card.is_file():
         return Licence()
-    with card.open(encoding="utf-8", errors="replace") as file:
-        start = file.read(CARD_CHARACTERS)
+    try:
+        with card.open(encoding="utf-8", errors="replace") as file:
+            start = file.read(CARD_CHARACTERS)
+    except OSError:
+        return Licence()
     found = re.search(r"^license(?:_name)?:[ \t]*(\S.*)$", start, re.MULTILINE)
     return Licence(shown(found[1].strip().strip("\"'")), CARD) if found else Licence()

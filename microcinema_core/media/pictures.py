@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
-import os
-import stat
+import logging
 import struct
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageFilter, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageFilter, ImageOps, UnidentifiedImageError, _imaging
 
 from ..errors import InputError
+from ..files import check_readable
 from ..shot.resize import ResizePolicy, centre_crop, centred_inside
 from .frames import Frames, to_uint8
 
@@ -25,21 +27,43 @@ MAX_PIXELS = 100_000_000  # of a picture to read; more is refused before it is d
 TOO_LARGE = f"is too large; give at most {MAX_PIXELS // 10**6} million pixels"
 # Not all that Pillow knows: its EPS reader, for one, runs another program on the file.
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
-# What Pillow's decoders raise for damaged files.
-DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error)
+A_PICTURE = "a picture, for example a PNG or JPEG file"
+# What Pillow's readers raise for damaged files: what they and the libraries below say of it, and what Python says of
+# numbers that no reader expected.
+DAMAGED = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what Pillow logs as an error it raises too
 PAD_BLUR = 0.04  # of the working size's longer side: the filling's blur
 
 
-def read_picture(path: Path) -> Image.Image:
+def read_picture(path: str | Path) -> Image.Image:
     """A picture file as upright RGB [H, W, 3]; of an animation, its first frame.
 
     Raises InputError for whatever cannot be read as a picture, without decoding what is too large.
     """
-    _check_file(path)
+    path = Path(path)
+    if check_readable(path, A_PICTURE) == 0:
+        raise InputError(f"{path}: is an empty file; give {A_PICTURE}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's own, of size among others; the limit here is stricter
-        with _decoding(f"{path}: "), Image.open(path, formats=_formats()) as image:
+        with _decoding(f"{path}: "):
+            image = Image.open(path, formats=_formats())
+        with image:
             _check_size(image, f"{path}: ")
+            with _decoding(f"{path}: "):
+                load(image)
             return to_rgb(image, f"{path}: ")
 
 
@@ -48,25 +72,8 @@ def _formats() -> list[str]:
     return [name for name in FORMATS if name in Image.OPEN]
 
 
-def _check_file(path: Path) -> None:
-    try:
-        status = path.stat()
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError(f"{path}: does not exist; give a picture, for example a PNG or JPEG file") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({_reason(error)}); check its name and permissions") from error
-    if stat.S_ISDIR(status.st_mode):
-        raise InputError(f"{path}: is a folder; give a picture file")
-    if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{path}: is a pipe or device; give a picture file")
-    if not os.access(path, os.R_OK):
-        raise InputError(f"{path}: cannot be read (Permission denied); check its permissions")
-    if status.st_size == 0:
-        raise InputError(f"{path}: is an empty file; give a picture, for example a PNG or JPEG file")
-
-
 def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 @contextmanager
@@ -98,7 +105,8 @@ def to_picture(image: Any) -> Image.Image:
     if isinstance(image, Image.Image):
         _check_size(image, "")
         with _decoding(""):
-            return to_rgb(image)
+            load(image)
+        return to_rgb(image)
     if isinstance(image, torch.Tensor) and image.is_floating_point() and image.ndim == 3 and image.shape[0] == 3:
         if image.numel() == 0:
             raise InputError(f"the picture is empty ({list(image.shape)})")
@@ -120,6 +128,26 @@ def to_picture(image: Any) -> Image.Image:
     raise InputError(f"the picture must be PIL, uint8 [H, W, 3] or a float tensor [3, H, W], got {what}")
 
 
+def load(image: Image.Image) -> None:
+    """Decode the pixels of a picture just opened. Raises some of DAMAGED."""
+    if image.format == "TIFF":
+        _silence_libtiff()
+    image.load()
+
+
+@cache
+def _silence_libtiff() -> None:
+    """What libtiff has to say of a damaged file it prints by itself; Pillow raises an error too, which is enough.
+
+    Where Pillow's build hides libtiff, it goes on printing.
+    """
+    with suppress(OSError, AttributeError):
+        library = ctypes.CDLL(_imaging.__file__)
+        for handler in (library.TIFFSetErrorHandler, library.TIFFSetWarningHandler):
+            handler.argtypes, handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+            handler(None)
+
+
 def to_rgb(image: Image.Image, where: str = "") -> Image.Image:
     """A picture of any mode as upright 8-bit sRGB [H, W, 3]. `where`: the beginning of a message.
 
@@ -139,10 +167,10 @@ def to_rgb(image: Image.Image, where: str = "") -> Image.Image:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    image.load()  # damaged pixels are refused here; below, only damaged EXIF remains
+    image.load()  # so that below only damaged EXIF remains
     try:
         return ImageOps.exif_transpose(image)
-    except (*DAMAGED, KeyError, TypeError, AttributeError):
+    except DAMAGED:
         return image
 
 

@@ -9,6 +9,8 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, get_args, get_type_hints
 
+import numpy as np
+
 from ..config import Config
 from ..errors import InputError
 
@@ -51,12 +53,16 @@ class Dial:
 
 @dataclass(frozen=True, slots=True)
 class Settings(Config):
-    """A configuration of dials. Raises InputError for values out of their bounds."""
+    """A configuration of dials; NumPy's numbers become Python's. Raises InputError for values out of their bounds."""
 
     def __post_init__(self) -> None:
         settings: Any = type(self)
         for name, dial in dials_of(settings).items():
-            dial.check(name, getattr(self, name))
+            value = getattr(self, name)
+            if isinstance(value, np.generic):
+                value = value.item()
+                object.__setattr__(self, name, value)
+            dial.check(name, value)
 
 
 @cache

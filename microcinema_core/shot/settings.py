@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated
@@ -83,9 +84,13 @@ PICTURE = PictureConfig()
 
 
 def check_seed(seed: int) -> int:
-    """The seed itself. Raises InputError outside 0..2^64 - 1."""
-    SEED.check("seed", seed)
-    return seed
+    """The seed as Python's integer, NumPy's too. Raises InputError for no integer, and outside 0..2^64 - 1."""
+    try:
+        whole = operator.index(seed)
+    except TypeError as error:
+        raise InputError(f"seed must be a whole number, got {seed!r}") from error
+    SEED.check("seed", whole)
+    return whole
 
 
 def check_prompt(prompt: str) -> str:

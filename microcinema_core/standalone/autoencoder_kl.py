@@ -62,9 +62,13 @@ def outline_of(given: Mapping[str, Tensor], what: str) -> tuple[Autoencoder, dic
     try:
         channels = tuple(given[f"encoder.down.{i}.block.0.conv1.weight"].shape[0] for i in range(levels))
         named = {vae_to_diffusers(key, levels): value for key, value in given.items()}
-        if not 0 < levels * layers <= MAX_BLOCKS or any(count % 32 for count in channels):
+        if not 0 < levels * layers <= MAX_BLOCKS or any(count % 32 or not count for count in channels):
             raise KeyError("encoder.down")
+        if len(named) < len(given):
+            raise KeyError("a tensor under two names")
         latent_channels = given[KL_MARK].shape[1]
+        if not latent_channels:
+            raise KeyError(KL_MARK)
     except (KeyError, IndexError) as error:
         raise CheckpointError(
             f"{what}: {shown(str(error))} does not fit Stable Diffusion's; get the file anew"
@@ -72,6 +76,8 @@ def outline_of(given: Mapping[str, Tensor], what: str) -> tuple[Autoencoder, dic
     state = {}
     for key, value in named.items():
         prefix = next(prefix for prefix in PLACES if key.startswith(prefix))
-        flat = value.flatten(1) if ATTENTION.search(key) else value  # a 1x1 convolution there, a matrix here
+        flat = (
+            value.flatten(1) if ATTENTION.search(key) and value.ndim == 4 else value
+        )  # a 1x1 convolution there, a matrix here
         state[PLACES[prefix] + key.removeprefix(prefix)] = flat
     return Autoencoder(channels, layers, latent_channels), state

@@ -17,9 +17,10 @@ from ..backend import Backend, attention_named
 from ..checkpoint.format import read_checkpoint
 from ..checkpoint.load import Networks, networks_of
 from ..config import Kind
+from ..diffusion.samplers import is_finite
 from ..errors import InputError
 from ..media import Frames, to_uint8
-from ..shot.settings import Precision, SamplingConfig, check_prompt
+from ..shot.settings import Precision, SamplingConfig, check_prompt, check_seed
 from .autoencoders import LatentCodec
 from .components import load_codec, load_text_encoder
 from .precision import default_device, dtype_for
@@ -32,6 +33,11 @@ logger = logging.getLogger("microcinema")
 def listed(value: Any) -> list[Any]:
     """A list or tuple as a list, anything else as the one item of a list."""
     return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def seeds_of(value: Any) -> list[int]:
+    """One seed, or several, as Python's integers. Raises InputError for what is none."""
+    return [check_seed(seed) for seed in listed(value.tolist() if isinstance(value, np.ndarray) else value)]
 
 
 def aligned(lists: dict[str, list[Any]]) -> dict[str, list[Any]]:
@@ -59,9 +65,9 @@ class Bundle:
 
     @classmethod
     def load(
-        cls, path: Path, kind: Kind, device: torch.device | str | None, dtype: torch.dtype | None, attention: str
+        cls, path: str | Path, kind: Kind, device: torch.device | str | None, dtype: torch.dtype | None, attention: str
     ) -> Self:
-        backend = Backend(attention=attention_named(attention))
+        path, backend = Path(path), Backend(attention=attention_named(attention))
         checkpoint = read_checkpoint(path)
         networks = networks_of(checkpoint, path, backend, kind=kind)
         codec, text = load_codec(path, checkpoint), load_text_encoder(path, checkpoint)
@@ -96,11 +102,15 @@ class Bundle:
         return clip.height // self.codec.downscale, clip.width // self.codec.downscale
 
     def decode(self, latents: Tensor) -> Frames:
-        """[B, C, T, h, w] -> uint8 [B, T, H, W, 3]."""
+        """[B, C, T, h, w] -> uint8 [B, T, H, W, 3]. Raises InputError for pictures of NaN or infinity."""
         batch, _, frames = latents.shape[:3]
-        parts = self.codec.decoded(latents.transpose(1, 2).flatten(0, 1))
-        made = np.concatenate([to_uint8(part) for part in parts])
+        made = np.concatenate([self._picture(p) for p in self.codec.decoded(latents.transpose(1, 2).flatten(0, 1))])
         return made.reshape(batch, frames, *made.shape[1:])
+
+    def _picture(self, pixels: Tensor) -> Frames:
+        if not is_finite(pixels):
+            raise InputError(f"{self.name}: its autoencoder made NaN or infinity of the latents; get its files anew")
+        return to_uint8(pixels)
 
     def settings(self, config: SamplingConfig, prompts: list[str], seeds: list[int]) -> list[dict[str, Any]]:
         """One dictionary for each result, with what of the sampling there is."""

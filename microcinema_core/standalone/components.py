@@ -36,11 +36,12 @@ def _expect_equal(path: Path, where: Path, what: str, wanted: int, given: int) -
         raise CheckpointError(f"{path}: its {what} are {wanted}, those of {where.name} {given}; get both files anew")
 
 
-def load_codec(path: Path, checkpoint: Checkpoint | None = None) -> LatentCodec:
+def load_codec(path: str | Path, checkpoint: Checkpoint | None = None) -> LatentCodec:
     """The autoencoder of a file or of its companion: pixels to model-space latents and back.
 
     Raises CheckpointError where there is none, or one that does not fit the file.
     """
+    path = Path(path)
     checkpoint = checkpoint or read_checkpoint(path)
     own = checkpoint.header.config
     found = find_section(VAE, path, checkpoint)
@@ -76,11 +77,12 @@ def _stable_diffusions(found: Section, own: ModelConfig) -> LatentCodec:
     return LatentCodec(vae.eval(), own.latent)
 
 
-def load_text_encoder(path: Path, checkpoint: Checkpoint | None = None) -> TextEncoder:
+def load_text_encoder(path: str | Path, checkpoint: Checkpoint | None = None) -> TextEncoder:
     """The text encoder of a file or of its companion, with its vocabulary.
 
     Raises CheckpointError where there is none, or one that does not fit the file.
     """
+    path = Path(path)
     checkpoint = checkpoint or read_checkpoint(path)
     own = checkpoint.header.config
     found = find_section(TEXT_ENCODER, path, checkpoint)
@@ -102,6 +104,7 @@ def load_text_encoder(path: Path, checkpoint: Checkpoint | None = None) -> TextE
     return TextEncoder(model.eval(), tokenizer, config)
 
 
-def companion_of(path: Path) -> Companion:
+def companion_of(path: str | Path) -> Companion:
     """A file as others name it that need it beside them."""
+    path = Path(path)
     return Companion(path.name, sha256_of(path))

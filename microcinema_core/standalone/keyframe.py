@@ -17,8 +17,8 @@ from ..diffusion.samplers import Callback
 from ..errors import CheckpointError, InputError
 from ..media import Frames, save_picture, to_uint8
 from ..shot.resize import check_side
-from ..shot.settings import PICTURE, PictureConfig, Precision, check_prompt, check_seed
-from .bundle import Bundle, aligned, listed
+from ..shot.settings import PICTURE, PictureConfig, Precision, check_prompt
+from .bundle import Bundle, aligned, listed, seeds_of
 from .precision import default_device, dtype_for
 from .sampling import Conditioning, NoiseStream, check_sampler, sample_latents
 
@@ -65,8 +65,8 @@ class ImagePipeline(ABC):
 
         Raises InputError for values that the model cannot use.
         """
-        every = aligned({"prompt": listed(prompt), "seed": listed(seed)})
-        return self._make(every["prompt"], [check_seed(value) for value in every["seed"]], picture, callback)
+        every = aligned({"prompt": listed(prompt), "seed": seeds_of(seed)})
+        return self._make(every["prompt"], every["seed"], picture, callback)
 
     @abstractmethod
     def _make(

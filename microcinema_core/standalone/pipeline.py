@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -32,7 +33,7 @@ from ..shot.resize import working_size
 from ..shot.retime import ping_pong, resample
 from ..shot.settings import SAMPLING, SEGMENTS, TSR_BATCH, TSR_SAMPLING, SamplingConfig, check_seed
 from ..shot.timing import frame_times
-from .bundle import Bundle, aligned, listed
+from .bundle import Bundle, aligned, listed, seeds_of
 from .keyframe import ImagePipeline as ImagePipeline
 from .keyframe import Pictures as Pictures
 from .progress import Work
@@ -73,8 +74,9 @@ class Shot:
         return self.plan.frames
 
     def __iter__(self) -> Iterator[Frames]:
-        """uint8 RGB [H, W, 3], one after the other."""
-        return self.make()
+        """uint8 RGB [H, W, 3], one after the other. Raises InputError where another run is at the same work."""
+        with nullcontext() if self.workspace is None else self.workspace.in_use():
+            yield from self.make()
 
     def save(self, out: str | Path) -> None:
         """Make it and write it, as what the name's ending says; see `media.Target`."""
@@ -144,8 +146,8 @@ class MicroCinemaPipeline:
         A clip depends on its own seed, not on those made with it. Raises InputError for unusable values.
         """
         shot = shot.of_one_clip()
-        every = aligned({"image": listed(image), "prompt": listed(prompt), "seed": listed(seed)})
-        seeds = [check_seed(value) for value in every["seed"]]
+        every = aligned({"image": listed(image), "prompt": listed(prompt), "seed": seeds_of(seed)})
+        seeds = every["seed"]
         pictures = [to_picture(one) for one in listed(image)]  # one that serves all is encoded once
         job, (wide, high) = self._job(pictures[0].size, every["prompt"], shot, sampling)
         z_c = self._encode([place(picture, wide, high, shot.resize) for picture in pictures])
@@ -167,7 +169,7 @@ class MicroCinemaPipeline:
         tsr_sampling: SamplingConfig = TSR_SAMPLING,
         seed: int = 0,
         tsr_batch: int = TSR_BATCH,
-        workspace: Path | None = None,
+        workspace: str | Path | None = None,
         callback: Callback | None = None,
     ) -> Shot:
         """A shot, made while it is read: chained clips, temporal super-resolution, loop, rate and duration.
@@ -179,7 +181,7 @@ class MicroCinemaPipeline:
         """
         check_sampler(tsr_sampling.sampler)
         SEGMENTS.check("tsr_batch", tsr_batch)
-        check_seed(seed)
+        seed = check_seed(seed)
         picture = to_picture(image)
         job, (width, height) = self._job(picture.size, [prompt], shot, sampling)
         settings = self._settings(job, prompt, seed, (width, height)) | {

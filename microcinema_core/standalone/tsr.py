@@ -33,8 +33,9 @@ class TemporalSuperResolution:
         self.name, self.identity = path.name, file_identity(path)
 
     @classmethod
-    def load(cls, path: Path, bundle: Bundle, attention: str = "sdpa") -> Self:
+    def load(cls, path: str | Path, bundle: Bundle, attention: str = "sdpa") -> Self:
         """A file's model on the bundle's device. Raises CheckpointError for one that does not belong to the bundle."""
+        path = Path(path)
         checkpoint = read_checkpoint(path)
         networks = networks_of(checkpoint, path, Backend(attention=attention_named(attention)), kind=Kind.TSR)
         ours, theirs = (h.companions.get(VAE) for h in (checkpoint.header, bundle.networks.header))

@@ -157,10 +157,16 @@ class AutoencoderFile:
 
 
 def autoencoder(config: TrainConfig) -> Stage[PixelBatch]:
-    """Pixels to latents and back. Raises ConfigError for a preset that has no autoencoder of its own."""
+    """Pixels to latents and back.
+
+    Raises ConfigError for a preset that has no autoencoder of its own, and for crops that it or its frames cannot have.
+    """
     model = preset(config.preset)
     if model.vae is None:
         raise ConfigError(f"train: preset {config.preset} has no autoencoder of its own to train")
+    crop, downscale, width = config.data.crop, model.latent.downscale, model.clip.width
+    if crop % downscale or crop > width:
+        raise ConfigError(f"train: data.crop must be a multiple of {downscale} and at most {width}, got {crop}")
     vae = build_autoencoder(model.vae)
     times = frame_times(model.clip.frames, model.clip.fps, model.clip.frames // 2)
     frames = WholeFrames(times, model.clip.width, config.seed)

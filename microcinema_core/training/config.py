@@ -5,66 +5,71 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
-from ..config import ClipConfig, Config, Injection, Kind
+from ..config import ClipConfig, Injection, Kind
 from ..errors import ConfigError
+from ..files import read_text
+from ..shot.dials import Dial, Settings
+from ..shot.settings import SEED
+
+MAX_FILE = 20_000  # bytes: the longest of ours has 800, and a TOML file of 1 MB can take its reader an hour
+MANY = 10**9  # steps
+STEPS = Dial("Steps between two of them.", 1, MANY)
+SHARE = Dial("Of the clips or prompts drawn.", 0, 1)
+CLIPS = Dial("Whose latents are computed once and kept.", 1, 10**7)
 
 
 @dataclass(frozen=True, slots=True)
-class OptimiserConfig(Config):
-    lr: float = 1e-3
+class OptimiserConfig(Settings):
+    """AdamW, warmed up, its rate falling along a half cosine."""
+
+    lr: Annotated[float, Dial("Of temporal layers.", 0, 10, above=True)] = 1e-3
     # The paper trains spatial layers at a tenth of the temporal ones' rate. 0: they stay, and need no memory to learn.
-    spatial_lr_scale: float = 1.0
-    weight_decay: float = 0.01
-    beta1: float = 0.9
-    beta2: float = 0.99
-    warmup: int = 200
-    final_lr: float = 0.05  # of lr, reached along a half cosine
-    clip_norm: float = 1.0
-    ema: float = 0.999
-
-    def __post_init__(self) -> None:
-        if not (
-            self.lr > 0 and 0 <= self.ema < 1 and self.clip_norm > 0 and min(self.warmup, self.spatial_lr_scale) >= 0
-        ):
-            raise ConfigError(
-                "optimiser: lr and clip_norm must be positive, warmup and spatial_lr_scale not negative, ema in 0..1"
-            )
+    spatial_lr_scale: Annotated[float, Dial("Rate of spatial layers, as a share of lr.", 0, 1000)] = 1.0
+    weight_decay: Annotated[float, Dial("Of AdamW.", 0, 10)] = 0.01
+    beta1: Annotated[float, Dial("Of AdamW.", 0, 0.999999)] = 0.9
+    beta2: Annotated[float, Dial("Of AdamW.", 0, 0.999999)] = 0.99
+    warmup: Annotated[int, Dial("Steps until lr is reached.", 0, MANY)] = 200
+    final_lr: Annotated[float, Dial("Of lr, reached at the end.", 0, 1)] = 0.05
+    clip_norm: Annotated[float, Dial("Of all gradients together.", 0, 1e6, above=True)] = 1.0
+    ema: Annotated[float, Dial("What the running average of the weights keeps at a step.", 0, 0.999999)] = 0.999
 
 
 @dataclass(frozen=True, slots=True)
-class DataConfig(Config):
-    clips: int = 4000  # clips whose latents are computed once and kept
-    seed: int = 0  # of those clips, so that runs with other seeds share them
-    crop: int = 64  # autoencoder: crops of whole frames
-    other_keyframes: float = 0.3  # share of clips whose keyframe is not the centre frame
+class DataConfig(Settings):
+    """What is drawn of clips and prompts."""
+
+    clips: Annotated[int, CLIPS] = 4000
+    seed: Annotated[int, SEED] = 0  # of those clips, so that runs with other seeds share them
+    crop: Annotated[int, Dial("autoencoder: crops of whole frames, in pixels.", 8, 4096)] = 64
+    other_keyframes: Annotated[float, SHARE] = 0.3  # of clips whose keyframe is not the centre frame
     other_rates: tuple[float, ...] = ()  # video: frame rates beside the model's own, so that frame time has a meaning
-    other_rate_clips: int = 1000  # at each of them
-    other_rate_share: float = 0.3  # of clips at one of them
+    other_rate_clips: Annotated[int, CLIPS] = 1000  # at each of them
+    other_rate_share: Annotated[float, SHARE] = 0.3  # of clips at one of them
     hard_motions: tuple[str, ...] = ()  # video: motions that are drawn more often
-    hard_share: float = 0.5  # of clips drawn among these alone
-    no_text: float = 0.1  # share of null prompts, for classifier-free guidance
-    first_pass_share: float = 0.5  # tsr: of segments of the first pass, which is the harder one
-    later_pass_clips: int = 0  # tsr: clips for the passes after the first, where fewer do; 0: as many
+    hard_share: Annotated[float, SHARE] = 0.5  # of clips drawn among these alone
+    no_text: Annotated[float, SHARE] = 0.1  # of null prompts, for classifier-free guidance
+    first_pass_share: Annotated[float, SHARE] = 0.5  # tsr: of segments of the first pass, which is the harder one
+    # tsr: clips for the passes after the first, where fewer do; 0: as many
+    later_pass_clips: Annotated[int, Dial("Clips for the passes after the first.", 0, 10**7)] = 0
 
     def __post_init__(self) -> None:
-        for name in ("other_keyframes", "other_rate_share", "hard_share", "no_text", "first_pass_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"data: {name} must be between 0 and 1")
-        if min(self.clips, self.crop, self.other_rate_clips, *self.other_rates) <= 0:
-            raise ConfigError("data: clips, crop, other_rate_clips and other_rates must be positive")
+        Settings.__post_init__(self)
+        for rate in self.other_rates:
+            ClipConfig(fps=rate)  # raises for what is no rate
 
 
 @dataclass(frozen=True, slots=True)
-class TrainConfig(Config):
+class TrainConfig(Settings):
     """One stage of training. Paths are relative to the working directory."""
 
     stage: Kind
     out: str
     preset: str = "toybox"
-    steps: int = 1000
-    batch: int = 8
-    seed: int = 0
+    steps: Annotated[int, Dial("Of the whole run.", 1, MANY)] = 1000
+    batch: Annotated[int, Dial("Clips, segments or crops in a step.", 1, 65_536)] = 8
+    seed: Annotated[int, SEED] = 0
     precision: str = "auto"  # auto, fp32 or bf16; auto takes bf16 where the processor has it
     compile: bool = False
     autoencoder: str = ""
@@ -76,29 +81,29 @@ class TrainConfig(Config):
     videos: str = ""  # video: a folder of videos, each with NAME.txt beside it, in the place of Toybox
     clip: ClipConfig | None = None  # frames, rate and size to train at; None: the model's
     injection: Injection | None = None  # None: the preset's
-    prior_lambda: float | None = None
+    prior_lambda: Annotated[float | None, Dial("Eq. 3's lambda.", 0, 1, unset="the preset's")] = None
     residual: bool = False  # tsr: diffuse what the line between the end frames leaves, scaled to deviation 1
-    towards_noise: float = 1.0  # t = 1 - u**k; above 1 draws more of the high noise levels
-    checkpoint_every: int = 500
-    sample_every: int = 500
-    reported: int = 24  # held-out pictures or clips in each report
-    keep: int = 2
+    # t = 1 - u**k; above 1 draws more of the high noise levels
+    towards_noise: Annotated[float, Dial("The power k.", 0.01, 100)] = 1.0
+    checkpoint_every: Annotated[int, STEPS] = 500
+    sample_every: Annotated[int, STEPS] = 500
+    reported: Annotated[int, Dial("Held-out pictures or clips in each report.", 1, 100_000)] = 24
+    keep: Annotated[int, Dial("Checkpoints that stay.", 1, MANY)] = 2
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     data: DataConfig = field(default_factory=DataConfig)
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.batch, self.checkpoint_every, self.sample_every, self.reported, self.keep) < 1:
-            raise ConfigError(
-                "train: steps, batch, checkpoint_every, sample_every, reported and keep must be at least 1"
-            )
+        Settings.__post_init__(self)
         if self.precision not in ("auto", "fp32", "bf16"):
-            raise ConfigError(f"train: precision {self.precision!r} is none of auto, fp32, bf16")
+            raise ConfigError(f"precision {self.precision!r} is none of auto, fp32, bf16")
 
     @classmethod
-    def load(cls, path: Path) -> TrainConfig:
+    def load(cls, path: str | Path) -> TrainConfig:
         """Read a TOML file. Raises ConfigError that names the file and the key."""
+        path = Path(path)
+        text = read_text(path, "a stage's configuration (.toml)", MAX_FILE, ConfigError)
         try:
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigError(f"{path}: {error}") from error
+            data = tomllib.loads(text)
+        except (ValueError, RecursionError) as error:  # a number of 5,000 digits is no TOMLDecodeError
+            raise ConfigError(f"{path}: is not TOML ({error}); mend it there") from error
         return cls.from_dict(data, str(path))

@@ -2,8 +2,10 @@
 
 import json
 import math
+from contextlib import suppress
 from dataclasses import fields, replace
 
+import hostile
 import pytest
 
 from microcinema_core.config import (
@@ -160,3 +162,35 @@ def test_derived_configurations():
     assert replace(still, unet=TOYBOX.unet, diffusion=TOYBOX.diffusion) == TOYBOX
     assert with_injection(TOYBOX, Injection.CONCAT).unet == replace(TOYBOX.unet, injection=Injection.CONCAT)
     assert [kind for kind in Kind if kind.needs_appearance] == [Kind.VIDEO, Kind.TSR]
+
+
+def test_whatever_stands_in_the_place_of_a_value_is_taken_or_refused():
+    """Integers beyond floats, NaN, null, lists for numbers: and what is taken overflows no float32."""
+    config = replace(TOYBOX, diffusion=replace(TOYBOX.diffusion, residual_std=(0.5,)))
+    taken = 0
+    for what, text in hostile.odd_json(json.loads(json.dumps(config.to_dict()))):
+        with suppress(ConfigError):
+            made = ModelConfig.from_dict(json.loads(text))
+            numbers = [made.unet.timestep_scale, *made.latent.mean, *made.latent.std, *made.diffusion.residual_std]
+            assert all(abs(number) <= 1e6 for number in numbers), what
+            taken += 1
+    assert taken > 10  # strings, and numbers that are as good as the preset's
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"diffusion": {"prior_lambda": 10**400}}, "prior_lambda: expected a number, got 10000"),
+        ({"diffusion": {"prior_lambda": True}}, "prior_lambda: expected a number, got True"),
+        ({"unet": {"layers_per_block": 2.0}}, "layers_per_block: expected int, got 2.0"),
+        ({"unet": {"layers_per_block": 10**400}}, "layers_per_block: expected a number, got 10000"),
+        ({"latent": {"mean": [1e308] * 4}}, "expected a number, got 1e.308"),
+        ({"latent": {"mean": [2e6] * 4}}, "mean must be between -1e6 and 1e6"),
+        ({"unet": {"timestep_scale": 2e6}}, "timestep_scale must be between 1e-6 and 1e6"),
+        ({"unet": {"timestep_scale": 0}}, "timestep_scale must be between 1e-6 and 1e6"),
+        ({"clip": {"width": 316}}, "width and height must be multiples of latent.downscale, 8"),
+    ],
+)
+def test_numbers_out_of_all_bounds_are_named(part, message):
+    with pytest.raises(ConfigError, match=message):
+        ModelConfig.from_dict(part)

@@ -172,7 +172,7 @@ def test_frames_are_those_shown_at_the_times_asked_for(videos: Path) -> None:
     ("spoil", "message"),
     [
         ("no videos", "holds no videos; put .mp4"),
-        ("no text", r"left\.txt: is missing; write into it one sentence"),
+        ("no text", r"left\.txt: does not exist; give a text file with one sentence"),
         ("no video", r"left\.mp4: cannot be read as a video"),
         ("short", r"plays for 2\.50 s, a clip needs 4\.00; .*\[clip\]"),
         ("hard motions", "hard_motions are Toybox's"),

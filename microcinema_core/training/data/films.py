@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import numpy as np
+from av.container import InputContainer
 
 from ...errors import InputError
-from ...media import Frames
-from ...shot.settings import check_prompt
+from ...files import reachable, read_text
+from ...media import MAX_PIXELS, Frames
+from ...media.films import opened_video
+from ...shot.settings import MAX_PROMPT, check_prompt
 
 SUFFIXES = (".mp4", ".webm", ".mov", ".mkv", ".avi", ".gif")
+A_SENTENCE = "a text file with one sentence about the video beside it"
+LACKING = 0.1  # of its length, and LACKING_SECONDS: a film that lacks more at its end is cut off
+LACKING_SECONDS = 0.5
 HELD_OUT_EVERY = 10  # of so many films one is kept for the reports, where there are as many
 
 
@@ -26,13 +33,15 @@ class Film:
     seconds: float
 
 
-def find_films(folder: Path, shortest: float) -> list[Film]:
+def find_films(folder: str | Path, shortest: float) -> list[Film]:
     """The videos in a folder and those below it, in the order of their names.
 
     Raises InputError where there is none, where one has no NAME.txt beside it, cannot be read, or plays for less than
     `shortest` seconds.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    folder = Path(folder)
+    with reachable(folder):
+        paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:
         raise InputError(f"{folder}: holds no videos; put {', '.join(SUFFIXES)} there, each with NAME.txt beside it")
     films = [Film(path, _sentence(path.with_suffix(".txt")), _seconds(path)) for path in paths]
@@ -46,33 +55,69 @@ def find_films(folder: Path, shortest: float) -> list[Film]:
 
 
 def _sentence(path: Path) -> str:
-    try:
-        return check_prompt(path.read_text(encoding="utf-8").strip())
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: is missing; write into it one sentence about the video beside it") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is no text in UTF-8; save it as such") from error
+    return check_prompt(read_text(path, A_SENTENCE, 4 * MAX_PROMPT).strip())  # a character has up to four bytes
 
 
 def _seconds(path: Path) -> float:
-    try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            if stream.duration is not None and stream.time_base is not None:
-                return float(stream.duration * stream.time_base)
-            return 0.0 if container.duration is None else container.duration / av.time_base
-    except (av.FFmpegError, IndexError) as error:
-        raise InputError(f"{path}: cannot be read as a video ({error}); take it away or save it anew") from error
+    """How long the pictures of a video last. Raises InputError where fewer are there than it promises."""
+    with opened_video(path) as container:
+        stream = _pictures(container, path)
+        promised, own = 0.0, True
+        if stream.duration is not None and stream.time_base is not None:
+            promised = float(stream.duration * stream.time_base)
+        elif container.duration is not None:
+            promised, own = container.duration / av.time_base, len(container.streams) == 1
+    there = _end(path, promised) or _end(path, 0.0)
+    if own and promised - there > max(LACKING * promised, LACKING_SECONDS):
+        raise InputError(f"{path}: is cut off: of {promised:.2f} s {there:.2f} are there; take it away or get it anew")
+    return there
 
 
-def read_frames(path: Path, times: Sequence[float]) -> Iterator[Frames]:
-    """The frames that are shown at these times, in seconds from the beginning and rising: upright RGB [H, W, 3]."""
-    waiting = list(times)
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
+def _end(path: Path, after: float) -> float:
+    """When the last picture ends, in seconds from the first, read from the key frame before `after` on; 0: none is."""
+    with opened_video(path) as container:
+        stream = _pictures(container, path)
+        begin, end = stream.start_time or 0, 0
+        if after > 0:
+            _seek(container, stream, after)
+        for packet in container.demux(stream):
+            if packet.pts is not None:
+                end = max(end, packet.pts + (packet.duration or 0) - begin)
+        return float(end * (stream.time_base or 0))
+
+
+def _pictures(container: InputContainer, path: Path) -> av.VideoStream:
+    """The first stream of pictures. Raises InputError where there is none, or for pictures too large to be decoded."""
+    if not container.streams.video:
+        raise InputError(f"{path}: holds no pictures, sound at most; take it away")
+    stream = container.streams.video[0]
+    if stream.width * stream.height > MAX_PIXELS:
+        raise InputError(
+            f"{path}: its pictures of {stream.width}x{stream.height} are too large; save it with at most "
+            f"{MAX_PIXELS // 10**6} million pixels"
+        )
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}  # also where the size changes on the way
+    return stream
+
+
+def _seek(container: InputContainer, stream: av.VideoStream, seconds: float) -> None:
+    """To the key frame before. Where that cannot be, as in a film without an index, reading goes on where it was."""
+    assert stream.time_base is not None
+    with suppress(av.FFmpegError):
+        container.seek((stream.start_time or 0) + int(seconds / stream.time_base), stream=stream)
+
+
+def read_frames(path: str | Path, times: Sequence[float]) -> Iterator[Frames]:
+    """The frames that are shown at these times, in seconds from the beginning and rising: upright RGB [H, W, 3].
+
+    Raises InputError where the film is damaged, or is over before the first of them.
+    """
+    path, waiting = Path(path), list(times)
+    with opened_video(path) as container:
+        stream = _pictures(container, path)
         assert stream.time_base is not None
         begin = stream.start_time or 0
-        container.seek(begin + int(times[0] / stream.time_base), stream=stream)  # to the key frame before it
+        _seek(container, stream, times[0])
         shown: av.VideoFrame | None = None
         for frame in container.decode(stream):
             if frame.pts is None:

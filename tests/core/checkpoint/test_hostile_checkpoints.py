@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hostile
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -78,6 +79,10 @@ FILES: dict[str, tuple[bytes | dict[str, Any], str]] = {
     "config deeply nested": (said(config="[" * 200_000), "config is not JSON"),
     "config of NaN": (said(config='{"diffusion": {"prior_lambda": NaN}}'), "prior_lambda: expected a number, got nan"),
     "config of infinity": (said(config='{"latent": {"mean": [0, 0, 0, 1e999]}}'), "expected a number, got inf"),
+    "config: an integer beyond floats": (config(diffusion={"prior_lambda": 10**400}), "expected a number, got 10000"),
+    "config: the edge of float64": (config(unet={"timestep_scale": 1e308}), "timestep_scale: expected a number"),
+    "config: beyond float32": (config(latent={"mean": [1e39] * 4}), "expected a number, got 1e.39"),
+    "config: true for a number": (config(clip={"frames": True}), "frames: expected int, got True"),
     "config: a long wrong word": (said(config=json.dumps({"name": ["x" * 900_000]})), "config.name: expected str"),
     "config: 10^9 channels": (config(unet=WIDE), "sizes must be between 1 and 65536"),
     "config: 10^6 layers": (config(unet={"layers_per_block": 10**6}), "sizes must be between 1 and 65536"),
@@ -203,6 +208,9 @@ def test_hostile_files_cost_neither_memory_nor_time(weights: Path, tmp_path: Pat
         change(metadata)
         paths[name] = tmp_path / f"{name}.safetensors"
         save_file(state, paths[name], metadata=metadata)
+    for name, key in (("video", "unet.conv_in.weight"), ("text", "text_encoder.text_projection.weight")):
+        good, path = weights / f"toybox-{name}.safetensors", tmp_path / f"sparse-{name}.safetensors"
+        paths[f"2 GB of zeros: {name}"] = hostile.sparse(path, good, key)
     command = [sys.executable, "-c", MEASURED, weights / "toybox-video.safetensors", *paths.values()]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     measured = dict(zip(paths, map(json.loads, done.stdout.splitlines()), strict=True))
@@ -273,14 +281,24 @@ def test_a_name_in_another_file_never_reaches_the_terminal_raw(tmp_path: Path) -
     assert max(map(len, details.values())) < 11_000
 
 
+def test_numbers_finite_in_float64_alone_are_refused(weights: Path, tmp_path: Path) -> None:
+    state, metadata = contents(weights / "toybox-video.safetensors")
+    key = "unet.conv_in.weight"
+    save_file(state | {key: torch.full(state[key].shape, 1e300, dtype=torch.float64)}, tmp_path / "x", metadata)
+    with pytest.raises(CheckpointError, match=r"unet: conv_in.weight holds NaN or infinity; get the file anew"):
+        load_networks(tmp_path / "x")
+
+
 def test_what_is_no_regular_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
     for path, message in (
-        (tmp_path / "pipe", "is no regular file"),
-        (Path("/dev/null"), "is no regular file"),
+        (tmp_path / "circle", "cannot be read .Too many levels of symbolic links"),
+        (tmp_path / "pipe", "is a pipe or device"),
+        (Path("/dev/null"), "is a pipe or device"),
         (tmp_path / "none", "does not exist"),
         (tmp_path / ("x" * 300), "cannot be read"),
-        (tmp_path / "a\0b", "does not exist"),
+        (tmp_path / "a\0b", "cannot be read"),
     ):
         with pytest.raises(CheckpointError, match=message):
             read_header(path)

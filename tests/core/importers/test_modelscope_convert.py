@@ -385,7 +385,7 @@ def wrong_file(kind: str, sources: Sources, folder: Path) -> Path:
         ("large", r"unet.conv_out.bias holds .*beyond torch.float16.*--dtype"),
         ("inpainting", "has 9 input channels, 4 are needed"),
         ("absent", "does not exist"),
-        ("settings", "norm_eps 1e-06, 1e-05 was expected"),
+        ("settings", "norm_eps is 1e-06, 1e-05 was expected"),
         ("schedule", "beta_schedule is 'linear'"),
     ],
 )
