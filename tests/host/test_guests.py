@@ -1,4 +1,4 @@
-"""LoRA, ControlNet, merging and saving by stock nodes, on a MODEL of Stable Diffusion 2.1's layout with few channels.
+"""LoRA, ControlNet, noise levels and attention by stock nodes, on a MODEL of Stable Diffusion 2.1's layout, few channels.
 
 Beside it stands the host's own model of that layout with the same spatial weights. Our temporal layers are at their
 start, where each frame is what the image model makes of it: what a guest does to one it must do to the other.
@@ -6,7 +6,6 @@ start, where each frame is what the image model makes of it: what a guest does t
 
 import importlib
 import logging
-import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 from loopback_only import ADDRESS_AT, is_loopback
-from nodes_kit import FRAMES, Kit, load, pictures, write_small
+from nodes_kit import CLOSE, FAR, FRAMES, Kit, apart, load, pictures, write_small
 from safetensors.torch import save_file
 
 SIZES = {
@@ -34,9 +33,6 @@ LAYOUT = {
 RANK = 2
 NAME = "mein Stil é.safetensors"
 ZERO = {"gamma": "value", "value": 0.0}
-# Float32 through a few hundred layers whose products are summed in another order.
-CLOSE = 1e-4
-FAR = 100 * CLOSE
 
 
 @pytest.fixture(autouse=True)
@@ -152,10 +148,6 @@ def patched(model: Any) -> dict[str, torch.Tensor]:
             key.removeprefix("diffusion_model."): comfy.lora.calculate_weight(patches, state[key].clone(), key)
             for key, patches in model.patches.items()
         }
-
-
-def apart(one: torch.Tensor, other: torch.Tensor) -> float:
-    return float((one - other).abs().max() / other.abs().max())
 
 
 def test_frames_are_those_of_the_hosts_own_model(pair: Pair) -> None:
@@ -358,76 +350,3 @@ def test_a_controlnet_does_what_it_does_to_the_hosts_model(pair: Pair) -> None:
     assert apart(changed, plain) > FAR
     expected = pair.sampled(pair.host, controlled((pair.kit.text("a star"), pair.kit.text("")), 1.0))
     assert apart(changed, expected) < CLOSE
-
-
-@pytest.fixture(scope="module")
-def two(pack: ModuleType, pack_nodes: dict[str, type], tmp_path_factory: pytest.TempPathFactory) -> tuple[Kit, Kit]:
-    """Two files of one layout with different weights."""
-    folder = tmp_path_factory.mktemp("two")
-    first = load(pack, pack_nodes, write_small(pack, folder))
-    form = first.core("checkpoint.format")
-    checkpoint = form.read_checkpoint(first.path)
-    torch.manual_seed(5)
-    for weight in checkpoint.sections["unet"].values():
-        weight += 0.1 * torch.randn_like(weight)
-    form.save_checkpoint_file(folder / "second.safetensors", checkpoint, torch.float32)
-    return first, load(pack, pack_nodes, folder / "second.safetensors")
-
-
-def test_ksampler_advanced_in_two_parts_makes_the_same_clip(two: tuple[Kit, Kit]) -> None:
-    import nodes
-
-    kit = two[0]
-    prompts, latent = kit.encode(pictures(1)), kit.prior(pictures(1))
-    given = (7, 3, 2.0, "euler", "sgm_uniform", *prompts)  # as `ksampler` has them
-    with torch.inference_mode():
-        (half,) = nodes.KSamplerAdvanced().sample(kit.model, "enable", *given, latent, 0, 2, "enable")
-        (whole,) = nodes.KSamplerAdvanced().sample(kit.model, "disable", *given, half, 2, 1000, "disable")
-    assert apart(whole["samples"], kit.ksampler(prompts, latent)) < CLOSE
-
-
-def network(model: Any) -> dict[str, torch.Tensor]:
-    return model.model.diffusion_model.state_dict()
-
-
-def saved_and_loaded(kit: Kit, model: Any, save: str) -> Any:
-    """Through the stock node, a move into our folder, and Load MicroCinema, as a user does it: the MODEL."""
-    import comfy_extras.nodes_model_merging as merging
-    import folder_paths
-
-    given = (model,) if save == "ModelSave" else (model, kit.clip, kit.vae)
-    with torch.inference_mode():
-        getattr(merging, save)().save(*given, "saved/gemischt é")
-    written = max(Path(folder_paths.get_output_directory(), "saved").glob("gemischt é*"))
-    target = Path(folder_paths.models_dir) / "microcinema" / written.name
-    shutil.move(written, target)
-    return kit.run("Load", file=target.name)[0]
-
-
-@pytest.mark.parametrize(("merge", "save"), [("ModelMergeSimple", "ModelSave"), ("ModelMergeBlocks", "CheckpointSave")])
-def test_a_merged_model_is_saved_and_loads_again(two: tuple[Kit, Kit], merge: str, save: str) -> None:
-    """ModelMergeBlocks knows the host's block names only: its first ratio, `input`, holds for all of ours."""
-    import comfy_extras.nodes_model_merging as merging
-
-    first, second = two
-    states = [{name: weight.clone() for name, weight in network(kit.model).items()} for kit in two]
-    node = getattr(merging, merge)()
-    given = {"ratio": 0.25} if merge == "ModelMergeSimple" else {"input": 0.25, "middle": 0.5, "out": 1.0}
-    with torch.inference_mode():
-        (merged,) = node.merge(first.model, second.model, **given)
-    again = saved_and_loaded(first, merged, save)
-    for name, weight in network(again).items():
-        expected = 0.25 * states[0][name] + 0.75 * states[1][name]
-        assert (weight - expected).abs().max() <= 1e-6 * expected.abs().max(), name  # one rounding of float32
-    prompts, latent = first.encode(pictures(1)), first.prior(pictures(1))
-    made, expected = (first.ksampler(prompts, latent, model=model) for model in (again, merged))
-    assert apart(made, expected) < 1e-6
-    assert apart(made, first.ksampler(prompts, latent)) > FAR
-
-
-def test_a_file_of_ours_that_lost_its_header_is_refused(two: tuple[Kit, Kit], tmp_path: Path) -> None:
-    """As other programs save a merge: the tensors alone."""
-    path = tmp_path / "merged elsewhere.safetensors"
-    save_file({f"model.diffusion_model.{name}": weight.clone() for name, weight in network(two[0].model).items()}, path)
-    with pytest.raises(Exception, match=r"without its description.*merge the files anew in ComfyUI"):
-        load(two[0].pack, two[0].nodes, path)

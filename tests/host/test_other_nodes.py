@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from nodes_kit import WEIGHTS, load
+from nodes_kit import WEIGHTS, apart, load
 from other_nodes import (
     ACTS,
     CASES,
@@ -41,10 +41,6 @@ def toy(pack: ModuleType, pack_nodes: dict[str, type], host_nodes: HostNodes) ->
 def clips(toy: Toy) -> dict[int, torch.Tensor]:
     """The clip without other nodes, by its number of steps."""
     return {steps: toy.sampled(steps=steps) for steps in {case.steps for case in CASES}}
-
-
-def apart(one: torch.Tensor, other: torch.Tensor) -> float:
-    return float((one - other).abs().max() / other.abs().max())
 
 
 @pytest.mark.parametrize("case", ACTS, ids=str)
