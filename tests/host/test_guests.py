@@ -1,4 +1,4 @@
-"""LoRA, ControlNet, noise levels and attention by stock nodes, on a MODEL of Stable Diffusion 2.1's layout, few channels.
+"""LoRA, ControlNet, noise levels, attention by stock nodes, on a MODEL of Stable Diffusion 2.1's layout, few channels.
 
 Beside it stands the host's own model of that layout with the same spatial weights. Our temporal layers are at their
 start, where each frame is what the image model makes of it: what a guest does to one it must do to the other.
