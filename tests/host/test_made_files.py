@@ -114,7 +114,10 @@ def test_what_a_file_was_made_without_is_taken_from_another_node(
     assert_missing(bare, "CLIP", "text_encoder")
     whole: Any = replace(bare, clip=inflated.clip, vae=inflated.vae)
     keyframes = pictures(1)
-    assert whole.ksampler(whole.encode(keyframes), whole.prior(keyframes), steps=1).isfinite().all()
+    latent = whole.prior(keyframes)
+    made, other = (whole.ksampler(whole.encode(keyframes, text), latent, steps=1) for text in ("a star", "a circle"))
+    assert made.isfinite().all()
+    assert (made - other).abs().max() > 1e-3 * made.abs().max()  # the prompt arrives
 
 
 WRONG = {
