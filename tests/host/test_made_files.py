@@ -108,7 +108,7 @@ def test_what_a_file_was_made_without_is_taken_from_another_node(
     if command == "inflate":
         path = made.inflated(made.stable_diffusion(bare=True), "bare-video.safetensors", text_encoder=encoder)
     else:
-        path = made.converted(made.text_to_video(bare=True), "zeroscope-video.safetensors", encoder)
+        path = made.converted(made.text_to_video(bare=True), "zeroscope-video.safetensors", text_encoder=encoder)
     bare = load(made.pack, pack_nodes, path)
     assert_missing(bare, "VAE", "vae")
     assert_missing(bare, "CLIP", "text_encoder")
