@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from ..config import Kind, ModelConfig
 from ..errors import CheckpointError, ConfigError, shown
-from ..files import MAX_JSON, parse_json, written_whole
+from ..files import MAX_JSON, disk_errors, parse_json, written_whole
 from .foreign import IMAGE_MODEL, IN_SAFETENSORS, foreign_title
 from .limits import MAX_BLOCKS, MAX_TOKENIZER, check_file
 
@@ -91,7 +91,8 @@ class Checkpoint:
 def save_checkpoint_file(path: str | Path, checkpoint: Checkpoint, dtype: torch.dtype = torch.float16) -> None:
     """Write atomically; floating-point tensors are stored as `dtype`.
 
-    Raises CheckpointError, and leaves an older file alone, where a number is not finite or too large for `dtype`.
+    Raises CheckpointError, and leaves an older file alone, where a number is not finite or too large for `dtype`, and
+    OSError where the disk refuses.
     """
     path = Path(path)
     tensors = {
@@ -102,7 +103,7 @@ def save_checkpoint_file(path: str | Path, checkpoint: Checkpoint, dtype: torch.
     for key, value in tensors.items():
         if not _finite(value):
             raise CheckpointError(f"{path}: not written: {key} holds NaN, infinity or numbers beyond {dtype}")
-    with written_whole(path) as temporary:
+    with disk_errors(path), written_whole(path) as temporary:
         save_file(tensors, temporary, metadata=checkpoint.header.to_metadata())
 
 

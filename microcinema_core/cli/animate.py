@@ -56,7 +56,8 @@ def animate(
     models = Models.of(request, shot.passes, attention)
     target, picture = request.target(), request.picture()
     place = request.keyframe_place(target, seed)
-    models.check(shot, sampling, request.keyframe_size() if picture is None else picture.size)
+    size = models.check(shot, sampling, request.keyframe_size() if picture is None else picture.size)
+    _check_tiled(request.out, size, grid)
     shot = _with_anchor(shot, exact_keyframe, models.video)
     from ..standalone.precision import default_device, dtype_for
 
@@ -99,6 +100,13 @@ def animate(
 def _seeds(first: int, count: int) -> range:
     GRID.check("grid", count)
     return range(check_seed(first), check_seed(first + count - 1) + 1)
+
+
+def _check_tiled(out: str, size: tuple[int, int], grid: int) -> None:
+    from ..media import check_clip_size
+    from ..media.grid import tiled_size
+
+    check_clip_size(out, *tiled_size(*size, grid))
 
 
 def _report(

@@ -149,8 +149,13 @@ class Models:
             tsr = embedded(Kind.TSR) if video is None else sibling(video, Kind.TSR)
         return cls(video or embedded(Kind.VIDEO), tsr, attention)
 
-    def check(self, shot: ShotConfig, sampling: SamplingConfig, picture_size: tuple[int, int] | None) -> None:
-        """Raises what can be known from the files' headers to be wrong. picture_size: None where none is made yet."""
+    def check(
+        self, shot: ShotConfig, sampling: SamplingConfig, picture_size: tuple[int, int] | None
+    ) -> tuple[int, int]:
+        """Width and height of the frames. picture_size: None where none is made yet.
+
+        Raises what can be known from the files' headers to be wrong.
+        """
         from ..backend import attention_named
         from ..checkpoint.format import TEXT_ENCODER, VAE, read_header
         from ..checkpoint.load import expect_kind
@@ -173,4 +178,4 @@ class Models:
             raise InputError(f"{self.video}: no temporal super-resolution model beside it; name one with --tsr-model")
         plan_shot(shot, header.config.clip, segments)
         model_size = (header.config.clip.width, header.config.clip.height)
-        working_size(picture_size or model_size, model_size, shot.resize, shot.width, shot.height)
+        return working_size(picture_size or model_size, model_size, shot.resize, shot.width, shot.height)

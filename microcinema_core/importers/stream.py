@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from ..errors import CheckpointError
-from ..files import written_whole
+from ..files import disk_errors, written_whole
 from .lazy import State
 
 NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
@@ -33,9 +33,9 @@ def header_bytes(state: State, dtype: torch.dtype, metadata: Mapping[str, str]) 
 def write_stream(path: Path, state: State, dtype: torch.dtype, metadata: Mapping[str, str]) -> None:
     """Write the file, whole or not at all; every tensor becomes `dtype`.
 
-    Raises CheckpointError where a number is not finite or too large for `dtype`.
+    Raises CheckpointError where a number is not finite or too large for `dtype`, and OSError where the disk refuses.
     """
-    with written_whole(path) as temporary, temporary.open("wb") as file:
+    with disk_errors(path), written_whole(path) as temporary, temporary.open("wb") as file:
         file.write(header_bytes(state, dtype, metadata))
         for key, stored in state.items():
             value = stored.read().to(dtype).contiguous()

@@ -1,5 +1,6 @@
 """Where results go: nothing that is read or a stranger's is replaced, links and folders stay what they are."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from microcinema_core import cli
 from microcinema_core.media import read_settings
 from microcinema_core.standalone.keyframe import ImagePipeline
+from microcinema_core.standalone.pipeline import MicroCinemaPipeline
 
 
 @pytest.fixture
@@ -235,3 +238,59 @@ def test_a_name_that_the_terminal_cannot_print(folder: Path, weights: Path, name
     assert done.stderr == ""
     assert done.stdout.count("\n") == 1
     assert done.stdout.isascii()
+
+
+# Sizes and disks
+
+
+@pytest.mark.parametrize(
+    "options", [{"grid": "25", "width": "4096"}, {"grid": "64", "width": "4096", "out": "clip.gif", "height": "8192"}]
+)
+def test_a_clip_too_large_for_its_file_is_refused_at_once(
+    folder: Path, options: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr(MicroCinemaPipeline, "from_pretrained", never)
+    assert "pixels are too large for this kind of file" in refused(animate(**options), capfd)
+
+
+def test_a_full_disk_is_one_line(folder: Path, weights: Path) -> None:
+    """The limit of a process's files, in the place of a disk's, once the first work is kept."""
+    script = f"""
+import resource, signal, sys
+from microcinema_core import cli
+from microcinema_core.standalone import workspace
+def kept(path, *rest, write=workspace.write_kept):
+    write(path, *rest)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+workspace.write_kept = kept
+sys.exit(cli.run({animate(out="OUT")!r}))
+"""
+    for out in ("clip.mp4", "clip.webm", "clip.gif", "clip-%d.png", "frames/"):
+        done = subprocess.run(
+            [sys.executable, "-c", script.replace("OUT", out)], cwd=folder, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == cli.FAILED, done.stderr
+        note, line = done.stderr.splitlines()
+        assert note.startswith("microcinema: note: what is done is kept in ")
+        assert "not written (" in line
+        assert line.endswith("make space or choose another place, and try again")
+        assert not [path.name for path in folder.iterdir() if "-unfinished" not in path.name and path.name != "key.png"]
+
+
+def test_no_text_of_a_file_reaches_the_terminal_raw(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a terminal gets it: what goes to a file has its colours taken out below."""
+    info = PngInfo()
+    info.add_text(
+        "microcinema", json.dumps({"prompt": "a\x1b]0;owned\x07 star\x1b[2J\nforged: line\u202e", "\x1b[31mkey": 1})
+    )
+    Image.new("RGB", (8, 8)).save(folder / "escapes.png", pnginfo=info)
+    said: list[str] = []
+    monkeypatch.setattr("typer.echo", lambda text, **_: said.append(text))
+    assert cli.run(["inspect", "escapes.png"]) == 0
+    (text,) = said
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert text.count("\n") == 2

@@ -1,0 +1,203 @@
+"""Each line of docs/hostile-input.md names what a test does: those here by the test's name, the others row by row."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import hostile
+import pytest
+
+TESTS = Path(__file__).parents[1]
+PAGE = (TESTS.parent / "docs" / "hostile-input.md").read_text(encoding="utf-8")
+ELSEWHERE = {  # sections whose own tests read their table
+    "Pictures": "core/media/test_hostile_pictures.py",
+    "Videos to learn from": "training/test_hostile_films.py",
+    "Models of others": "core/importers/test_hostile_sources.py",
+    "Training configurations": "training/test_parts.py",
+}
+FILES = {
+    "commands": "core/cli/test_hostile_commands.py",
+    "controls": "core/cli/test_controls.py",
+    "outputs": "core/cli/test_outputs.py",
+    "hostile": "core/checkpoint/test_hostile_checkpoints.py",
+    "files": "core/checkpoint/test_checkpoint.py",
+    "limits": "core/media/test_limits.py",
+    "work": "core/standalone/test_workspace.py",
+    "state": "training/test_hostile_state.py",
+}
+# Section: the test of each of its lines, and that line's first column.
+LINES = {
+    "Prompts and numbers": r"""
+        commands empty_prompts_work_with_a_warning
+            an empty prompt, or only spaces
+        commands a_prompt_longer_than_the_model_reads_works_with_a_warning
+            more words than the model reads
+        commands a_prompt_of_ten_thousand_words_is_refused
+            10,000 words, or more than 10,000 characters
+        commands any_text_is_a_prompt_and_comes_back_from_the_file
+            emoji, right-to-left text, piled-up accents, control characters, NUL
+        commands any_text_is_a_prompt_and_comes_back_from_the_file
+            the model's own tokens (`<\\
+        commands what_is_no_unicode_is_refused
+            half a surrogate pair, bytes that are not UTF-8
+        commands numbers_that_cannot_be_are_refused
+            a negative, zero, NaN, infinite or enormous number, or no number at all
+        commands numbers_that_cannot_be_are_refused
+            a number of 5,000 digits
+        controls errors_are_json_too
+            a duration longer than the clip, when it may not be chained
+        commands numbers_that_cannot_be_are_refused
+            a keyframe position outside the clip
+    """,
+    "Checkpoints": r"""
+        hostile what_is_no_regular_file
+            missing, a folder, a pipe, a device, a circle of links
+        files other_files_are_refused_by_what_they_are
+            empty, text, a picture
+        hostile truncated_anywhere
+            truncated at any byte
+        hostile pickles_are_never_opened_whatever_their_name
+            a pickle (`.pt`, `.ckpt`, or named `.safetensors`)
+        hostile models_of_others_are_refused_and_inspect_names_them
+            a LoRA, another model's U-Net, any other safetensors file
+        hostile header_lengths_that_cannot_be
+            a header length of 2^60
+        hostile hostile_files_cost_neither_memory_nor_time
+            a header above 8 MB, such as metadata of 50 MB or 400,000 tensors
+        hostile hostile_headers_are_refused_in_one_line
+            metadata entries above 1 MB (the tokenizer: 4 MB), so JSON bombs
+        hostile hostile_headers_are_refused_in_one_line
+            deeply nested JSON, a number of 5,000 digits
+        hostile hostile_headers_are_refused_in_one_line
+            10^9 channels, 10^6 layers, negative sizes, NaN
+        hostile hostile_headers_are_refused_in_one_line
+            an integer beyond floats (10^400), true for a number, 2.0 for a whole number
+        hostile numbers_finite_in_float64_alone_are_refused
+            numbers that float32 cannot hold, in the configuration or in tensors of float64
+        hostile hostile_files_cost_neither_memory_nor_time
+            one tensor of 2 GB of zeros in a file that takes no room
+        files a_configuration_of_enormous_size_allocates_nothing
+            sizes within the bounds that the tensors do not bear out
+        hostile a_configuration_of_many_blocks_is_refused_even_with_many_tensors
+            more than 256 blocks in one network
+        hostile hostile_headers_are_refused_in_one_line
+            a newer format version
+        files a_changed_file_is_refused_by_name
+            NaN or infinity in any weight
+        files a_changed_file_is_refused_by_name
+            keys too many or too few, wrong shapes, integers for weights
+        files a_companions_name_never_leads_out_of_the_folder
+            a companion named `../../etc/passwd`, `/etc/passwd` or anything but a plain file name
+        files a_missing_companion_is_named
+            a companion that is missing, or not the one trained with
+        hostile companions_must_fit_the_file_that_names_them
+            a companion whose latents or text do not fit the file that names it
+        hostile a_name_in_another_file_never_reaches_the_terminal_raw
+            names and texts with terminal commands or line breaks
+        files numbers_that_would_not_load_again_are_not_written
+            a tensor that is not finite, when saving
+    """,
+    "Sizes": r"""
+        outputs a_clip_too_large_for_its_file_is_refused_at_once
+            frames, or a grid, of more than 16,384 pixels a side as MP4, 65,536 as WebM, 65,535 as GIF
+        limits larger_ones_are_refused
+            more than about 715 million pixels
+    """,
+    "Output": r"""
+        commands missing_folders_are_made
+            the folder is missing
+        commands a_read_only_folder_of_somebody_elses
+            the folder is read-only, or a file is where a folder should be
+        commands a_place_that_nobody_can_write_to
+            a place whose permissions promise what it does not keep (`/proc`)
+        commands a_file_that_is_replaced_stays_until_the_new_one_is_whole
+            a name that exists
+        outputs the_shell_s_working_folder_stays_the_same_folder
+            a folder of frames that exists, the shell's own (`--out .`) too
+        outputs a_stranger_s_frames_are_not_replaced
+            a folder with pictures named like frames that were not made here
+        outputs links_are_followed
+            a link to a file or folder
+        outputs links_that_lead_round_are_refused
+            links that lead round, a pipe in the place of the file
+        outputs models_are_not_written_over
+            an output that is also read, or a part of what is read: picture, model, LoRA, tokenizer, file to train from
+        outputs one_file_is_not_written_over_another
+            two outputs of one name
+        outputs the_made_keyframe_replaces_only_that_of_the_clip_replaced
+            NAME-keyframe.png is there, of another clip or a stranger's
+        outputs what_can_be_known_is_checked_before_a_keyframe_is_made
+            anything that is wrong with files or places while a keyframe is to be made
+        outputs a_name_that_the_terminal_cannot_print
+            a name that the terminal cannot print
+        commands interrupting_while_frames_are_made
+            Ctrl-C while frames are made
+        commands interrupting_while_frames_are_written
+            Ctrl-C while the file is written
+        commands killed_at_any_time_nothing_under_the_asked_name_is_not_whole
+            SIGKILL at any time
+        outputs a_full_disk_is_one_line
+            the disk is full
+    """,
+    "Unfinished work": r"""
+        work two_hundred_damages_are_found_and_mended
+            a flipped bit, a cut, bytes put in or taken out, anywhere
+        work latents_of_another_shape_are_made_again
+            latents of another shape or another request
+        work only_what_was_written_here_is_ever_removed
+            other files in the folder: `request.json`, a `.git`, pictures
+        work a_file_where_the_folder_would_be_is_refused
+            a file where the folder would be
+        work two_runs_on_one_name
+            a second run on the same name
+        work one_run_at_a_time
+            a run that was killed
+        work a_full_disk_is_one_line
+            the disk is full
+    """,
+    "A folder of a training run": r"""
+        state no_file_of_a_training_folder_runs_code
+            a pickle in the place of any file, or beside them under any name
+        state a_damaged_checkpoint_is_set_aside_and_an_older_one_serves
+            a damaged checkpoint: flipped bits, cut, a file missing, of another model
+        state where_none_can_be_read_nothing_is_changed
+            all checkpoints damaged
+        state a_checkpoint_of_an_older_version_is_refused
+            a checkpoint of an earlier version of this program, which held pickles
+        state damaged_latents_are_made_once_more
+            damaged latents
+        state a_full_disk_while_a_checkpoint_is_kept
+            the disk is full while a checkpoint is written
+        state one_run_at_a_time
+            a second run in the same folder
+        state what_training_reads_is_not_written_over
+            the exported file would replace what training starts from
+    """,
+}
+
+
+def named(section: str) -> dict[str, tuple[str, str]]:
+    """The line: the file and name of its test."""
+    found = {}
+    rows = list(filter(None, map(str.strip, LINES[section].splitlines())))
+    for test, line in zip(rows[::2], rows[1::2], strict=True):
+        file, _, name = test.partition(" ")
+        found[line] = (FILES[file], f"test_{name}")
+    return found
+
+
+def test_the_page_has_these_sections() -> None:
+    sections = [line.removeprefix("## ") for line in PAGE.splitlines() if line.startswith("## ")]
+    assert sorted(sections) == sorted([*ELSEWHERE, *LINES])
+    for section, path in ELSEWHERE.items():
+        assert f'"{section}"' in (TESTS / path).read_text(encoding="utf-8"), f"{path} does not read its table"
+
+
+@pytest.mark.parametrize("section", LINES)
+def test_each_line_has_its_test(section: str) -> None:
+    lines = named(section)
+    assert hostile.rows(PAGE, section) == sorted(lines)
+    for path, name in lines.values():
+        tree = ast.parse((TESTS / path).read_text(encoding="utf-8"))
+        assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, name
