@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - ComfyUI itself runs on 3.10 too
+    raise ImportError(
+        "MicroCinema needs Python 3.11 or newer, and this ComfyUI runs on {}.{}: give ComfyUI an environment of a "
+        "newer Python, or use its portable or desktop version, which bring one".format(*sys.version_info)
+    )
+
 WEB_DIRECTORY = "./web"
 
 

@@ -6,6 +6,7 @@ import re
 
 MAX_SHOWN = 200  # characters of a name or reason from outside, in an error
 MAX_MESSAGE = 2000  # of a whole error
+MAX_DETAIL = 10_000  # of a stored value that somebody asked to see
 
 
 def shown(text: str, limit: int = MAX_SHOWN) -> str:

@@ -7,12 +7,14 @@ import json
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError, MicroCinemaError
+from safetensors import SafetensorError
+
+from .errors import InputError, MicroCinemaError, shown
 
 Kind = type[MicroCinemaError]  # of error: what a file is read as decides on it
 MAX_JSON = 1_000_000  # characters: JSON of only brackets takes thirty times its length in memory
@@ -73,7 +75,11 @@ def parse_json(text: str, name: str, limit: int = MAX_JSON) -> Any:
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, renamed over it if the body succeeds and removed if not."""
+    """A temporary path beside `path`, renamed over it if the body succeeds and removed if not.
+
+    Where `path` is a link, it stays, and what it leads to is written.
+    """
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
     os.close(handle)
@@ -90,10 +96,24 @@ def written_whole(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def check_writable(path: Path, suffix: str | None = None, source: Path | None = None) -> None:
+@contextmanager
+def disk_errors(path: Path, *more: type[Exception]) -> Iterator[None]:
+    """Says in one line, as an OSError, what the system's errors, safetensors' and `more` mean for `path`."""
+    kinds: tuple[type[Exception], ...] = (OSError, SafetensorError, *more)
+    try:
+        yield
+    except kinds as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise OSError(
+            f"{path}: not written ({shown(reason)}); make space or choose another place, and try again"
+        ) from error
+
+
+def check_writable(path: Path, suffix: str | None = None, sources: Iterable[Path | None] = ()) -> None:
     """Whether a file can be written, as far as is clear beforehand; folders that lack are made on writing.
 
-    suffix: what its name must end in. source: what it is made of, and must not replace. Raises InputError if it cannot.
+    suffix: what its name must end in. sources: what is read, and must not be replaced; a folder's files neither.
+    Raises InputError if it cannot.
     """
     if suffix is not None and path.suffix.lower() != suffix:
         raise InputError(f"{path}: must end in {suffix}; give another name")
@@ -101,8 +121,17 @@ def check_writable(path: Path, suffix: str | None = None, source: Path | None = 
         raise InputError(f"{path.name[:40]}...: the name is too long; give at most {MAX_NAME} bytes")
     with reachable(path):
         _check_place(path)
-        if source is not None and os.path.realpath(path) == os.path.realpath(source):
-            raise InputError(f"{path}: is the source itself; give another name")
+        for source in sources:
+            if source is not None and replaces(path, source):
+                raise InputError(f"{path}: is the source itself, or a part of it; give another name")
+
+
+def replaces(path: Path, source: Path) -> bool:
+    """Whether writing `path` would replace `source`, or a file in it where it is a folder."""
+    if path.exists() and source.exists() and path.samefile(source):
+        return True
+    real, read = Path(os.path.realpath(path)), Path(os.path.realpath(source))
+    return real == read or (read.is_dir() and path.exists() and real.is_relative_to(read))
 
 
 @contextmanager
@@ -115,11 +144,15 @@ def reachable(path: Path) -> Iterator[None]:
 
 
 def _check_place(path: Path) -> None:
+    with suppress(FileNotFoundError, NotADirectoryError):
+        os.path.realpath(path, strict=True)  # links that lead nowhere but round
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give a file name")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: is no regular file; choose another name")
     if path.exists() and not os.access(path, os.W_OK):
         raise InputError(f"{path}: is read-only; choose another name")
-    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    parent = next(folder for folder in Path(os.path.realpath(path)).parents if folder.exists())
     if not parent.is_dir():
         raise InputError(f"{path}: {parent} is a file, not a folder; choose another place")
     if not os.access(parent, os.W_OK | os.X_OK):

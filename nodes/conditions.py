@@ -19,12 +19,20 @@ from ..microcinema_core.models.guide import Guide
 from ..microcinema_core.models.injection import Appearance
 from ..microcinema_core.shot.dials import Dial
 from ..microcinema_core.shot.plan import SHOT
+from .finite import is_finite
 
 KEY = "microcinema"  # in a conditioning's dictionary
 
 
 def keyframe_guide(latents: Tensor) -> Guide:
-    """Model-space keyframes [N, C, h, w], one a clip -> their guide, where the host keeps results."""
+    """Model-space keyframes [N, C, h, w], one a clip -> their guide, where the host keeps results.
+
+    Raises InputError for latents with NaN or infinity.
+    """
+    if not is_finite(latents):
+        raise InputError(
+            "MicroCinema: the keyframe's latents are NaN or infinite; get the model's file and that of its VAE anew"
+        )
     return Guide(latents.unsqueeze(2).float()).to(comfy.model_management.intermediate_device())
 
 
@@ -136,7 +144,13 @@ class CONDPrompts(comfy.conds.CONDCrossAttn):
     """Text [N, L, D]: one for all rows of the batch, or one per clip, which all of that clip's frames get."""
 
     def process_cond(self, batch_size: int, **kwargs: Any) -> CONDPrompts:
-        prompts = self.cond.shape[0]
-        if batch_size % prompts:
-            raise InputError(f"{prompts} prompts were given for {batch_size} frames; give one, or one for each clip")
-        return self._copy_with(self.cond.repeat_interleave(batch_size // prompts, dim=0))
+        return self._copy_with(self.cond.repeat_interleave(batch_size // self.cond.shape[0], dim=0))
+
+
+def check_prompts(prompts: Tensor, clips: int, what: str) -> None:
+    """Raises InputError for texts [N, L, D] that are neither one nor one for each clip. what: the conditioning."""
+    if prompts.shape[0] not in (1, clips):
+        raise InputError(
+            f"{what} holds {prompts.shape[0]} texts for {clips} clips; a frame has no text of its own here: give one "
+            "text for all, or as many as there are clips, which is one for each keyframe"
+        )

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import node_helpers
 from comfy_api.latest import io
+from comfy_execution.utils import get_executing_context
+from server import PromptServer
 
 from ..microcinema_core.config import Kind
 from ..microcinema_core.errors import InputError
 from ..microcinema_core.shot.dials import Dial, dials_of
 from ..microcinema_core.shot.plan import SHOT, ShotConfig
-from ..microcinema_core.shot.timing import FRAMES, MAX_FRAMES, POSITIONS, check_frames, frame_times, keyframe_index
+from ..microcinema_core.shot.timing import FRAMES, MAX_FRAMES, POSITIONS, frame_times, keyframe_index
 from .appearance import HostAppearNet
 from .conditions import KEY, Acting, Encoded, keyframe_guide
 from .dials import CLIP, RATE, setting, widget
 from .latents import latent_format
-from .types import AppearNetSocket, check_numbers, chosen
+from .node import Node
+from .types import AppearNetSocket
 from .vae import encode_keyframes
 
 ACTING = Acting()
 INDEX = "index"
+TOLD: set[str] = set()  # nodes that show a number of clips, which the page leaves there until it is told another
 
 
-class AppearNetEncode(io.ComfyNode):
+class AppearNetEncode(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -54,7 +59,7 @@ class AppearNetEncode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(
+    def run(
         cls,
         appearnet: HostAppearNet,
         vae: Any,
@@ -63,26 +68,24 @@ class AppearNetEncode(io.ComfyNode):
         negative: Any,
         frames: int,
         fps: float,
+        keyframe_at: dict[str, Any],
         motion: float,
         strength: float,
         start_percent: float,
         end_percent: float,
-        keyframe_at: dict[str, Any] | None = None,
         share_attention: bool = ACTING.share_attention,
     ) -> io.NodeOutput:
         if appearnet.header.kind is not Kind.VIDEO:
             raise InputError(
                 "AppearNet Encode: this APPEARNET is a temporal super-resolution model's; connect it to TSR Interpolate"
             )
-        acts = {"strength": strength, "start_percent": start_percent, "end_percent": end_percent}
-        check_numbers("AppearNet Encode", {"fps": fps, "motion": motion} | acts)
         if start_percent > end_percent:
             raise InputError(
                 f"AppearNet Encode: start_percent {start_percent} is beyond end_percent {end_percent}; swap them"
             )
-        at = chosen("keyframe_at", keyframe_at, (*POSITIONS, INDEX))
-        key = keyframe_index(at.get(INDEX, at["keyframe_at"]), check_frames(frames))
+        key = keyframe_index(keyframe_at.get(INDEX, keyframe_at["keyframe_at"]), frames)
         config = appearnet.header.config
+        tell(len(keyframe), frames)
         latents = encode_keyframes(vae, keyframe, config.unet.in_channels)
         guide = keyframe_guide(latent_format(config.latent).process_in(latents.float()))
         encoded = Encoded(
@@ -96,6 +99,20 @@ class AppearNetEncode(io.ComfyNode):
         )
         both = (node_helpers.conditioning_set_values(prompt, {KEY: encoded}) for prompt in (positive, negative))
         return io.NodeOutput(*both)
+
+
+def tell(clips: int, frames: int) -> None:
+    """Several pictures are several clips, and a whole video given here is rarely meant: on the node and in the log."""
+    several = clips > 1
+    if several:
+        said = "AppearNet Encode: %d keyframes make as many clips of %d frames each; for one clip give one picture"
+        logging.info(said, clips, frames)
+    running = get_executing_context()
+    if running is None or not (several or running.node_id in TOLD):
+        return
+    shown = f"{clips} clips of {frames} frames, one of each keyframe" if several else f"1 clip of {frames} frames"
+    PromptServer.instance.send_progress_text(shown, running.node_id)
+    (TOLD.add if several else TOLD.discard)(running.node_id)
 
 
 def _keyframe_at() -> io.DynamicCombo.Input:

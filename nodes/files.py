@@ -13,6 +13,7 @@ from torch import Tensor
 from ..microcinema_core.checkpoint.format import PREFIX, UNET, Checkpoint, Header, parse_header, read_checkpoint
 from ..microcinema_core.checkpoint.limits import MAX_HEADER
 from ..microcinema_core.errors import CheckpointError
+from ..microcinema_core.files import parse_json
 
 SAVED_HEADER = "microcinema.header"  # a tensor of bytes: the host's savers keep tensors and drop metadata
 FORMAT = PREFIX + "format"
@@ -64,7 +65,7 @@ def _metadata(stored: Tensor, path: Path) -> dict[str, str]:
     if stored.dtype is not torch.uint8 or stored.numel() > MAX_HEADER:
         raise CheckpointError(f"{path.name}: its {SAVED_HEADER} is damaged; save it anew")
     try:
-        metadata = json.loads(bytes(stored.tolist()))
+        metadata = parse_json(bytes(stored.tolist()).decode(), SAVED_HEADER, MAX_HEADER)
     except ValueError as error:
         raise CheckpointError(f"{path.name}: its {SAVED_HEADER} is damaged; save it anew") from error
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):

@@ -9,6 +9,7 @@ import folder_paths
 
 from ..microcinema_core.checkpoint.embedded import file_name, weights_folder
 from ..microcinema_core.config import Kind
+from ..microcinema_core.errors import InputError
 
 FOLDER = "microcinema"
 DEFAULT = file_name(Kind.VIDEO)
@@ -30,5 +31,19 @@ def file_names() -> list[str]:
 
 
 def find_file(name: str) -> Path:
-    """The path of a file that the list offers. Raises FileNotFoundError, as the host's own loaders do."""
-    return Path(folder_paths.get_full_path_or_raise(FOLDER, name))
+    """The path of a file that the list offers. Raises InputError for what cannot be read, such as a pipe.
+
+    A name that is no UTF-8 is refused before the host is asked: it would write the name to its log, and stop for good.
+    """
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"Load MicroCinema: {name}: a file whose name is no UTF-8 text cannot be opened; rename it"
+        ) from error
+    path = folder_paths.get_full_path(FOLDER, name)
+    if path is None:
+        raise InputError(
+            f"Load MicroCinema: {name} is no file of models/{FOLDER} that can be read; refresh the list, take another"
+        )
+    return Path(path)

@@ -12,18 +12,19 @@ from comfy_api.latest import io
 from ..microcinema_core.checkpoint.format import APPEARNET, UNET, Checkpoint
 from ..microcinema_core.checkpoint.sections import find_section
 from ..microcinema_core.checkpoint.trained import trained_of
-from ..microcinema_core.errors import CheckpointError
+from ..microcinema_core.errors import CheckpointError, shown
 from .appearance import make_appearnet
 from .clip import load_clip
 from .files import read_file
 from .folder import DEFAULT, file_names, find_file
 from .missing import Missing
 from .model import make_model
+from .node import Node
 from .types import AppearNetSocket
 from .vae import load_vae
 
 
-class LoadMicroCinema(io.ComfyNode):
+class LoadMicroCinema(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -56,7 +57,7 @@ class LoadMicroCinema(io.ComfyNode):
         return f"{stat.st_size} {stat.st_mtime_ns}"
 
     @classmethod
-    def execute(cls, file: str) -> io.NodeOutput:
+    def run(cls, file: str) -> io.NodeOutput:
         try:
             return io.NodeOutput(*load_parts(find_file(file)))
         except CheckpointError as error:
@@ -87,7 +88,7 @@ def _tell(path: Path, checkpoint: Checkpoint) -> None:
     said = "; ".join(f"{part}: {label}" for part, label in trained.labels.items())
     if said:
         level = logging.WARNING if False in (trained.motion, trained.appearance) else logging.INFO
-        logging.log(level, "MicroCinema: %s: %s", path.name, said)
+        logging.log(level, "MicroCinema: %s", shown(f"{path.name}: {said}"))
 
 
 def _part(name: str, output: str, path: Path, checkpoint: Checkpoint, make: Callable[[Any], Any]) -> Any:

@@ -19,8 +19,11 @@ class Missing:
     def __init__(self, message: str) -> None:
         self._message = message
 
-    def __getattr__(self, name: str) -> NoReturn:
+    def refuse(self) -> NoReturn:
         raise MissingPartError(self._message)
 
+    def __getattr__(self, name: str) -> NoReturn:
+        self.refuse()
+
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise MissingPartError(self._message)
+        self.refuse()

@@ -21,9 +21,10 @@ from ..microcinema_core.checkpoint.load import unet_outline
 from ..microcinema_core.checkpoint.sections import Section, find_section
 from ..microcinema_core.config import DiffusionConfig, Kind, Prediction, ScheduleName
 from ..microcinema_core.diffusion.schedule import CosineSchedule
-from ..microcinema_core.errors import CheckpointError, InputError
-from .conditions import KEY, CONDEncoded, CONDPrompts, Encoded, Placed
+from ..microcinema_core.errors import CheckpointError, InputError, shown
+from .conditions import KEY, CONDEncoded, CONDPrompts, Encoded, Placed, check_prompts
 from .files import SAVED_HEADER, header_tensor, read_file
+from .finite import check_estimate, check_result, is_finite
 from .latents import latent_format
 from .network import Clips, HostUNet
 
@@ -83,10 +84,13 @@ class HostModel(comfy.model_base.BaseModel):
         out = super().extra_conds(**kwargs)
         noise: Tensor = kwargs["noise"]
         self._check_latents(noise, kwargs.get("latent_image"))
-        out["c_crossattn"] = CONDPrompts(self._prompts(kwargs))
+        prompts, what = self._prompts(kwargs), f"MicroCinema: the {kwargs['prompt_type']} conditioning"
+        out["c_crossattn"] = CONDPrompts(prompts)
         if not self.header.kind.needs_appearance:
+            check_prompts(prompts, noise.shape[0], what)
             return out
         encoded = self._encoded(kwargs, noise)
+        check_prompts(prompts, encoded.clips, what)
         device, dtype = kwargs["device"], self.get_dtype_inference()
         out["encoded"] = CONDEncoded(Placed.of(encoded, device, dtype, self.model_sampling))
         seconds = torch.tensor(encoded.seconds, dtype=torch.float32, device=device).repeat(encoded.clips)
@@ -95,6 +99,12 @@ class HostModel(comfy.model_base.BaseModel):
             out["from_key"] = comfy.conds.CONDRegular(torch.tensor(encoded.from_key).repeat(encoded.clips))
         out["num_video_frames"] = comfy.conds.CONDConstant(encoded.frames)
         return out
+
+    def apply_model(self, x: Tensor, t: Tensor, *given: Any, **named: Any) -> Tensor:
+        """The estimate of noisy x [N, C, h, w], in that shape. Raises InputError where it is no numbers."""
+        estimate: Tensor = super().apply_model(x, t, *given, **named)
+        check_estimate(estimate, x, t, named.get("transformer_options") or {})
+        return estimate
 
     def _apply_model(
         self,
@@ -117,6 +127,12 @@ class HostModel(comfy.model_base.BaseModel):
             shared = int(from_key[:frames].argmin()) if acting and from_key is not None else None
             kwargs["clips"] = Clips(frames, placed.appearance if acting else None, seconds, shared)
         return super()._apply_model(x, t, c_concat, c_crossattn, control, transformer_options or {}, **kwargs)
+
+    def process_latent_out(self, latent: Tensor) -> Tensor:
+        """Sampled latents [N, C, h, w] as the VAE's. Raises InputError where they are no numbers."""
+        out: Tensor = super().process_latent_out(latent)
+        check_result(out)
+        return out
 
     def extra_conds_shapes(self, **kwargs: Any) -> dict[str, Any]:
         """The features too, which the host moves to the device after it has made room there."""
@@ -158,7 +174,7 @@ class HostModel(comfy.model_base.BaseModel):
                 f"MicroCinema: the latents have shape {list(noise.shape)}; this model takes {channels} channels with "
                 "frames in the batch: use its own VAE, or Empty Latent Image with batch_size as the number of frames"
             )
-        if latents is not None and not bool(torch.isfinite(latents).all()):
+        if latents is not None and not is_finite(latents):
             raise InputError("MicroCinema: the latents hold NaN or infinity; look for the node they come from")
 
     def _check_rows(self, x: Tensor, options: dict[str, Any], clips: int, frames: int) -> None:
@@ -257,5 +273,5 @@ def make_model(section: Section, vae: Any = None, disable_dynamic: bool = False)
         model.to(offload_device)
     model.load_model_weights(dict(section.state), "", assign=patcher.is_dynamic())
     patcher.cached_patcher_init = (load_model, (section.path,))
-    logging.debug("MicroCinema: %s loaded as %s", section.path.name, dtype)
+    logging.debug("MicroCinema: %s loaded as %s", shown(section.path.name), dtype)
     return patcher

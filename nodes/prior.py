@@ -22,7 +22,7 @@ from ..microcinema_core.shot.settings import GAMMA
 from ..microcinema_core.shot.timing import FRAMES
 from .dials import CLIP, seed_input, widget
 from .model import HostModel
-from .types import check_numbers, chosen
+from .node import Node
 from .vae import check_image, encode_keyframes
 
 AUTO, VALUE = "auto", "value"
@@ -59,11 +59,9 @@ def start(model: Any) -> tuple[float, float]:
     return float(of_noise), float(of_latent)
 
 
-def gamma_of(model: Any, given: dict[str, Any] | None) -> float:
+def gamma_of(model: Any, gamma: dict[str, Any]) -> float:
     """The number that was chosen, or what `auto` means for this model."""
-    gamma = chosen("gamma", given, (AUTO, VALUE))
     if gamma["gamma"] == VALUE:
-        check_numbers("Appearance Noise Prior", {"gamma": gamma[VALUE]})
         return float(gamma[VALUE])
     a, b = start(model)
     stored = model.model.header.config.diffusion if isinstance(model.model, HostModel) else DiffusionConfig()
@@ -97,7 +95,7 @@ def prior_latent(model: Any, vae: Any, keyframe: Tensor, frames: int, gamma: flo
     return {"samples": samples.repeat_interleave(frames, dim=0), "batch_index": list(range(frames)) * clips}
 
 
-class NoisePriorLatent(io.ComfyNode):
+class NoisePriorLatent(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -116,7 +114,7 @@ class NoisePriorLatent(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model: Any, vae: Any, keyframe: Tensor, frames: int, gamma: Any = None) -> io.NodeOutput:
+    def run(cls, model: Any, vae: Any, keyframe: Tensor, frames: int, gamma: dict[str, Any]) -> io.NodeOutput:
         """keyframe: IMAGE [N, H, W, 3] in 0..1, one for each clip -> a LATENT [N * frames, C, h, w]."""
         return io.NodeOutput(prior_latent(model, vae, keyframe, frames, gamma_of(model, gamma)))
 
@@ -154,7 +152,7 @@ class PriorNoise:
         return self.z_c.repeat_interleave(rows // clips, dim=0).expand_as(samples)
 
 
-class NoisePriorNoise(io.ComfyNode):
+class NoisePriorNoise(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -172,7 +170,7 @@ class NoisePriorNoise(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model: Any, vae: Any, keyframe: Tensor, seed: int, gamma: Any = None) -> io.NodeOutput:
+    def run(cls, model: Any, vae: Any, keyframe: Tensor, seed: int, gamma: dict[str, Any]) -> io.NodeOutput:
         """keyframe: IMAGE [N, H, W, 3] in 0..1, one for each clip -> a NOISE."""
         check_image(keyframe)
         # One by one: a video VAE would take a batch for the frames of one clip.

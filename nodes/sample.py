@@ -23,15 +23,15 @@ from ..microcinema_core.shot.settings import SAMPLING
 from .conditions import KEY, Encoded
 from .dials import seed_input, setting
 from .model import HostModel
+from .node import Node
 from .prior import gamma_input, gamma_of, keyframe_inputs, model_space, prior_latent
-from .types import check_numbers
 from .vae import encode_keyframes
 
 SCHEDULER = "sgm_uniform"  # evenly spaced in time from the noisiest on, as the core's own schedule
 PREVIEW = "JPEG"
 
 
-class MicroCinemaSampler(io.ComfyNode):
+class MicroCinemaSampler(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         model, vae, keyframe = keyframe_inputs()
@@ -69,26 +69,25 @@ class MicroCinemaSampler(io.ComfyNode):
         )
 
     @classmethod
-    def execute(
+    def run(
         cls,
         model: Any,
         positive: Any,
         negative: Any,
         vae: Any,
         keyframe: Tensor,
+        gamma: dict[str, Any],
         seed: int,
         steps: int,
         cfg: float,
         sampler_name: str,
         scheduler: str,
         exact_keyframe: bool,
-        gamma: dict[str, Any] | None = None,
     ) -> io.NodeOutput:
         """keyframe: IMAGE [N, H, W, 3] in 0..1, those that AppearNet Encode was given -> a LATENT [N * T, C, h, w].
 
         Raises InputError for conditioning that did not come from there, and for another number of keyframes.
         """
-        check_numbers("MicroCinema Sampler", {"cfg": cfg})
         encoded = _encoded(model, positive)
         if keyframe.shape[0] != encoded.clips:
             raise InputError(

@@ -25,10 +25,12 @@ from ..microcinema_core.shot.segments import Segments, with_ends
 from ..microcinema_core.shot.settings import SEGMENTS, TSR_BATCH, TSR_SAMPLING, TSR_STEPS
 from ..microcinema_core.shot.timing import MAX_FRAMES, MAX_PASSES, segment_count
 from .appearance import HostAppearNet
-from .conditions import KEY, Encoded
+from .conditions import KEY, Encoded, check_prompts
 from .dials import CLIP, RATE, seed_input, widget
+from .finite import is_finite
+from .node import Node
 from .prior import model_space
-from .types import AppearNetSocket, check_numbers
+from .types import AppearNetSocket
 
 FRAMES_PER_CLIP = Dial(
     f"Frames of one clip in the latents, at most {MAX_FRAMES} where they come from one AppearNet Encode; "
@@ -38,7 +40,7 @@ FRAMES_PER_CLIP = Dial(
 )
 
 
-class TSRInterpolate(io.ComfyNode):
+class TSRInterpolate(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -66,7 +68,7 @@ class TSRInterpolate(io.ComfyNode):
         )
 
     @classmethod
-    def execute(
+    def run(
         cls,
         model: Any,
         appearnet: HostAppearNet,
@@ -79,15 +81,15 @@ class TSRInterpolate(io.ComfyNode):
         batch: int,
         conditioning: Any = None,
     ) -> io.NodeOutput:
-        check_numbers("TSR Interpolate", {"fps": fps})
         samples = latent["samples"]
         _check(model, appearnet, samples, frames_per_clip, passes)
         rules = Segments.of(appearnet.header.config)
         clips = model_space(model, samples).unflatten(0, (-1, frames_per_clip))
         bar = comfy.utils.ProgressBar(len(clips) * segment_count(frames_per_clip, rules.factor, passes))
-        prompt = _prompt(appearnet, conditioning)
-        interpolate = segments(model, appearnet, prompt, seed, fps, steps, bar)
-        made = [torch.stack(list(cascade(clip.unbind(0), interpolate, passes, batch))) for clip in clips]
+        made = []
+        for texts, clip in zip(_prompts(appearnet, conditioning, len(clips)), clips, strict=True):
+            interpolate = segments(model, appearnet, texts, seed, fps, steps, bar)
+            made.append(torch.stack(list(cascade(clip.unbind(0), interpolate, passes, batch))))
         out = model.get_model_object("latent_format").process_out(torch.cat(made))
         every = rules.factor**passes
         for number, clip in enumerate(samples.unflatten(0, (-1, frames_per_clip))):
@@ -96,9 +98,12 @@ class TSRInterpolate(io.ComfyNode):
 
 
 def segments(
-    model: Any, appearnet: HostAppearNet, prompt: Any, seed: int, fps: float, steps: int, bar: Any
+    model: Any, appearnet: HostAppearNet, texts: list[Tensor], seed: int, fps: float, steps: int, bar: Any
 ) -> Interpolate:
-    """What makes a batch of segments. Progress is counted in segments; between two batches the user may cancel."""
+    """What makes a batch of a clip's segments. texts: of the clip, each [1, L, D].
+
+    Progress is counted in segments; between two batches the user may cancel.
+    """
     config = appearnet.header.config
     rules = Segments.of(config)
     schedule = make_schedule(config.diffusion.schedule)
@@ -111,7 +116,7 @@ def segments(
         line = rules.line(ends)
         times = rules.times(rules.rate(fps, level))
         encoded = Encoded(line, appearnet.encode(line), rules.frames, times, config.unet)
-        given = [[text, {KEY: encoded}] for text, _ in prompt]
+        given = [[text, {KEY: encoded}] for text in texts]
         streams = [NoiseStream.segment(seed, level, index) for index in indices]
         drawn = torch.stack([draw_noise(seed, line.latents.shape[1:], *stream.start) for stream in streams])
         noise = start_noise(drawn, line.to("cpu"), gamma).transpose(1, 2).flatten(0, 1)  # frames in the batch
@@ -134,14 +139,17 @@ def segments(
     return made_between
 
 
-def _prompt(appearnet: HostAppearNet, conditioning: Any) -> Any:
-    """Texts alone: areas, masks and ControlNets of the clip do not fit segments of it."""
+def _prompts(appearnet: HostAppearNet, conditioning: Any, clips: int) -> list[list[Tensor]]:
+    """Of each clip its texts [1, L, D]. Texts alone: areas, masks and ControlNets do not fit segments of a clip."""
     if conditioning:
-        return conditioning
+        texts = [text for text, _ in conditioning]
+        for text in texts:
+            check_prompts(text, clips, "TSR Interpolate: the conditioning")
+        return [[text[clip % len(text)][None] for text in texts] for clip in range(clips)]
     null = appearnet.null_prompt()
     if null is None:
         raise InputError("TSR Interpolate: this model stores no null prompt; connect a prompt to conditioning")
-    return [[null, {}]]
+    return [[null]] * clips
 
 
 def _check(model: Any, appearnet: HostAppearNet, samples: Tensor, frames: int, passes: int) -> None:
@@ -158,10 +166,10 @@ def _check(model: Any, appearnet: HostAppearNet, samples: Tensor, frames: int, p
             f"TSR Interpolate: the latents have shape {list(samples.shape)}; this model takes "
             f"{header.config.unet.in_channels} channels with frames in the batch, from its own VAE"
         )
-    if samples.shape[0] % frames:
+    if samples.shape[0] % frames or not len(samples):
         raise InputError(
             f"TSR Interpolate: {samples.shape[0]} latent frames are no whole number of clips of {frames}; "
             "set frames_per_clip as in AppearNet Encode"
         )
-    if not bool(torch.isfinite(samples).all()):
+    if not is_finite(samples):
         raise InputError("TSR Interpolate: the latents hold NaN or infinity; look for the node they come from")

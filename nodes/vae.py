@@ -15,6 +15,7 @@ from ..microcinema_core.checkpoint.names import KL_MARK
 from ..microcinema_core.checkpoint.sections import find_section
 from ..microcinema_core.errors import CheckpointError, InputError
 from .files import read_file
+from .finite import is_finite
 
 SIZES: dict[str, Any] = {
     "double_z": True, "z_channels": 4, "resolution": 256, "in_channels": 3, "out_ch": 3, "ch": 128,
@@ -74,5 +75,5 @@ def check_image(image: Tensor) -> None:
     """Raises InputError for what is no IMAGE [N, H, W, 3 or 4] of at least 8x8 finite pixels."""
     if image.ndim != 4 or 0 in image.shape or min(image.shape[1:3]) < 8:
         raise InputError(f"MicroCinema: the keyframe has shape {list(image.shape)}; give at least 8x8 pixels")
-    if not bool(torch.isfinite(image).all()):
+    if not is_finite(image):
         raise InputError("MicroCinema: the keyframe holds NaN or infinity; look for the node it comes from")

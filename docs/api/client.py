@@ -12,7 +12,10 @@ In Python:
     for file in comfy.run(graph, progress=print):
         print(comfy.download(file, "out"))
 
-A place in a graph is `NODE.INPUT`, where NODE is the node's title or its id.
+A place in a graph is `NODE.INPUT`, where NODE is the node's title or its id. What a choice brings is written after it,
+`MicroCinema Sampler.gamma.value`, and setting it makes the choice; in Python that takes the server's list of nodes:
+
+    graph = load_graph("graph.json", {"MicroCinema Sampler.gamma.value": 0.1}, comfy.object_info())
 """
 # ruff: noqa: T201
 
@@ -33,7 +36,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,30 +91,102 @@ class OutputFile:
     type: str
 
 
-def load_graph(path: str | os.PathLike, values: dict[str, object] | None = None) -> Graph:
-    """The API form of a workflow with `values` put in its places, `NODE.INPUT`; GraphError for a place it lacks."""
+def load_graph(
+    path: str | os.PathLike, values: dict[str, object] | None = None, nodes: dict[str, dict] | None = None
+) -> Graph:
+    """The API form of a workflow with `values` put in its places, as `substitute` does it."""
     try:
         graph = json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise GraphError(f"{path}: not JSON ({error}). Export it with ComfyUI's File > Export (API).") from error
-    nodes = graph.values() if isinstance(graph, dict) else [None]
-    if not all(isinstance(node, dict) and "class_type" in node and "inputs" in node for node in nodes):
+    parts = graph.values() if isinstance(graph, dict) else [None]
+    if not all(isinstance(part, dict) and "class_type" in part and "inputs" in part for part in parts):
         raise GraphError(f"{path}: not the API form of a workflow. Export it with ComfyUI's File > Export (API).")
-    return substitute(graph, values or {})
+    return substitute(graph, values or {}, nodes)
 
 
-def substitute(graph: Graph, values: dict[str, object]) -> Graph:
-    """A copy of `graph` with each value in its place, `NODE.INPUT`; GraphError for a place it lacks."""
+def substitute(graph: Graph, values: dict[str, object], nodes: dict[str, dict] | None = None) -> Graph:
+    """A copy of `graph` with each value in its place, `NODE.INPUT`.
+
+    nodes: what `ComfyClient.object_info` says. With it an input may be one that the graph leaves out, or one that a
+    choice brings, `gamma.value`; then the choice is made too. Raises GraphError for a place that is not there.
+    """
     graph = copy.deepcopy(graph)
-    for place, value in values.items():
-        node, dot, name = place.rpartition(".")
-        if not dot:
-            raise GraphError(f"{place!r} is no place in a graph. Write NODE.INPUT, such as KSampler.seed")
-        inputs = find_node(graph, node)["inputs"]
-        if name not in inputs:
-            raise GraphError(f"Node {node!r} has no input {name!r} but {', '.join(sorted(inputs)) or 'none'}.")
-        inputs[name] = value
+    places = {place: split_place(graph, place) for place in values}
+    for place in sorted(places, key=lambda place: places[place][1].count(".")):  # choices before what they bring
+        name, given = places[place]
+        node = find_node(graph, name)
+        inputs, known = node["inputs"], (nodes or {}).get(node["class_type"])
+        if known is not None:
+            made = {other for of, other in places.values() if find_node(graph, of) is node}
+            inputs |= choices_for(name, given, inputs, all_inputs(known["input"]), made)
+        elif given not in inputs:
+            more = " What a choice brings is known to the server: give its object_info() too." if "." in given else ""
+            raise GraphError(no_input(name, given, inputs) + more)
+        inputs[given] = values[place]
     return graph
+
+
+def split_place(graph: Graph, place: str) -> tuple[str, str]:
+    """NODE and INPUT of a place, both of which may hold dots; GraphError for a text without any."""
+    parts = place.split(".")
+    splits = [(".".join(parts[:i]), ".".join(parts[i:])) for i in range(len(parts) - 1, 0, -1)]
+    if not splits:
+        raise GraphError(f"{place!r} is no place in a graph. Write NODE.INPUT, such as KSampler.seed")
+    names = {*graph, *(title(graph, key) for key in graph)}
+    return next((split for split in splits if split[0] in names), splits[0])
+
+
+def choices_for(node: str, name: str, inputs: dict, known: dict, made: set[str]) -> dict[str, str]:
+    """The choices under which the node has this input, `gamma.value`: {"gamma": "value"}; none for a plain one.
+
+    inputs: of the graph. known: of the server. made: what the caller sets, and is not overruled.
+    """
+    parts, chosen = name.split("."), {}
+    for i, part in enumerate(parts):
+        if part not in known and name in inputs:  # nodes of other packs take more than they tell
+            break
+        if part not in known:
+            raise GraphError(no_input(node, name, {*inputs, *(".".join([*parts[:i], other]) for other in known)}))
+        if i + 1 == len(parts):
+            break
+        so_far, options = ".".join(parts[: i + 1]), known[part][1]
+        if "template" in options:  # a list that grows
+            known = dict.fromkeys(listed(options["template"]), ("", {}))
+            continue
+        brings = {choice["key"]: all_inputs(choice["inputs"]) for choice in choices_of(options)}
+        fitting = [key for key, brought in brings.items() if parts[i + 1] in brought]
+        now = inputs.get(so_far)
+        if now not in fitting and (len(fitting) != 1 or so_far in made):
+            all_brought = ", ".join(dict.fromkeys(other for brought in brings.values() for other in brought))
+            with_it = f"choose {' or '.join(fitting)}" if fitting else f"its choices bring {all_brought or 'nothing'}"
+            raise GraphError(f"Node {node!r}: {so_far} is {now!r} and has no {parts[i + 1]!r}: {with_it}.")
+        chosen[so_far] = now if now in fitting else fitting[0]
+        known = brings[chosen[so_far]]
+    return chosen
+
+
+def choices_of(options: dict) -> list[dict]:
+    """The options of a choice that brings inputs; none for any other input."""
+    return [option for option in options.get("options", []) if isinstance(option, dict) and "inputs" in option]
+
+
+def listed(template: dict) -> list[str]:
+    """The names of a list that grows."""
+    return template.get("names") or [f"{template['prefix']}{number}" for number in range(template["max"])]
+
+
+def all_inputs(groups: dict) -> dict[str, tuple]:
+    """Every input of a node or of a choice, as (kind, options)."""
+    return {
+        name: (kind, rest[0] if rest else {})
+        for group in ("required", "optional")
+        for name, (kind, *rest) in groups.get(group, {}).items()
+    }
+
+
+def no_input(node: str, name: str, known: Iterable[str]) -> str:
+    return f"Node {node!r} has no input {name!r} but {', '.join(sorted(known)) or 'none'}."
 
 
 def find_node(graph: Graph, name: str) -> dict:
@@ -454,7 +529,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         values = {name: parse_value(value) for name, value in options.set}
         values |= {name: comfy.upload(path) for name, path in options.image}
-        files = comfy.run(load_graph(options.graph, values), progress=show)
+        graph = load_graph(options.graph, values, comfy.object_info() if values else None)
+        files = comfy.run(graph, progress=show)
         for file in files:
             print(comfy.download(file, options.out))
     except (ComfyError, OSError) as error:

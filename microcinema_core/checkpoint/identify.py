@@ -16,11 +16,11 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from ..config import Kind, ModelConfig
-from ..errors import CheckpointError, shown
+from ..errors import MAX_DETAIL, CheckpointError, shown
 from ..files import MAX_JSON, parse_json, reachable, read_text
 from .foreign import Shapes, foreign_title
 from .format import APPEARNET, DIFFUSION, PREFIX, TEXT_ENCODER, UNET, VAE, Header, read_header
-from .limits import MAX_DETAIL, check_file
+from .limits import check_file
 from .trained import trained_in
 
 MAX_LENGTH = 100_000_000  # of a header: what a file that begins with a larger number is, it is not safetensors

@@ -11,12 +11,15 @@ from ..files import check_readable
 MAX_HEADER = 8_000_000  # bytes
 MAX_TOKENIZER = 4_000_000
 MAX_BLOCKS = 256  # of one network
-MAX_DETAIL = 10_000  # of a stored value that somebody asked to see
 
 
 def check_file(path: Path, wanted: str) -> None:
     """Raises CheckpointError, asking for `wanted`, for what is no file and for a header too long to be parsed."""
     size = check_readable(path, wanted, CheckpointError)
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise CheckpointError(f"{path}: a file whose name is no UTF-8 text cannot be opened; rename it") from error
     try:
         with path.open("rb") as file:
             start = file.read(8)

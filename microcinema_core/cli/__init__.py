@@ -16,10 +16,10 @@ from typing import Annotated, Any
 import typer
 
 from .. import __version__
-from ..errors import Cancelled, MicroCinemaError
+from ..errors import Cancelled, MicroCinemaError, one_line
 from .animate import animate
 from .commands import inspect, keyframe, publish, train
-from .console import DONE, FAILED, INTERRUPTED, WRONG_INPUT, Warnings, complain
+from .console import DONE, FAILED, INTERRUPTED, WRONG_INPUT, Warnings, complain, say
 from .convert import convert
 from .inflate import inflate
 
@@ -89,7 +89,7 @@ def run(args: Sequence[str]) -> int:
 
 def _refuse(message: str, code: int, state: dict[str, bool]) -> int:
     if state["json"]:
-        typer.echo(json.dumps({"error": message, "code": code}))
+        say(json.dumps({"error": one_line(message), "code": code}))
     if not state["debug"]:
         complain("error", message)
     return code

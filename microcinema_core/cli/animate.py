@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,11 +13,10 @@ import typer
 
 from ..checkpoint.embedded import embedded
 from ..config import Kind
-from ..files import check_writable
 from ..shot.dials import Dial, dials_of
 from ..shot.plan import ShotConfig
 from ..shot.settings import TSR_SAMPLING, TSR_STEPS, Precision, SamplingConfig, check_seed
-from .console import Attention, Debug, Json, PrecisionOption, Seed, complain, progress, quiet_libraries, show
+from .console import Attention, Debug, Json, PrecisionOption, Seed, complain, progress, quiet_libraries, say, show
 from .options import gathering, option
 from .request import Models, Request
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..diffusion.samplers import Callback
-    from ..media import Target
     from ..standalone.pipeline import Shot
 
 GRID = Dial("Clips side by side, with the seeds that follow.", 1, 64)
@@ -57,40 +55,44 @@ def animate(
     seeds, fast = _seeds(seed, grid), replace(TSR_SAMPLING, steps=tsr_steps)
     models = Models.of(request, shot.passes, attention)
     target, picture = request.target(), request.picture()
-    models.check(shot, sampling, None if picture is None else picture.size)
+    place = request.keyframe_place(target, seed)
+    models.check(shot, sampling, request.keyframe_size() if picture is None else picture.size)
     shot = _with_anchor(shot, exact_keyframe, models.video)
     from ..standalone.precision import default_device, dtype_for
 
     device = default_device()
     dtype = dtype_for(precision, device)
-    keyframe = picture or _make_keyframe(request, target, seed)
     work = target.beside("unfinished")
     quiet_libraries()
     from ..standalone.pipeline import MicroCinemaPipeline
+    from ..standalone.workspace import check_folder, in_use, lock_of
 
-    with progress("Loading"):
-        pipeline = MicroCinemaPipeline.from_pretrained(
-            models.video, tsr=models.tsr, device=device, dtype=dtype, attention=attention
-        )
-    with _hint(work), progress("Frames") as callback:
-        bar = _Bar(callback, grid)
-        shots = [
-            pipeline.shoot(
-                keyframe,
-                request.prompt,
-                shot,
-                sampling=sampling,
-                tsr_sampling=fast,
-                seed=one,
-                workspace=work / str(one),
-                callback=bar.of(i),
+    for one in seeds:
+        check_folder(work / str(one))
+    with in_use(work, lock_of(work)), _hint(work):
+        keyframe = picture or _make_keyframe(request, place, seed)
+        with progress("Loading"):
+            pipeline = MicroCinemaPipeline.from_pretrained(
+                models.video, tsr=models.tsr, device=device, dtype=dtype, attention=attention
             )
-            for i, one in enumerate(seeds)
-        ]
-        settings = _write(shots, request)
-    for made in shots:
-        made.clean()
-    _remove_empty(work)
+        with progress("Frames") as callback:
+            bar = _Bar(callback, grid)
+            shots = [
+                pipeline.shoot(
+                    keyframe,
+                    request.prompt,
+                    shot,
+                    sampling=sampling,
+                    tsr_sampling=fast,
+                    seed=one,
+                    workspace=work / str(one),
+                    callback=bar.of(i),
+                )
+                for i, one in enumerate(seeds)
+            ]
+            settings = _write(shots, request)
+        for made in shots:
+            made.clean()
     _report(target.path, request.contact_sheet, shots, settings, time.monotonic() - started, json)
 
 
@@ -108,7 +110,7 @@ def _report(
     width, height = tiled_size(*shot.size, len(shots))
     text = f"{out}: {len(shot)} frames of {width}x{height} at {shot.fps:g} fps, made in {seconds:.1f} s"
     written = {"out": str(out), "contact_sheet": sheet and str(sheet), "seconds": round(seconds, 3)}
-    show(text, {**written, **settings, "width": width, "height": height}, as_json)
+    show([text], {**written, **settings, "width": width, "height": height}, as_json)
 
 
 def _with_anchor(shot: ShotConfig, asked: bool | None, video: Path) -> ShotConfig:
@@ -124,20 +126,17 @@ def _with_anchor(shot: ShotConfig, asked: bool | None, video: Path) -> ShotConfi
     return replace(shot, exact_keyframe=True)
 
 
-def _make_keyframe(request: Request, target: Target, seed: int) -> Image.Image:
+def _make_keyframe(request: Request, place: Path | None, seed: int) -> Image.Image:
     from .. import media
-
-    out = request.keyframe_out or target.beside("keyframe.png")
-    check_writable(out, ".png")
-    quiet_libraries()
     from ..standalone.keyframe import ImagePipeline
 
+    assert place is not None
     with progress("Loading"):
         pipeline = ImagePipeline.from_pretrained(request.keyframe_model or embedded(Kind.IMAGE))
     with progress("Keyframe") as callback:
         made = pipeline(request.keyframe_prompt or "", seed=seed, callback=callback)
-    made.save(out)
-    typer.echo(f"{out}: the keyframe", err=True)
+    made.save(place)
+    say(f"{place}: the keyframe", err=True)
     return media.to_picture(made.pictures[0])
 
 
@@ -181,13 +180,5 @@ def _hint(work: Path) -> Iterator[None]:
         yield
         whole = True
     finally:
-        if not whole:
-            _remove_empty(work)
-            if work.exists():
-                complain("note", f"what is done is kept in {work}; the same command goes on from there")
-
-
-def _remove_empty(work: Path) -> None:
-    """Unless there is work on other seeds."""
-    with suppress(OSError):
-        work.rmdir()
+        if not whole and any(kept.is_dir() for kept in work.iterdir()):
+            complain("note", f"what is done is kept in {work}; the same command goes on from there")

@@ -9,10 +9,10 @@ import typer
 
 from ..checkpoint.embedded import NAME, embedded
 from ..config import Kind
-from ..errors import InputError
+from ..errors import MAX_DETAIL, InputError, shown
 from ..files import check_writable
 from ..shot.settings import PictureConfig, check_prompt, check_seed
-from .console import Attention, Debug, Json, Seed, file_size, progress, quiet_libraries, show
+from .console import Attention, Debug, Json, Seed, file_size, progress, quiet_libraries, say, show
 from .options import gathering
 
 StageFile = Annotated[Path, typer.Option(help="The stage's file.")]
@@ -40,7 +40,7 @@ def keyframe(
     """Make a picture that can serve as keyframe."""
     check_seed(seed)
     check_prompt(prompt)
-    check_writable(out, ".png")
+    check_writable(out, ".png", (model,))
 
     from ..backend import attention_named
     from ..checkpoint.format import read_header
@@ -61,7 +61,7 @@ def keyframe(
         made = pipeline(prompt, picture, seed=seed, callback=callback)
     made.save(out)
     height, width = made.pictures.shape[1:3]
-    show(f"{out}: {width}x{height}", {"out": str(out), **made.settings[0], "width": width, "height": height}, json)
+    show([f"{out}: {width}x{height}"], {"out": str(out), **made.settings[0], "width": width, "height": height}, json)
 
 
 def inspect(
@@ -73,14 +73,17 @@ def inspect(
     from ..media import SETTINGS_SUFFIXES, read_settings
 
     if path.is_file() and path.suffix.lower() in SETTINGS_SUFFIXES:
-        title, details = "made by microcinema", {key: str(value) for key, value in read_settings(path).items()}
+        title, details = (
+            "made by microcinema",
+            {shown(key): shown(str(value), MAX_DETAIL) for key, value in read_settings(path).items()},
+        )
     else:
         from ..checkpoint.identify import identify
 
         found = identify(path)
         title, details = found.title, found.details
     lines = [f"{path}: {title}", *(f"  {name}: {value}" for name, value in details.items())]
-    show("\n".join(lines), {"path": str(path), "title": title, **details}, json)
+    show(lines, {"path": str(path), "title": title, **details}, json)
 
 
 def train(
@@ -94,7 +97,7 @@ def train(
         from ..training.stages import build_stage
     except ModuleNotFoundError as error:
         raise InputError(f"training needs {error.name}, which is missing; pip install 'microcinema[train]'") from error
-    typer.echo(run_training(TrainConfig.load(config), build_stage))
+    say(str(run_training(TrainConfig.load(config), build_stage)))
 
 
 def publish(
@@ -112,4 +115,4 @@ def publish(
 
     sources = dict(zip(Kind, (autoencoder, text, image, video, tsr), strict=True))
     for path in publish_files(sources, to, name):
-        typer.echo(f"{path}: {file_size(path)}")
+        say(f"{path}: {file_size(path)}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from ..errors import one_line, shown
 from ..shot.settings import SEED, Precision
 from .options import option
 
@@ -42,13 +44,20 @@ Json = Annotated[
 ]
 
 
-def show(text: str, result: dict[str, Any], as_json: bool) -> None:
+def say(*lines: str, err: bool = False) -> None:
+    """Lines for a person, on standard output or error: whatever is in them, and whatever the stream can print."""
+    encoding = (sys.stderr if err else sys.stdout).encoding or "utf-8"
+    text = "\n".join(shown(line, len(line)) for line in lines)
+    typer.echo(text.encode(encoding, "backslashreplace").decode(encoding), err=err)
+
+
+def show(lines: Sequence[str], result: dict[str, Any], as_json: bool) -> None:
     """The result, for a person or for a program."""
-    typer.echo(json.dumps(result) if as_json else text)
+    say(*([json.dumps(result)] if as_json else lines))
 
 
 def complain(kind: str, message: str) -> None:
-    typer.echo(f"microcinema: {kind}: {' '.join(message.split())}", err=True)
+    say(f"microcinema: {kind}: {one_line(message)}", err=True)
 
 
 class Warnings(logging.Handler):

@@ -39,7 +39,7 @@ def convert(
     debug: Debug = False,
 ) -> None:
     """Take a text-to-video model's motion as it is; AppearNet starts untrained on top of it."""
-    check_writable(out, ".safetensors", file)
+    check_writable(out, ".safetensors", (file, text_encoder))
     clip = ClipConfig(frames, fps, width, height)
 
     from ..importers.convert import convert as convert_source
@@ -51,7 +51,7 @@ def convert(
     made = convert_source(source, out, DTYPES[Precision(dtype)], text_encoder)
     counts = {"trained": made.network, "copied": made.copied, "new": made.new}
     result = {"out": str(out), "licence": source.licence.name, **counts, "lacks": list(made.lacks)}
-    show("\n".join([f"{out}: {file_size(out)}", *_report(made, source.licence)]), result, json)
+    show([f"{out}: {file_size(out)}", *_report(made, source.licence)], result, json)
 
 
 def _report(made: Converted, licence: Licence) -> list[str]:

@@ -92,14 +92,16 @@ def inflate(
     debug: Debug = False,
 ) -> None:
     """Make a file to train a video model from, which starts as Stable Diffusion on every frame."""
-    check_writable(out, ".safetensors", source)
-
     from ..importers.inflate import Order, inflate_file
     from ..importers.merge import Addition
     from ..importers.source import Choices
     from ..standalone.precision import DTYPES
     from .console import quiet_libraries
 
+    loras = tuple(map(Addition.parse, more.lora or ()))
+    merge = None if more.merge is None else Addition.parse(more.merge)
+    added = [addition.path for addition in (*loras, merge) if addition is not None]
+    check_writable(out, ".safetensors", (source, more.text_encoder, more.tokenizer, *added))
     quiet_libraries()
     made = inflate_file(
         Order(
@@ -109,8 +111,8 @@ def inflate(
             Choices(reading.preset and str(reading.preset), reading.prediction, reading.schedule, reading.ema),
             more.text_encoder,
             more.tokenizer,
-            tuple(map(Addition.parse, more.lora or ())),
-            None if more.merge is None else Addition.parse(more.merge),
+            loras,
+            merge,
         )
     )
     _report(out, made, json)
@@ -130,4 +132,4 @@ def _report(out: Path, made: Inflated, as_json: bool) -> None:
     ]
     result = {"out": str(out), "model": made.header.config.name, "prediction": str(diffusion.prediction)}
     more = {"schedule": str(diffusion.schedule), "trained": made.taken, "new": made.new, "notes": made.notes}
-    show("\n".join(lines), result | more | {"licence": made.header.licence}, as_json)
+    show(lines, result | more | {"licence": made.header.licence}, as_json)

@@ -11,7 +11,7 @@ import typer
 from ..checkpoint.embedded import embedded, sibling
 from ..config import Kind
 from ..errors import InputError
-from ..files import check_writable
+from ..files import check_writable, replaces
 from ..shot.plan import ShotConfig, plan_shot
 from ..shot.resize import working_size
 from ..shot.settings import SamplingConfig, check_prompt
@@ -61,13 +61,70 @@ class Request:
             raise InputError("--keyframe-model and --keyframe-out go with --keyframe-prompt")
 
     def target(self) -> Target:
-        """Raises InputError for places that cannot be written."""
+        """Raises InputError for places that cannot be written, and for those of files that are read."""
         from ..media import Target
 
         target = Target.of(self.out)
+        for read in self.inputs:
+            if target.replaces(read):
+                raise InputError(f"{read}: would be replaced by the clip that is made of it; give another --out")
         if self.contact_sheet is not None:
-            check_writable(self.contact_sheet, ".png")
+            self._check_beside(self.contact_sheet, target, "--contact-sheet")
         return target
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """The files that are read."""
+        named = (self.image, self.model, self.tsr_model, self.keyframe_model)
+        return tuple(path for path in named if path is not None)
+
+    def _check_beside(self, path: Path, target: Target, option: str) -> None:
+        """Raises InputError where a picture cannot be written there, beside the clip."""
+        check_writable(path, ".png", self.inputs)
+        if target.replaces(path):
+            raise InputError(f"{path}: is where the clip goes; give {option} another name")
+
+    def keyframe_place(self, target: Target, seed: int) -> Path | None:
+        """Where the keyframe that is made goes; None where there is one already.
+
+        Raises InputError where it cannot be written, or, in a place that nobody named, over what is another picture
+        than that of the clip which is replaced too.
+        """
+        from ..media import is_ours, read_settings
+
+        if self.keyframe_prompt is None:
+            return None
+        place = self.keyframe_out or target.beside("keyframe.png")
+        self._check_beside(place, target, "--keyframe-out")
+        if self.contact_sheet is not None and replaces(place, self.contact_sheet):
+            raise InputError(f"{place}: is where the contact sheet goes; give --keyframe-out another name")
+        if self.keyframe_out is None and place.exists():
+            made = read_settings(place) if is_ours(place) else {}
+            same = (made.get("prompt"), made.get("seed")) == (self.keyframe_prompt, seed)
+            if not same and not (made and target.exists()):
+                raise InputError(
+                    f"{place}: is another picture, which the keyframe would replace; move it, or name a place with "
+                    "--keyframe-out"
+                )
+        return place
+
+    def keyframe_size(self) -> tuple[int, int] | None:
+        """Width and height of the keyframe that will be made, where its model's file says so.
+
+        Raises CheckpointError for a file of another kind.
+        """
+        from ..checkpoint.format import TEXT_ENCODER, VAE, read_header
+        from ..checkpoint.load import expect_kind
+        from ..checkpoint.sections import check_section
+
+        model = self.keyframe_model or embedded(Kind.IMAGE)
+        if model.is_dir():
+            return None
+        header = read_header(model)
+        expect_kind(header, model, Kind.IMAGE)
+        for section in (VAE, TEXT_ENCODER):
+            check_section(section, model, header)
+        return header.config.clip.width, header.config.clip.height
 
     def picture(self) -> Image.Image | None:
         """The keyframe, where it is there already. Raises InputError for what is no picture."""
@@ -95,8 +152,9 @@ class Models:
     def check(self, shot: ShotConfig, sampling: SamplingConfig, picture_size: tuple[int, int] | None) -> None:
         """Raises what can be known from the files' headers to be wrong. picture_size: None where none is made yet."""
         from ..backend import attention_named
-        from ..checkpoint.format import read_header
+        from ..checkpoint.format import TEXT_ENCODER, VAE, read_header
         from ..checkpoint.load import expect_kind
+        from ..checkpoint.sections import check_section
         from ..shot.segments import Segments
         from ..standalone.sampling import check_sampler
 
@@ -104,6 +162,8 @@ class Models:
         check_sampler(sampling.sampler)
         header = read_header(self.video)
         expect_kind(header, self.video, Kind.VIDEO)
+        for section in (VAE, TEXT_ENCODER):
+            check_section(section, self.video, header)
         segments = None
         if self.tsr is not None:
             tsr_header = read_header(self.tsr)

@@ -22,6 +22,20 @@ Callback = Callable[[int, int, Tensor], None]  # (steps done, steps in all, esti
 Noise = Callable[[int], Tensor]  # step, from 0 -> unit noise in the sample's shape
 
 
+def is_finite(numbers: Tensor) -> bool:
+    """Whether all are, in a tensor of any shape."""
+    return bool(numbers.isfinite().all())
+
+
+def check_estimate(x0: Tensor, call: int, calls: int) -> None:
+    """Raises InputError for an estimate [B, C, T, H, W] with NaN or infinity: nothing but a black clip would follow."""
+    if not is_finite(x0):
+        raise InputError(
+            f"the latents became NaN or infinite at step {call} of {calls}; lower cfg, or try another sampler or "
+            "precision (fp32); if that does not help, the model's file is damaged: get it anew"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """What one sampling run is given: the model, the noise levels, fresh noise and the observer."""
@@ -36,9 +50,13 @@ class Run:
         return len(self.sigmas) - 1
 
     def estimate(self, y: Tensor, step: int) -> Tensor:
-        """The model's estimate of z_0 for y [B, C, T, H, W] at this step, in y's shape, reported to the observer."""
+        """The model's estimate of z_0 for y [B, C, T, H, W] at this step, in y's shape, reported to the observer.
+
+        Raises InputError where it is no number.
+        """
         sigma = torch.tensor(self.sigmas[step], dtype=working(y).dtype, device=y.device)
         x0 = self.denoise(y, sigma)
+        check_estimate(x0, step + 1, self.steps)
         if self.callback is not None:
             self.callback(step + 1, self.steps, x0)
         return x0

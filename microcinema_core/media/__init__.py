@@ -3,10 +3,11 @@
 Frames are uint8 RGB, [H, W, 3] each or [T, H, W, 3] together.
 """
 
-from .clips import SETTINGS_SUFFIXES, read_settings, save_clip, save_picture
+from .clips import save_clip, save_picture
 from .frames import Frames, Settings, SheetCollector, contact_sheet, to_pixels, to_uint8
 from .limits import check_clip_size
 from .pictures import MAX_PIXELS, place, read_picture, to_picture, to_rgb
+from .settings import SETTINGS_SUFFIXES, is_ours, read_settings
 from .targets import Form, Target
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Target",
     "check_clip_size",
     "contact_sheet",
+    "is_ours",
     "place",
     "read_picture",
     "read_settings",

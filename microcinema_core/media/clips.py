@@ -11,25 +11,20 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import av
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ..errors import InputError
-from ..files import check_readable, parse_json, written_whole
-from .films import opened_video
+from ..files import disk_errors, written_whole
 from .frames import Frames, FrameSource, Settings
 from .gif import write_gif
 from .limits import fitting
-from .pictures import DAMAGED
-from .targets import VIDEO_SUFFIXES, Form, Target
+from .settings import FRAME_NAME, SETTINGS_KEY
+from .targets import Form, Target, is_frame
 from .video import MP4, WEBM, write_video
 
-SETTINGS_KEY = "microcinema"  # the text chunk of a PNG; videos have `comment`
-SETTINGS_SUFFIXES = (*VIDEO_SUFFIXES, ".png")  # of the files that hold settings
-FRAME_NAME = "frame-%04d.png"
 MIN_FPS, MAX_FPS = 0.01, 1000.0
 
 
@@ -51,14 +46,9 @@ def save_clip(out: str | Path, frames: Iterable[Frames], fps: float, settings: S
             case Form.VIDEO:
                 _save_video(target.path, fitting(target.path, source), float(fps), settings)
             case Form.FOLDER:
-                with _folder_written_whole(target.path) as temporary:
-                    _write_numbered(temporary / FRAME_NAME, source, settings)
+                _save_folder(target.path, source, settings)
             case Form.NUMBERED:
-                folder = target.path.parent
-                folder.mkdir(parents=True, exist_ok=True)
-                with tempfile.TemporaryDirectory(dir=folder, prefix=".frames-") as name:
-                    for path in _write_numbered(Path(name) / target.path.name, source, settings):
-                        path.replace(folder / path.name)
+                _save_numbered(target.path, source, settings)
     return target
 
 
@@ -71,14 +61,14 @@ def save_picture(path: str | Path, picture: Frames, settings: Settings) -> None:
 
 @contextmanager
 def _disk_errors(path: Path, source: FrameSource | None = None) -> Iterator[None]:
-    """Says in one line what FFmpeg's and the system's errors mean for `path`; the frames' own errors pass."""
+    """As `disk_errors`, FFmpeg's too; the frames' own errors pass."""
     try:
-        yield
-    except (av.FFmpegError, OSError) as error:
+        with disk_errors(path, av.FFmpegError):
+            yield
+    except OSError:
         if source is not None and source.error is not None:
             raise source.error from None
-        reason = error.strerror or str(error)
-        raise OSError(f"{path}: not written ({reason}); make space or choose another place, and try again") from error
+        raise
 
 
 def _save_video(path: Path, frames: Iterator[Frames], fps: float, settings: Settings) -> None:
@@ -109,57 +99,26 @@ def _write_png(path: Path, picture: Frames, settings: Settings) -> None:
         os.fsync(file.fileno())
 
 
-@contextmanager
-def _folder_written_whole(path: Path) -> Iterator[Path]:
-    """A temporary folder beside `path`, which takes its place if the body succeeds."""
-    path = path.absolute()
+def _save_numbered(pattern: Path, frames: Iterable[Frames], settings: Settings) -> list[Path]:
+    """Written in a hidden folder beside, then renamed one after another."""
+    pattern.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=pattern.parent, prefix=".frames-") as name:
+        made = _write_numbered(Path(name) / pattern.name, frames, settings)
+        return [path.replace(pattern.parent / path.name) for path in made]
+
+
+def _save_folder(path: Path, frames: Iterable[Frames], settings: Settings) -> None:
+    """A new folder appears whole; in one that exists, the pictures of a longer clip go once the new ones are there."""
+    path = Path(os.path.realpath(path))
+    if path.exists():
+        made = set(_save_numbered(path / FRAME_NAME, frames, settings))
+        for older in path.iterdir():
+            if is_frame(older) and older not in made:
+                older.unlink()
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as name:
-        new, old = Path(name) / "new", Path(name) / "old"
+        new = Path(name) / "new"
         new.mkdir()
-        yield new
-        if path.exists():
-            path.rename(old)
-        try:
-            new.rename(path)
-        except OSError:
-            if old.exists():
-                old.rename(path)
-            raise
-
-
-def read_settings(path: str | Path) -> dict[str, Any]:
-    """The settings in a clip's or picture's file, or those that all pictures in a folder have in common.
-
-    Raises InputError where there are none.
-    """
-    path = Path(path)
-    if path.is_dir():
-        settings = read_settings(path / (FRAME_NAME % 0))
-        settings.pop("frame", None)
-        return settings
-    check_readable(path, "a clip or picture made by microcinema")
-    text = _png_text(path) if path.suffix.lower() in (".png", ".gif") else _video_comment(path)
-    try:
-        found = parse_json(text or "", "its settings")
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: holds no settings of microcinema")
-    return found
-
-
-def _png_text(path: Path) -> str | None:
-    """Also a GIF's."""
-    try:
-        with Image.open(path, formats=("PNG", "GIF")) as image:
-            text = image.info.get(SETTINGS_KEY) or image.info.get("comment")
-    except (*DAMAGED, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: is not a readable picture ({error})") from error
-    return text.decode("ascii", "replace") if isinstance(text, bytes) else text
-
-
-def _video_comment(path: Path) -> str | None:
-    with opened_video(path) as container:
-        tags = {name.lower(): value for name, value in container.metadata.items()}  # Matroska's are in capitals
-    return tags.get("comment")
+        _write_numbered(new / FRAME_NAME, frames, settings)
+        new.rename(path)

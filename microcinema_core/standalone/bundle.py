@@ -17,6 +17,7 @@ from ..backend import Backend, attention_named
 from ..checkpoint.format import read_checkpoint
 from ..checkpoint.load import Networks, networks_of
 from ..config import Kind
+from ..diffusion.samplers import is_finite
 from ..errors import InputError
 from ..media import Frames, to_uint8
 from ..shot.settings import Precision, SamplingConfig, check_prompt, check_seed
@@ -101,11 +102,15 @@ class Bundle:
         return clip.height // self.codec.downscale, clip.width // self.codec.downscale
 
     def decode(self, latents: Tensor) -> Frames:
-        """[B, C, T, h, w] -> uint8 [B, T, H, W, 3]."""
+        """[B, C, T, h, w] -> uint8 [B, T, H, W, 3]. Raises InputError for pictures of NaN or infinity."""
         batch, _, frames = latents.shape[:3]
-        parts = self.codec.decoded(latents.transpose(1, 2).flatten(0, 1))
-        made = np.concatenate([to_uint8(part) for part in parts])
+        made = np.concatenate([self._picture(p) for p in self.codec.decoded(latents.transpose(1, 2).flatten(0, 1))])
         return made.reshape(batch, frames, *made.shape[1:])
+
+    def _picture(self, pixels: Tensor) -> Frames:
+        if not is_finite(pixels):
+            raise InputError(f"{self.name}: its autoencoder made NaN or infinity of the latents; get its files anew")
+        return to_uint8(pixels)
 
     def settings(self, config: SamplingConfig, prompts: list[str], seeds: list[int]) -> list[dict[str, Any]]:
         """One dictionary for each result, with what of the sampling there is."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -73,8 +74,9 @@ class Shot:
         return self.plan.frames
 
     def __iter__(self) -> Iterator[Frames]:
-        """uint8 RGB [H, W, 3], one after the other."""
-        return self.make()
+        """uint8 RGB [H, W, 3], one after the other. Raises InputError where another run is at the same work."""
+        with nullcontext() if self.workspace is None else self.workspace.in_use():
+            yield from self.make()
 
     def save(self, out: str | Path) -> None:
         """Make it and write it, as what the name's ending says; see `media.Target`."""

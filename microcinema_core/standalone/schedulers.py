@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ..config import Prediction
 from ..diffusion.prediction import per_item
-from ..diffusion.samplers import Callback, Denoise, refuse_noise_only
+from ..diffusion.samplers import Callback, Denoise, check_estimate, refuse_noise_only
 from ..diffusion.schedule import TRAIN_STEPS, Schedule, working
 from ..errors import InputError
 from ..shot.settings import SCHEDULER_PREFIX
@@ -198,6 +198,7 @@ def sample_with_scheduler(
             sample = per_item(sigma * to_sample, noise) * noise
         y = sample / per_item(to_sample, sample)
         x0 = denoise(y, working(sigma.to(y)))
+        check_estimate(x0, call + 1, calls)
         if callback is not None:
             callback(call + 1, calls, x0)
         output = _output(sampler.prediction, x0, y, sigma)

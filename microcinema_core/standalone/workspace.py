@@ -1,80 +1,114 @@
 """Work in progress on disk: what an interrupted shot has made is not made again.
 
-A folder holds the request it belongs to and one small file per result (a clip's latents, a segment's). A result exists
-whole or not at all; a folder of another request is emptied, one that holds anything else is refused.
+A folder holds one small file per result (a clip's latents, a segment's), which says of which request it is. A result
+exists whole or not at all; what is damaged or of another request is made again. Whatever else lies in the folder stays.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from filelock import FileLock, Timeout
 from torch import Tensor
 
-from ..errors import InputError
-from ..files import written_whole
+from ..checkpoint.kept import read_kept, write_kept
+from ..errors import CheckpointError, InputError
+from ..files import disk_errors, reachable
 from ..shot.cascade import Interpolate
 
-REQUEST = "request.json"
+ENDING = ".microcinema.safetensors"
+OURS = f"*{ENDING}"
+CUT_SHORT = ".*.microcinema-*.safetensors"  # what a sudden end leaves
+LOCK = ".microcinema.lock"
+LATENTS = "latents"
 
 
 class Workspace:
     """Results by name. `folder` is made when the first result is kept.
 
-    Raises InputError where the folder holds what is no work of ours, which must not be lost.
+    Raises InputError where it cannot be a folder.
     """
 
     def __init__(self, folder: str | Path, request: Mapping[str, Any]) -> None:
         folder = Path(folder)
-        _check_ours(folder)
-        self.folder, self.request = folder, json.dumps(dict(request), sort_keys=True)
-        self.found = self._matches()
+        check_folder(folder)
+        self.folder, self._lock = folder, lock_of(folder)
+        self.request = hashlib.sha256(json.dumps(dict(request), sort_keys=True).encode()).hexdigest()
 
-    def _matches(self) -> bool:
-        try:
-            return (self.folder / REQUEST).read_text(encoding="utf-8") == self.request
-        except (OSError, UnicodeDecodeError):
-            return False
-
-    def _open(self) -> None:
-        if self.found:
-            return
-        if self.folder.exists():
-            shutil.rmtree(self.folder)
-        self.folder.mkdir(parents=True)
-        try:
-            with written_whole(self.folder / REQUEST) as temporary:
-                temporary.write_text(self.request, encoding="utf-8")
-        except OSError:
-            self.remove()
-            raise
-        self.found = True
+    def path(self, name: str) -> Path:
+        return self.folder / f"{name}{ENDING}"
 
     def kept(self, name: str) -> Tensor | None:
-        """The latents [C, T, h, w] of that name of this request; None where they are not there or not readable."""
-        path = self.folder / f"{name}.safetensors"
-        if not (self.found and path.exists()):
-            return None
+        """The latents [C, T, h, w] of that name of this request; None where they are not there as they were written."""
+        path = self.path(name)
         try:
-            return load_file(path)["latents"].clone()  # else a view of the file, which Windows would not remove
-        except (SafetensorError, KeyError, OSError):
+            if not path.is_file():
+                return None
+            tensors, request = read_kept(path)
+        except (CheckpointError, OSError):
             return None
+        return tensors.get(LATENTS) if request == self.request else None
 
     def keep(self, name: str, latents: Tensor) -> None:
-        """Write latents [C, T, h, w] under a name, whole or not at all."""
-        self._open()
-        with written_whole(self.folder / f"{name}.safetensors") as temporary:
-            save_file({"latents": latents.contiguous()}, temporary)
+        """Write latents [C, T, h, w] under a name, whole or not at all. Raises OSError where the disk refuses."""
+        write_kept(self.path(name), {LATENTS: latents}, self.request)
+
+    def in_use(self) -> AbstractContextManager[None]:
+        """While results are made. Raises InputError where another run is at it."""
+        return in_use(self.folder, self._lock)
 
     def remove(self) -> None:
-        """The work is done."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """The work is done: remove it, unless another run is at it, and the folder where nothing else lies in it."""
+        with suppress(InputError, OSError), self.in_use():
+            for pattern in (OURS, CUT_SHORT):
+                for path in self.folder.glob(pattern):
+                    path.unlink()
+
+
+def lock_of(folder: Path) -> FileLock:
+    """What one run at a time holds; the same object may be taken again by whoever holds it."""
+    return FileLock(folder / LOCK, timeout=0, thread_local=False)
+
+
+@contextmanager
+def in_use(folder: Path, lock: FileLock) -> Iterator[None]:
+    """Holds the folder for this run, made if it lacks, and removes it in the end if it is empty.
+
+    Raises InputError where another run holds it.
+    """
+    check_folder(folder)
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire()
+        except (Timeout, FileNotFoundError) as error:  # the latter where the other run is just ending
+            raise InputError(
+                f"{folder}: another run is at work there; wait until it is done, or choose another name"
+            ) from error
+    try:
+        yield
+    finally:
+        last = lock.lock_counter == 1
+        removed = last and _removed(folder / LOCK)
+        lock.release()
+        if last:
+            if not removed:  # Windows removes no file that is open
+                _removed(folder / LOCK)
+            with suppress(OSError):  # other things lie in it
+                folder.rmdir()
+
+
+def _removed(path: Path) -> bool:
+    with suppress(OSError):
+        path.unlink()
+        return True
+    return False
 
 
 def remembered(name: str, make: Callable[[], Tensor], workspace: Workspace | None) -> Tensor:
@@ -107,13 +141,9 @@ def remembering(interpolate: Interpolate, workspace: Workspace | None) -> Interp
     return with_memory
 
 
-def _check_ours(folder: Path) -> None:
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not there.is_dir():
-        raise InputError(f"{there}: is a file where unfinished work would be kept; move it, or choose another name")
-    if there == folder and not (folder / REQUEST).exists():
-        strange = [item.name for item in folder.iterdir() if not item.name.startswith(".")]
-        if strange:
-            raise InputError(
-                f"{folder}: holds other files than unfinished work ({strange[0]}); move it, or choose another name"
-            )
+def check_folder(folder: Path) -> None:
+    """Raises InputError where no folder can be."""
+    with reachable(folder):
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not there.is_dir():
+            raise InputError(f"{there}: is a file where unfinished work would be kept; move it, or choose another name")

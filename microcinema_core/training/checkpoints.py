@@ -1,43 +1,109 @@
-"""Everything needed to go on with a run, in folders `checkpoint-00000500`, each there whole or not at all."""
+"""Everything needed to go on with a run, in folders `checkpoint-00000500`, each there whole or not at all.
+
+Each holds three files of tensors with notes in JSON, which are read only as they were written; nothing is unpickled, so
+that no file of a training folder can run code.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from accelerate import Accelerator
+import torch
+from torch import Tensor, nn
 
-from ..errors import ConfigError
+from ..checkpoint.format import expect_tensors
+from ..checkpoint.kept import read_kept, write_kept
+from ..errors import CheckpointError, ConfigError
+from ..files import disk_errors, parse_json
 from .config import TrainConfig
+from .optim import WeightAverage
 
 PREFIX = "checkpoint-"
+MODEL, AVERAGE, OPTIMISER = "model.safetensors", "average.safetensors", "optimiser.safetensors"
 MAY_CHANGE = {"checkpoint_every", "sample_every", "reported", "keep", "out"}  # on the way, without another outcome
+logger = logging.getLogger("microcinema")
 
 
+@dataclass(slots=True)
 class Progress:
-    """The step count as accelerate stores it, beside the configuration it belongs to."""
+    """What a run changes as it goes, and the configuration it belongs to."""
 
-    def __init__(self, config: TrainConfig) -> None:
-        self.step = 0
-        self.config = config.to_dict()
+    config: TrainConfig
+    model: nn.Module
+    average: WeightAverage
+    optimiser: torch.optim.Optimizer
+    step: int = 0
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"step": self.step, "config": json.dumps(self.config)}
+    def write(self, folder: Path) -> None:
+        """Raises OSError where the disk refuses."""
+        about = {"step": self.step, "updates": self.average.updates, "config": self.config.to_dict()}
+        write_kept(folder / MODEL, self.model.state_dict(), json.dumps(about))
+        write_kept(folder / AVERAGE, self.average.average)
+        write_kept(folder / OPTIMISER, _tensors_of(self.optimiser))
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Raises ConfigError where the checkpoint was trained with other values."""
-        stored = json.loads(state["config"])
-        wanted = json.loads(json.dumps(self.config))
+    def read(self, folder: Path) -> None:
+        """Go on from there. Nothing changes where it cannot be.
+
+        Raises CheckpointError for files that are not as they were written or of another model, and ConfigError where
+        the checkpoint was trained with other values.
+        """
+        (model, note), (average, _), (moments, _) = (read_kept(folder / name) for name in (MODEL, AVERAGE, OPTIMISER))
+        step, updates = self._expect_own(note, folder / MODEL)
+        expect_tensors(self.model.state_dict(), model, str(folder / MODEL), "the checkpoint")
+        expect_tensors(self.average.average, average, str(folder / AVERAGE), "the checkpoint")
+        state = _state_of(self.optimiser, moments, folder / OPTIMISER)
+        self.model.load_state_dict(model)
+        self.average.load(average, updates)
+        self.optimiser.load_state_dict(state)
+        self.step = step
+
+    def _expect_own(self, note: str, path: Path) -> tuple[int, int]:
+        """Steps and updates of the average, from a note that is of this run's configuration."""
+        try:
+            about = parse_json(note, str(path))
+            step, updates, stored = about["step"], about["updates"], dict(about["config"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{path}: says nothing of its run") from error
+        if type(step) is not int or type(updates) is not int or min(step, updates) < 0:
+            raise CheckpointError(f"{path}: is of step {step!r}, as no run is")
+        self._expect_config(stored)
+        return step, updates
+
+    def _expect_config(self, stored: Mapping[str, Any]) -> None:
+        wanted = json.loads(json.dumps(self.config.to_dict()))
         for key in sorted(set(wanted) & set(stored) - MAY_CHANGE):
             if stored[key] != wanted[key]:
                 raise ConfigError(
                     f"the checkpoint was trained with {key} = {stored[key]!r}, "
                     f"the configuration says {wanted[key]!r}; restore the value or choose another `out` folder"
                 )
-        self.step = state["step"]
+
+
+def _tensors_of(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Its state by number and name of parameters; all else follows from the configuration."""
+    state = optimiser.state_dict()["state"]
+    return {f"{number}.{name}": value for number, held in state.items() for name, value in held.items()}
+
+
+def _state_of(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor], path: Path) -> dict[str, Any]:
+    """As `load_state_dict` takes it. Raises CheckpointError where it is of other parameters."""
+    parameters = dict(enumerate(p for group in optimiser.param_groups for p in group["params"]))
+    state: dict[int, dict[str, Tensor]] = {number: {} for number in parameters}
+    for key, value in tensors.items():
+        number, _, name = key.partition(".")
+        parameter = parameters.get(int(number)) if number.isdecimal() else None
+        if parameter is None or (value.ndim and value.shape != parameter.shape):
+            raise CheckpointError(f"{path}: {key} belongs to none of the parameters that learn")
+        state[int(number)][name] = value
+    return {"state": state, "param_groups": optimiser.state_dict()["param_groups"]}
 
 
 def checkpoints(out: Path) -> list[Path]:
@@ -45,22 +111,60 @@ def checkpoints(out: Path) -> list[Path]:
     return sorted(p for p in out.glob(f"{PREFIX}*") if p.name.removeprefix(PREFIX).isdigit())
 
 
-def save_checkpoint(accelerator: Accelerator, out: Path, step: int, keep: int) -> None:
-    """Write under a temporary name, flush to disk, rename; of all checkpoints the last `keep` stay."""
-    final = out / f"{PREFIX}{step:08d}"
-    partial = out / f"partial-{step:08d}"
-    if accelerator.is_main_process:
-        shutil.rmtree(partial, ignore_errors=True)
-    accelerator.wait_for_everyone()
-    accelerator.save_state(str(partial))
-    accelerator.wait_for_everyone()
-    if not accelerator.is_main_process:
-        return
-    for path in partial.rglob("*"):
-        if path.is_file():
-            with path.open("r+b") as file:  # Windows flushes only what may be written
-                os.fsync(file.fileno())
-    shutil.rmtree(final, ignore_errors=True)
-    partial.rename(final)
+def save_checkpoint(progress: Progress, out: Path, keep: int) -> None:
+    """Write under a temporary name and rename; of all checkpoints the last `keep` stay.
+
+    Raises OSError where the disk refuses; then nothing new stays.
+    """
+    final = out / f"{PREFIX}{progress.step:08d}"
+    with _written_whole(final, out / f"partial-{progress.step:08d}") as partial:
+        progress.write(partial)
     for old in checkpoints(out)[:-keep]:
         shutil.rmtree(old)
+
+
+@contextmanager
+def _written_whole(final: Path, partial: Path) -> Iterator[Path]:
+    shutil.rmtree(partial, ignore_errors=True)
+    with disk_errors(partial):
+        partial.mkdir()
+    try:
+        yield partial
+        with disk_errors(final):
+            shutil.rmtree(final, ignore_errors=True)
+            os.replace(partial, final)  # noqa: PTH105 - said of both at once
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def resume(progress: Progress, out: Path) -> Path | None:
+    """Go on from the newest checkpoint that is as it was written; None where there are none.
+
+    Newer ones that are not are set aside as `damaged-00000500`, and said. Raises CheckpointError where none can be
+    read, and ConfigError as `Progress.read` does.
+    """
+    reasons: list[CheckpointError] = []
+    there = checkpoints(out)
+    for folder in reversed(there):
+        try:
+            progress.read(folder)
+        except CheckpointError as error:
+            reasons.append(error)
+            continue
+        for newer in there[len(there) - len(reasons) :]:
+            _set_aside(newer)
+        for reason in reasons:
+            logger.warning("%s; going on from %s", reason, folder.name)
+        return folder
+    if reasons:
+        raise CheckpointError(
+            f"{reasons[0]}; none of the {len(reasons)} checkpoints in {out} can be read: move them away to start "
+            "anew, or choose another `out` folder"
+        )
+    return None
+
+
+def _set_aside(folder: Path) -> None:
+    aside = folder.with_name(folder.name.replace(PREFIX, "damaged-"))
+    shutil.rmtree(aside, ignore_errors=True)
+    folder.rename(aside)

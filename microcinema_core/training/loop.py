@@ -10,6 +10,7 @@ A run owns the folder `config.out`:
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,18 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
+from ..errors import shown
+from ..files import check_writable
 from ..standalone.precision import bfloat16_pays
-from .checkpoints import Progress, checkpoints, save_checkpoint
+from ..standalone.workspace import in_use, lock_of
+from .checkpoints import Progress, resume, save_checkpoint
 from .config import TrainConfig
 from .journal import Journal, Taken
 from .optim import WeightAverage, learning_rate, make_optimiser, set_rate
 from .provenance import provenance
 from .stage import Draw, Findings, Stage
+
+FILE = "model.safetensors"
 
 
 def train(
@@ -33,17 +39,29 @@ def train(
     progress: bool = True,
     on_step: Callable[[int], None] | None = None,
 ) -> Path:
-    """Run or resume a stage to its last step; returns the exported file."""
-    Path(config.out).mkdir(parents=True, exist_ok=True)
+    """Run or resume a stage to its last step; returns the exported file.
+
+    Raises InputError where `config.out` cannot be written, holds a file that is read, or is another run's.
+    """
+    read = (config.autoencoder, config.text_encoder, config.image, config.start_from)
+    check_writable(Path(config.out) / FILE, sources=[Path(name) for name in read if name])
     torch.manual_seed(config.seed)
     config = replace(config, precision=_precision(config.precision))
     accelerator = Accelerator(
         cpu=not torch.cuda.is_available(), mixed_precision="bf16" if config.precision == "bf16" else "no"
     )
-    run = Run(config, build(config), accelerator)
-    run.resume()
-    main = accelerator.is_main_process
-    with Journal(config, run.step, kept=main, bar=progress) as journal:
+    main, out = accelerator.is_main_process, Path(config.out)
+    with in_use(out, lock_of(out)) if main else nullcontext():
+        run = Run(config, build(config), accelerator)
+        run.resume()
+        _go_on(run, main=main, bar=progress, on_step=on_step)
+    return run.file
+
+
+def _go_on(run: Run, *, main: bool, bar: bool, on_step: Callable[[int], None] | None) -> None:
+    """From the step the run is at to its last one."""
+    config = run.config
+    with Journal(config, run.step, kept=main, bar=bar) as journal:
         while run.step < config.steps:
             taken = run.take_step()
             journal.note(run.step, taken)
@@ -56,7 +74,6 @@ def train(
                 on_step(run.step)
         if main:  # also when a run that was killed after its last checkpoint is resumed
             journal.show(run.step, run.report())
-    return run.file
 
 
 def _precision(asked: str) -> str:
@@ -74,10 +91,9 @@ class Run:
         self.config, self.stage, self.accelerator = config, stage, accelerator
         model, self.optimiser = accelerator.prepare(stage.model, make_optimiser(stage.groups, config.optimiser))
         self.average = WeightAverage(stage.model, config.optimiser.ema)
-        self.progress = Progress(config)
-        accelerator.register_for_checkpointing(self.average, self.progress)
+        self.progress = Progress(config, stage.model, self.average, self.optimiser)
         self.forward = torch.compile(model) if config.compile else model
-        self.file = Path(config.out) / "model.safetensors"
+        self.file = Path(config.out) / FILE
 
     @property
     def step(self) -> int:
@@ -85,11 +101,11 @@ class Run:
         return self.progress.step
 
     def resume(self) -> None:
-        """From the last whole checkpoint, where there is one."""
-        whole = checkpoints(Path(self.config.out))
-        if whole:
-            self.accelerator.load_state(str(whole[-1]))
-            self.accelerator.print(f"resuming {self.config.out} at step {self.step} of {self.config.steps}")
+        """From the newest whole checkpoint, where there is one."""
+        with self.accelerator.main_process_first():  # which sets damaged ones aside
+            found = resume(self.progress, Path(self.config.out))
+        if found is not None:
+            self.accelerator.print(f"resuming {shown(self.config.out)} at step {self.step} of {self.config.steps}")
 
     def take_step(self) -> Taken:
         """One batch through the model, and what follows from it for the weights."""
@@ -109,8 +125,10 @@ class Run:
         return Taken(losses, norm, rate)
 
     def save(self) -> None:
-        """A checkpoint of this step."""
-        save_checkpoint(self.accelerator, Path(self.config.out), self.step, self.config.keep)
+        """A checkpoint of this step. Raises OSError where the disk refuses."""
+        if self.accelerator.is_main_process:
+            save_checkpoint(self.progress, Path(self.config.out), self.config.keep)
+        self.accelerator.wait_for_everyone()
 
     def report(self) -> Findings:
         """Held-out figures, a sheet and the exported file, all of the averaged weights."""

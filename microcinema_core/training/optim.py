@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .config import OptimiserConfig
 from .stage import Group
@@ -52,12 +51,12 @@ class WeightAverage:
         pairs = [(self.average[name], p.detach()) for name, p in parameters]
         torch._foreach_lerp_([a for a, _ in pairs], [p for _, p in pairs], 1 - decay)
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"updates": self.updates, "average": self.average}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.updates = int(state["updates"])
-        self.average = dict(state["average"])
+    @torch.no_grad()
+    def load(self, average: Mapping[str, Tensor], updates: int) -> None:
+        """Go on from an average of the same parameters, after so many updates."""
+        self.updates = updates
+        for name, value in self.average.items():
+            value.copy_(average[name])
 
     @torch.no_grad()
     def swap(self, model: nn.Module) -> None:

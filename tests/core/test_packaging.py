@@ -1,6 +1,9 @@
 """What pip installs: the core alone, under its own version."""
 
+import ast
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -37,3 +40,16 @@ def test_make_trains_every_kind_after_those_it_needs() -> None:
     words, start, end = named.groups()
     assert words.split() == [kind.word for kind in Kind]
     assert [TrainConfig.load(ROOT / f"{start}{word}{end}").stage for word in words.split()] == list(Kind)
+
+
+def test_an_older_python_is_told_in_one_line_what_is_needed() -> None:
+    """ComfyUI runs on Python 3.10 too; here is one that only claims to be it."""
+    entry = (ROOT / "__init__.py").read_text(encoding="utf-8")
+    ast.parse(entry, feature_version=(3, 10))
+    claim = "import sys; sys.version_info = (3, 10, 14, 'final', 0)\n"
+    command = [sys.executable, "-c", f"{claim}exec({entry!r})"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(
+        "ImportError: MicroCinema needs Python 3.11 or newer, and this ComfyUI runs on 3.10: "
+    )

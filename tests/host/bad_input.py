@@ -67,6 +67,10 @@ def sources() -> Graph:
         "other-empty": node("EmptySD3LatentImage", batch_size=FRAMES, **empty),
         "in-time": node("EmptyHunyuanLatentVideo", length=5, batch_size=1, **empty),
         "broken": node("VAEDecode", samples=["nan", 0], vae=["load", 3]),
+        "zero": node("PrimitiveInt", value=0),
+        "nought": node("PrimitiveFloat", value=0.0),
+        "hundreds": node("PrimitiveFloat", value=500.0),
+        "huge": node("MicroCinemaLoad", file="huge.safetensors"),
         "texts": node("MicroCinemaLoad", file="toybox-text.safetensors"),
         "image-stage": node("MicroCinemaLoad", file="toybox-image.safetensors"),
     }  # fmt: skip
@@ -103,6 +107,17 @@ CASES = [
         "a number that is none (NaN): the prior's gamma", {"prior.gamma": "value", "prior.gamma.value": torch.nan}, True
     ),
     Case("a number that is none (NaN): frames a second to interpolate", {"interpolate.fps": torch.nan}),
+    Case("a link that brings no steps", {"sample.steps": ["zero", 0]}),
+    Case("a link that brings no frames", {"encode.frames": ["zero", 0]}),
+    Case("a link that brings no frames a second", {"encode.fps": ["nought", 0]}),
+    Case("a link that brings too much guidance", {"sample.cfg": ["hundreds", 0]}),
+    Case("a link that brings too much gamma", {"sample.gamma.value": ["hundreds", 0]}),
+    Case("a link that brings no frames for the prior", {"prior.frames": ["zero", 0]}, stock=True),
+    Case("a link that brings no segments at once", {"interpolate.batch": ["zero", 0]}),
+    Case("a number for a picture", {"encode.keyframe": 1}),
+    Case("a text for a prompt", {"encode.positive": "A red star"}),
+    Case("true or false for a MODEL", {"interpolate.model": False}),
+    Case("a number for a VAE", {"prior.vae": 1.5}, stock=True),
     Case("a picture cropped to nothing", {"encode.keyframe": ["nothing", 0]}),
     Case("a picture of one pixel", {"encode.keyframe": ["pixel", 0]}),
     Case("a picture of one pixel for the prior", {"prior.keyframe": ["pixel", 0]}, stock=True),
@@ -146,6 +161,8 @@ CASES = [
     Case("latents that are no whole number of clips", {"interpolate.frames_per_clip": 3}),
     Case("latents of another model to interpolate", {"interpolate.latent": ["sixteen", 0]}),
     Case("latents of NaN to interpolate", {"interpolate.latent": ["nan", 0]}),
+    Case("a model whose numbers overflow", {"sample.model": ["huge", 0]}),
+    Case("a model whose numbers overflow, in KSampler", {"sample.model": ["huge", 0]}, stock=True),
     Case("a file without MODEL", {"sample.model": ["texts", 0]}),
     Case("a file without APPEARNET", {"encode.appearnet": ["image-stage", 1]}),
     Case("a file without VAE", {"decode.vae": ["texts", 3]}),
@@ -155,6 +172,7 @@ CASES = [
     Case("an empty file", {"load.file": "empty.safetensors"}),
     Case("a text named .safetensors", {"load.file": "text.safetensors"}),
     Case("a file of ours that lacks tensors", {"load.file": "less.safetensors"}),
+    Case("a file as the host saves it, with a header of brackets", {"load.file": "brackets.safetensors"}),
 ]
 
 # What looks wrong and is not.
@@ -176,22 +194,30 @@ def write_models(folder: Path) -> list[Path]:
         "empty": b"",
         "text": b"This is a page that says the file was not found.",
     }
-    paths = [folder / f"{name}.safetensors" for name in (*contents, "other", "less")]
+    paths = [folder / f"{name}.safetensors" for name in (*contents, "other", "less", "huge", "brackets")]
     for name, data in contents.items():
         (folder / f"{name}.safetensors").write_bytes(data)
-    first_layer = "model.diffusion_model.input_blocks.0.0.weight"  # as Stable Diffusion's is named
-    save_file({first_layer: torch.zeros(320, 4, 3, 3)}, folder / "other.safetensors")
-    write_less(folder / "less.safetensors")
+    of_others = "model.diffusion_model.input_blocks.0.0.weight"  # as Stable Diffusion's is named
+    save_file({of_others: torch.zeros(320, 4, 3, 3)}, folder / "other.safetensors")
+    deep = torch.frombuffer(bytearray(b"[" * 100_000), dtype=torch.uint8)  # more than a parser goes into
+    save_file({"microcinema.header": deep, of_others: torch.zeros(1)}, folder / "brackets.safetensors")
+    first_layer = "unet.conv_in.weight"
+    write_changed(folder / "less.safetensors", first_layer, None)
+    write_changed(folder / "huge.safetensors", first_layer, 1e37)  # finite, unlike what is computed of it
     return paths
 
 
-def write_less(path: Path) -> None:
-    """The embedded model without one of its tensors."""
+def write_changed(path: Path, key: str, value: float | None) -> None:
+    """The embedded model with one of its tensors filled with a number, or left out."""
     from safetensors import safe_open
 
     with safe_open(WEIGHTS / "toybox-video.safetensors", framework="pt") as file:
-        kept = {key: file.get_tensor(key) for key in file.keys() if key != "unet.conv_in.weight"}
-        save_file(kept, path, metadata=file.metadata())
+        state = {name: file.get_tensor(name) for name in file.keys()}
+        if value is None:
+            del state[key]
+        else:
+            state[key] = torch.full_like(state[key].float(), value)
+        save_file(state, path, metadata=file.metadata())
 
 
 def pickled() -> bytes:

@@ -1,4 +1,4 @@
-"""docs/api/client.py against a real server, with the host's own nodes only."""
+"""docs/api/client.py against a real server, with the host's own nodes but for what choices bring."""
 
 import http.server
 import io
@@ -6,11 +6,14 @@ import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import av
+import http_graphs
 import numpy as np
 import pytest
 from PIL import Image
+from run_host import Server
 
 COLOUR = 0x3060C0
 
@@ -194,6 +197,73 @@ def test_a_place_that_is_not_there_is_refused(client, place, message):
         del graph["3"]
     with pytest.raises(client.GraphError, match=message):
         client.substitute(graph, {place: 1})
+
+
+@pytest.fixture(scope="module")
+def nodes(host: Server, client: ModuleType) -> dict[str, dict]:
+    return client.ComfyClient(host.address).object_info()
+
+
+def choosing_graph() -> dict:
+    """Nodes with choices at their defaults, small enough to run in a second."""
+    graph = http_graphs.graph()
+    for name, title in (("encode", "AppearNet Encode"), ("sample", "Sampler 1.5")):
+        graph[name]["_meta"] = {"title": title}
+    for inputs, name in ((graph["encode"]["inputs"], "keyframe_at.index"), (graph["sample"]["inputs"], "gamma.value")):
+        del inputs[name]
+    return http_graphs.put(graph, {"encode.keyframe_at": "centre", "sample.gamma": "auto", "sample.steps": 1})
+
+
+def test_what_a_choice_brings_is_set_with_the_choice(client, nodes):
+    graph = choosing_graph()
+    filled = client.substitute(graph, {"AppearNet Encode.keyframe_at.index": 1, "Sampler 1.5.gamma.value": 0.1}, nodes)
+    assert filled["encode"]["inputs"] == graph["encode"]["inputs"] | {"keyframe_at": "index", "keyframe_at.index": 1}
+    assert filled["sample"]["inputs"] == graph["sample"]["inputs"] | {"gamma": "value", "gamma.value": 0.1}
+    again = client.substitute(filled, {"sample.gamma.value": 0.3, "encode.keyframe_at": "last"}, nodes)
+    assert again["sample"]["inputs"]["gamma.value"] == 0.3
+    assert again["encode"]["inputs"]["keyframe_at"] == "last"
+    both = {"sample.gamma.value": 0.3, "sample.gamma": "value"}  # in any order
+    assert client.substitute(graph, both, nodes)["sample"]["inputs"]["gamma.value"] == 0.3
+
+
+def test_lists_that_grow_and_inputs_that_are_left_out_can_be_set(client, nodes):
+    graph = {"1": http_graphs.node("BatchLatentsNode"), "2": http_graphs.node("MicroCinemaAppearNetEncode")}
+    filled = client.substitute(graph, {"1.latents.latent1": ["9", 0], "2.share_attention": True}, nodes)
+    assert filled["1"]["inputs"] == {"latents.latent1": ["9", 0]}
+    assert filled["2"]["inputs"] == {"share_attention": True}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"encode.keyframe_at.indx": 1}, "keyframe_at is 'centre' and has no 'indx': its choices bring index"),
+        ({"sample.gamma.value.more": 1}, "gamma.value is None and has no 'more': its choices bring nothing"),
+        ({"sample.gamma": "auto", "sample.gamma.value": 1}, "gamma is 'auto' and has no 'value': choose value"),
+        ({"sample.gama.value": 1}, "no input 'gama.value' but cfg, exact_keyframe, gamma, keyframe, "),
+        ({"encode.strenth": 1}, "no input 'strenth' but .*share_attention, start_percent, strength, vae"),
+        ({"AppearNet Decode.keyframe_at.index": 1}, "no node 'AppearNet Decode.keyframe_at' but load "),
+    ],
+)
+def test_what_no_choice_brings_is_refused(client, nodes, values, message):
+    with pytest.raises(client.GraphError, match=message):
+        client.substitute(choosing_graph(), values, nodes)
+
+
+def test_without_the_servers_nodes_a_choice_is_not_guessed(client):
+    with pytest.raises(client.GraphError, match=r"no input 'gamma.value' but .*give its object_info\(\) too"):
+        client.substitute(choosing_graph(), {"sample.gamma.value": 0.1})
+
+
+def test_the_program_sets_what_a_choice_brings(client, host, tmp_path, capsys):
+    path = tmp_path / "graph.json"
+    path.write_text(json.dumps(choosing_graph()))
+    given = [str(path), "--out", str(tmp_path / "out"), "--server", host.address]
+    assert client.main([*given, "--set", "Sampler 1.5.gamma.value=0.1"]) == 0
+    assert Path(capsys.readouterr().out.strip()).suffix == ".mp4"
+    assert client.main([*given, "--set", "AppearNet Encode.keyframe_at.index=7"]) == 1
+    assert "an index from 0 to 1, got 7" in capsys.readouterr().err  # it arrived
+    assert client.main([*given, "--set", "Sampler 1.5.gamma.valve=0.1"]) == 1
+    assert "its choices bring value" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["{", "[]", json.dumps({"nodes": [], "links": [], "version": 0.4})])

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 from bad_input import CASES, WORKS, Case, write_inputs, write_models
-from http_graphs import FRAMES, SIZE, graph, stock
+from http_graphs import FRAMES, SIZE, graph, put, stock
 from run_host import ROOT, Server
 
 PAGE = ROOT / "docs" / "comfyui-errors.md"
@@ -30,6 +31,23 @@ def test_a_graph_makes_a_video(comfy: Any, make: Any, tmp_path: Path) -> None:
         frames = [frame for packet in video.demux(stream) for frame in packet.decode()]
         assert float(stream.average_rate) == 8
     assert [(frame.width, frame.height) for frame in frames] == [(SIZE, SIZE)] * (4 * FRAMES - 3)
+
+
+def texts_on_nodes(client: ModuleType, comfy: Any, pictures: int) -> list[bytes]:
+    """What the page is told to write on nodes while a graph with that many keyframes runs."""
+    asked = put(graph(), {"picture.batch_size": pictures, "sample.steps": 1})
+    with closing(client.EventStream(comfy.address, comfy.client_id, 30)) as events:
+        comfy.wait(comfy.queue(asked), deadline=60)
+        # The host's message: its kind (3 is text), the length of the node's id, the id, the text.
+        return [event[8:] for event in events.read(1) if isinstance(event, bytes) and event[:4] == b"\0\0\0\3"]
+
+
+def test_several_keyframes_are_said_to_be_several_clips(comfy: Any, client: ModuleType, host: Server) -> None:
+    assert texts_on_nodes(client, comfy, 1) == []
+    assert texts_on_nodes(client, comfy, 3) == [b"encode3 clips of 2 frames, one of each keyframe"]
+    assert "AppearNet Encode: 3 keyframes make as many clips of 2 frames each; for one clip give" in host.log_text()
+    assert texts_on_nodes(client, comfy, 1) == [b"encode1 clip of 2 frames"]  # not what is no longer so
+    assert texts_on_nodes(client, comfy, 1) == []
 
 
 @pytest.fixture(scope="module")

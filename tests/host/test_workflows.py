@@ -154,6 +154,40 @@ def test_every_canvas_is_its_api_form_in_the_page(comfy_page: Any) -> None:
         page.evaluate("() => window.app.graph.clear()")
 
 
+BYPASS_TSR = """async () => {
+    for (const node of window.app.graph.nodes)
+        if (node.type === 'MicroCinemaTSRInterpolate') node.mode = 4;
+    return (await window.app.graphToPrompt()).output;
+}"""
+WITH_TSR = [flow for flow in all_workflows() if any(node.kind == "MicroCinemaTSRInterpolate" for node in flow.nodes)]
+
+
+@pytest.mark.parametrize("flow", WITH_TSR, ids=lambda flow: flow.name)
+def test_one_number_is_every_rate(flow: Workflow, client: ModuleType) -> None:
+    graph = api_form(flow.name)
+    [rate] = [key for key in graph if client.title(graph, key) == workflow_graphs.RATE]
+    asking = [node for node in graph.values() if "fps" in node["inputs"] and node["class_type"] != "CreateVideo"]
+    assert len(asking) > 1
+    assert all(node["inputs"]["fps"] == [rate, 0] for node in asking)
+
+
+def test_a_bypassed_interpolation_hands_the_rate_on(
+    comfy_page: Any, comfy: Any, client: ModuleType, tmp_path: Path
+) -> None:
+    """As the page sends it: Create Video gets the one number, not its own 30."""
+    page, sent = comfy_page.page, {}
+    for flow in WITH_TSR:
+        path = CANVAS / f"{flow.name}.json"
+        comfy_page.drop(path, nodes=len(json.loads(path.read_text(encoding="utf-8"))["nodes"]))
+        graph = sent[flow.name] = page.evaluate(BYPASS_TSR)
+        assert "MicroCinemaTSRInterpolate" not in {node["class_type"] for node in graph.values()}
+        source, _ = client.find_node(graph, "Create Video")["inputs"]["fps"]
+        assert client.title(graph, source) == workflow_graphs.RATE, flow.name
+        page.evaluate("() => window.app.graph.clear()")
+    (file,) = comfy.run(with_few_steps(sent["toybox-picture-to-video"]))
+    assert read_video(comfy.download(file, tmp_path)) == (workflow_graphs.FRAMES, workflow_graphs.FPS)
+
+
 FEW_STEPS = """() => {
     for (const node of window.app.graph.nodes)
         for (const widget of node.widgets ?? [])

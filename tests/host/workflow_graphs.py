@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 FRAMES, FPS = 9, 2.0
+RATE = "Frames a second"
 PHOTOS = "**Toybox is a demonstration with simple shapes, not trained for photos.**"
 REPACKAGED = "https://huggingface.co/Comfy-Org/Wan_2.1_ComfyUI_repackaged/resolve/main/split_files/"
 NIGHT, YELLOW = 0x1B213D, 0xF8D61E
@@ -104,6 +105,12 @@ def picture_from_text(flow: Workflow, prompt: str, **changed: Any) -> Node:
     return flow.add("VAEDecode", "Keyframe", samples=made[0], vae=image[3])
 
 
+def rate(flow: Workflow) -> Node:
+    """The one number that all rates of a workflow come from; a bypassed TSR Interpolate hands it on to Create Video."""
+    made = [node for node in flow.nodes if node.title == RATE]
+    return made[0] if made else flow.add("PrimitiveFloat", RATE, value=FPS)
+
+
 def encode(
     flow: Workflow, model: Node, keyframe: Place, prompt: str, at: str = "centre", title: str = "AppearNet Encode"
 ) -> Node:
@@ -112,7 +119,7 @@ def encode(
     negative = text(flow, model[2], "", f"Negative prompt{number}")
     return flow.add(
         "MicroCinemaAppearNetEncode", title, appearnet=model[1], vae=model[3], keyframe=keyframe,
-        positive=positive[0], negative=negative[0], frames=FRAMES, fps=FPS, keyframe_at=at, motion=1.0,
+        positive=positive[0], negative=negative[0], frames=FRAMES, fps=rate(flow)[0], keyframe_at=at, motion=1.0,
         strength=1.0, start_percent=0.0, end_percent=1.0, share_attention=False,
     )  # fmt: skip
 
@@ -129,11 +136,11 @@ def sample(
 def interpolate(
     flow: Workflow, latent: Place, frames: int = FRAMES, passes: int = 2, file: str = "toybox-tsr.safetensors"
 ) -> Node:
-    flow.group = "Frame rate"
+    slow, flow.group = rate(flow), "Frame rate"
     tsr = load(flow, file, "Load TSR")
     return flow.add(
         "MicroCinemaTSRInterpolate", "TSR Interpolate", model=tsr[0], appearnet=tsr[1], latent=latent,
-        frames_per_clip=frames, fps=FPS, passes=passes, steps=4, seed=1, batch=8,
+        frames_per_clip=frames, fps=slow[0], passes=passes, steps=4, seed=1, batch=8,
     )  # fmt: skip
 
 
@@ -164,6 +171,8 @@ Press **Run**. A yellow square crosses a night sky: 129 frames, 32 a second. No 
 
 The keyframe is drawn by three of ComfyUI's own nodes, so nothing has to be fetched. For a picture of your own put
 **Load Image** and **Upscale Image** to 128x128, cropped in the middle, in their place.
+
+Every rate follows from **Frames a second**. Bypass **TSR Interpolate** for the model's own 9 frames, at that rate.
 
 {PHOTOS} It knows a circle, square, triangle, star or cross in red, orange, yellow, green, blue or purple, that moves
 left, right, up, down, clockwise or counterclockwise, grows or shrinks, slowly or quickly, over night, sky, sand,

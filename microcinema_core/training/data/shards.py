@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from accelerate import PartialState
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from ...files import written_whole
+from ...checkpoint.kept import read_kept, write_kept
+from ...errors import CheckpointError
+from ...files import parse_json
 
-FORMAT = 2  # of a shard's file; another one would be read wrongly, so that its folder has another name
+FORMAT = 3  # of a shard's file; another one would be read wrongly, so that its folder has another name
+LATENTS = "latents"
+logger = logging.getLogger("microcinema")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +45,22 @@ def kept(folder: Path, count: int, size: int, make: Callable[[range], Shard]) ->
     parts = [range(start, min(start + size, count)) for start in range(0, count, size)]
     paths = [folder / f"shard-{i:04d}-{len(part)}.safetensors" for i, part in enumerate(parts)]
     with PartialState().main_process_first():
-        missing = [(path, part) for path, part in zip(paths, parts, strict=True) if not path.exists()]
-        for path, part in tqdm(missing, desc=f"latents of {size} clips", disable=None if missing else True):
-            _write(path, make(part))
-    shards = [_read(path) for path in paths]
-    return Shard(torch.cat([shard.latents for shard in shards]), [note for shard in shards for note in shard.notes])
+        shards = [_read(path) for path in paths]
+        missing = [i for i, shard in enumerate(shards) if shard is None]
+        for i in tqdm(missing, desc=f"latents of {size} clips", disable=None if missing else True):
+            shards[i] = made = make(parts[i])
+            write_kept(paths[i], {LATENTS: made.latents}, json.dumps(made.notes))
+    whole = [shard for shard in shards if shard is not None]
+    return Shard(torch.cat([shard.latents for shard in whole]), [note for shard in whole for note in shard.notes])
 
 
-def _write(path: Path, shard: Shard) -> None:
-    with written_whole(path) as temporary:
-        save_file({"latents": shard.latents.contiguous()}, temporary, metadata={"notes": json.dumps(shard.notes)})
-
-
-def _read(path: Path) -> Shard:
-    with safe_open(path, framework="pt") as file:
-        return Shard(file.get_tensor("latents"), json.loads(file.metadata()["notes"]))
+def _read(path: Path) -> Shard | None:
+    """None where it is not there, or, which is said, not as it was written."""
+    if not path.exists():
+        return None
+    try:
+        tensors, notes = read_kept(path)
+        return Shard(tensors[LATENTS], parse_json(notes, "notes"))
+    except (CheckpointError, KeyError, ValueError) as error:
+        logger.warning("%s; its latents are made once more", error)
+        return None

@@ -19,7 +19,6 @@ from microcinema_core.shot.plan import Loop, ShotConfig, plan_shot
 from microcinema_core.shot.segments import Segments
 from microcinema_core.shot.settings import TSR_SAMPLING, SamplingConfig
 from microcinema_core.standalone.pipeline import MicroCinemaPipeline, Shot
-from microcinema_core.standalone.workspace import Workspace, remembered
 from microcinema_core.worlds.toybox.world import Background, Colour, Motion, Scene, Shape, Speed, render
 
 CLIP = ClipConfig(width=64, height=64)
@@ -215,14 +214,6 @@ def test_work_of_another_request_is_not_taken(pipeline: MicroCinemaPipeline, tmp
     assert folder.exists()
     other = made(pipeline.shoot(picture(), "a red star", controls, seed=3, workspace=folder, **FAST))
     assert np.array_equal(other, made(pipeline.shoot(picture(), "a red star", controls, seed=3, **FAST)))
-
-
-def test_a_damaged_result_is_made_again(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path / "work", {"seed": 1})
-    first = remembered("a", lambda: torch.ones(2), workspace)
-    assert torch.equal(Workspace(tmp_path / "work", {"seed": 1}).kept("a"), first)
-    (tmp_path / "work" / "a.safetensors").write_bytes(b"half")
-    assert torch.equal(remembered("a", lambda: torch.zeros(2), workspace), torch.zeros(2))
 
 
 def test_a_model_without_tsr_says_so(pipeline: MicroCinemaPipeline) -> None:
