@@ -131,3 +131,9 @@ def sparse(path: Path, given: Path, key: str) -> Path:
         file.write(len(text).to_bytes(8, "little") + text + raw[length:])
         file.truncate(8 + len(text) + end + SPARSE)
     return path
+
+
+def rows(page: str, section: str) -> list[str]:
+    """What a section of docs/hostile-input.md lists: the first column of its table, sorted."""
+    text = page.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    return sorted([line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")][1:])

@@ -225,6 +225,29 @@ def test_odd_values_are_named(sources: Path, tmp_path: Path, file: str, key: str
 
 
 @pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.transpose(0, 1), r"has shape \[.*\], \[.*\] was expected"),
+        (lambda t: t.flatten(), "(has shape|does not fit)"),
+        (lambda t: t.long(), "holds whole numbers, which are no weights"),
+    ],
+)
+@pytest.mark.parametrize("name", ["folder", "single.safetensors", "modelscope"])
+def test_an_autoencoder_that_does_not_fit_is_refused_when_it_is_read(
+    sources: Path, tmp_path: Path, name: str, change: Callable[[Tensor], Tensor], message: str
+) -> None:
+    """Not later, by `animate`."""
+    source = copied(sources, tmp_path, name)
+    path, key = source, "first_stage_model.decoder.conv_out.weight"
+    if source.is_dir():
+        path, key = next(source.glob("vae/*.safetensors")), "decoder.conv_out.weight"
+    state = load_file(path)
+    save_file(state | {key: change(state[key]).contiguous()}, path)
+    with pytest.raises(CheckpointError, match=f"decoder.conv_out.weight {message}"):
+        open_text_to_video(source) if name == "modelscope" else open_source(source, Choices())
+
+
+@pytest.mark.parametrize(
     "file", ["unet/config.json", "vae/config.json", "tokenizer/vocab.json", "tokenizer/merges.txt"]
 )
 @pytest.mark.parametrize("kind", ["pipe", "folder", "circle", "deep", "no text"])
@@ -241,7 +264,7 @@ def test_members_that_are_no_files(sources: Path, tmp_path: Path, file: str, kin
     else:
         member.write_bytes(b"[" * 500_000 if kind == "deep" else b"\xff\xfe")
     refused = attempt(f"{file}: {kind}", job_of(source), source)
-    assert refused or kind in ("circle", "deep")  # a vocabulary that is not there is taken from elsewhere
+    assert refused or (kind, member.name) == ("deep", "merges.txt")  # a line without a space is no merge
 
 
 @pytest.mark.parametrize("option", ["--lora", "--merge", "--text-encoder", "--tokenizer", "SD"])
@@ -309,3 +332,26 @@ def test_a_sparse_tensor_of_two_gigabytes_costs_nothing(
     code, grown = json.loads(done.stdout.splitlines()[-1])
     assert code == (cli.WRONG_INPUT if command == "inflate" else cli.DONE), done.stderr
     assert grown < 200
+
+
+ROWS = {
+    "null, a text, 0, -1, 10^400, infinity, a list, true in the place of any value of a JSON file": (
+        test_odd_values_in_json
+    ),
+    "brackets in brackets, no UTF-8, a pipe, a folder, a circle of links for a member of a folder": (
+        test_members_that_are_no_files
+    ),
+    "a tensor of other dimensions, empty, transposed, of whole numbers, complex, or missing": test_odd_tensors,
+    "NaN, infinity, numbers beyond the written format": test_odd_tensors,
+    "an autoencoder of other shapes than Stable Diffusion's": (
+        test_an_autoencoder_that_does_not_fit_is_refused_when_it_is_read
+    ),
+    "a LoRA of other shapes, with an alpha that is no number, with settings that are none": test_odd_loras,
+    "a pipe, a device, a circle of links, a name of 300 letters for any option": test_options_that_name_no_files,
+    "one tensor of 2 GB of zeros in a file that takes no room": test_a_sparse_tensor_of_two_gigabytes_costs_nothing,
+}
+
+
+def test_the_page_lists_these_cases() -> None:
+    page = (ROOT / "docs" / "hostile-input.md").read_text(encoding="utf-8")
+    assert hostile.rows(page, "Models of others") == sorted(ROWS)
