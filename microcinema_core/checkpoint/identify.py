@@ -162,9 +162,8 @@ def _damage(path: Path) -> str:
         end = 8 + length + max(entry["data_offsets"][1] for entry in entries if "data_offsets" in entry)
     except (ValueError, AttributeError, KeyError, IndexError, TypeError):
         return damaged
-    return (
-        f"{damaged}: {size / 1e6:.1f} of {end / 1e6:.1f} MB are there" if type(end) is int and size < end else damaged
-    )
+    promised = type(end) is int and size < end < 2**63  # what a file may hold
+    return f"{damaged}: {size / 1e6:.1f} of {end / 1e6:.1f} MB are there" if promised else damaged
 
 
 def _folder(path: Path) -> Identity:

@@ -1,0 +1,365 @@
+"""Damage to all that is parsed, from a seed: `python tests/fuzz.py [--seed N] [--cases N] [--only NAME]`.
+
+A reader may refuse what it is given in one line (a MicroCinemaError) or take it; any other error, more than `SECONDS`,
+and words of a native library on standard error are findings. `make test-full` runs each target's own number of cases.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import logging
+import os
+import random
+import runpy
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+from PIL import Image, features
+
+TESTS = Path(__file__).resolve().parent
+sys.path[:0] = [str(TESTS)] if str(TESTS) not in sys.path else []
+import hostile  # noqa: E402
+
+from microcinema_core import media  # noqa: E402
+from microcinema_core.checkpoint.identify import identify  # noqa: E402
+from microcinema_core.errors import MicroCinemaError  # noqa: E402
+from microcinema_core.importers.source import Choices, open_source  # noqa: E402
+from microcinema_core.importers.text_to_video import open_text_to_video  # noqa: E402
+from microcinema_core.shot.plan import ShotConfig  # noqa: E402
+from microcinema_core.shot.settings import SamplingConfig  # noqa: E402
+from microcinema_core.standalone.pipeline import MicroCinemaPipeline  # noqa: E402
+from microcinema_core.training.config import TrainConfig  # noqa: E402
+from microcinema_core.training.data.films import find_films, read_frames  # noqa: E402
+from microcinema_core.training.loop import train  # noqa: E402
+
+SECONDS = 30  # for one case, which takes less than one on an idle machine
+PICTURES = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
+ODD_TOML = ("nan", "-inf", "1979-05-27", "[[[[", "{a=1}", "'x'", "-5", "1e30", "[" * 5000, "a.b = 1")
+Read = Callable[[Path], object]
+
+
+class TooLong(BaseException):
+    """Not an Exception, which a reader might take for one of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is damaged and who reads it. make: good material in a folder; spoil: damages some of it, and says what."""
+
+    name: str
+    cases: int
+    make: Callable[[Path], None]
+    spoil: Callable[[Path, random.Random], str]
+    read: Read
+    talks: bool = False  # the reader itself writes to standard error
+
+
+def spoil_bytes(pattern: str) -> Callable[[Path, random.Random], str]:
+    """One of the files, changed anywhere."""
+
+    def spoil(folder: Path, rng: random.Random) -> str:
+        path = rng.choice(sorted(path for path in folder.rglob(pattern) if path.is_file()))
+        path.write_bytes(hostile.mutated(path.read_bytes(), rng))
+        return path.name
+
+    return spoil
+
+
+def spoil_header(pattern: str) -> Callable[[Path, random.Random], str]:
+    """One value of a safetensors file's header, also inside the texts of its metadata; else its bytes."""
+
+    def spoil(folder: Path, rng: random.Random) -> str:
+        if rng.random() < 0.4:
+            return spoil_bytes(pattern)(folder, rng)
+        path = rng.choice(sorted(folder.rglob(pattern)))
+        raw = path.read_bytes()
+        end = 8 + int.from_bytes(raw[:8], "little")
+        header = json.loads(raw[8:end])
+        texts = [name for name, text in header.get("__metadata__", {}).items() if text[:1] in "{[0123456789"]
+        if texts and rng.random() < 0.7:
+            name = rng.choice(texts)
+            header["__metadata__"][name] = odd(json.loads(header["__metadata__"][name]), rng)
+            text = json.dumps(header)
+        else:
+            text = odd(header, rng)
+        path.write_bytes(len(text.encode()).to_bytes(8, "little") + text.encode() + raw[end:])
+        return path.name
+
+    return spoil
+
+
+def odd(value: object, rng: random.Random) -> str:
+    places = list(hostile.json_places(value))
+    return hostile.json_with(value, rng.choice(places), rng.choice(hostile.ODD_JSON))
+
+
+def spoil_source(folder: Path, rng: random.Random) -> str:
+    """A value in one of the JSON files, or the header of a file of tensors."""
+    if rng.random() < 0.5:
+        return spoil_header("*.safetensors")(folder, rng)
+    path = rng.choice(sorted(folder.rglob("*.json")))
+    path.write_text(hostile.odd_json_of(path, rng), encoding="utf-8")
+    return path.name
+
+
+def spoil_toml(folder: Path, rng: random.Random) -> str:
+    """A value of a configuration becomes another text, or anything changes anywhere."""
+    path = rng.choice(sorted(folder.glob("*.toml")))
+    lines = path.read_text(encoding="utf-8").splitlines()
+    valued = [i for i, line in enumerate(lines) if "=" in line and line[:1] != "#"]
+    if rng.random() < 0.3:
+        return spoil_bytes("*.toml")(folder, rng)
+    i = rng.choice(valued)
+    texts = (
+        *hostile.ODD_JSON,
+        "nan",
+        "-inf",
+        "1979-05-27",
+        "[[[[",
+        "{a=1}",
+        "'x'",
+        "-5",
+        "1e30",
+        "[" * 5000,
+        "a.b = 1",
+    )
+    lines[i] = f"{lines[i].split('=')[0]}= {rng.choice(texts)}"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return lines[i][:60]
+
+
+# Good material
+
+
+def make_pictures(folder: Path) -> None:
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8))
+    for kind in PICTURES:
+        if kind not in ("AVIF", "JPEG2000") or features.check("avif" if kind == "AVIF" else "jpg_2000"):
+            data = io.BytesIO()
+            picture.save(data, kind, **({"exif": picture.getexif()} if kind == "JPEG" else {}))
+            (folder / kind).write_bytes(data.getvalue())
+
+
+def make_clips(folder: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (12, 48, 64, 3), np.uint8)
+    for name in ("a.mp4", "b.webm", "c.gif"):
+        media.save_clip(str(folder / name), frames, 8.0, {"prompt": "it moves"})
+        (folder / name).with_suffix(".txt").write_text("It moves")
+
+
+def make_models(folder: Path) -> None:
+    small = SimpleNamespace(**runpy.run_path(str(TESTS / "small_models.py")))
+    with tempfile.TemporaryDirectory() as stages:
+        small.publish(small.write_stages(Path(stages)), folder)
+
+
+def make_sources(folder: Path) -> None:
+    sd = SimpleNamespace(**runpy.run_path(str(TESTS / "core" / "importers" / "sd_files.py")))
+    sd.write_modelscope(sd.write_folder(sd.build("sd21"), folder / "folder", shard="4MB"), folder / "modelscope")
+    sd.write_single(sd.build("sd15"), folder / "single.safetensors")
+
+
+def make_configurations(folder: Path) -> None:
+    for path in (TESTS.parent / "configs").glob("*.toml"):
+        shutil.copy(path, folder)
+
+
+def make_state(folder: Path) -> None:
+    resume(folder)
+
+
+# Readers
+
+
+def read_any_picture(folder: Path) -> None:
+    for path in sorted(folder.iterdir()):
+        refusing(media.read_picture, path)
+
+
+def read_any_clip(folder: Path) -> None:
+    for path in sorted(folder.glob("?.*")):
+        if path.suffix != ".txt":
+            refusing(media.read_settings, path)
+    for film in find_films(folder, 0.1):
+        for _ in read_frames(film.path, [0.0, film.seconds / 2]):
+            pass
+
+
+def read_models(folder: Path) -> None:
+    for path in sorted(folder.iterdir()):
+        refusing(identify, path)
+    pipeline = MicroCinemaPipeline.from_pretrained(folder / "toybox-video.safetensors")
+    picture = Image.new("RGB", (64, 64), (90, 120, 30))
+    once = SamplingConfig(steps=1)
+    for _ in pipeline.shoot(picture, "a red star", ShotConfig(frames=2, passes=1), sampling=once, tsr_sampling=once):
+        pass
+
+
+def read_sources(folder: Path) -> None:
+    for path in (folder / "folder", folder / "single.safetensors"):
+        refusing(lambda path: [value.read() for value in open_source(path, Choices()).unet.values()], path)
+    refusing(open_text_to_video, folder / "modelscope")
+
+
+def read_configurations(folder: Path) -> None:
+    for path in sorted(folder.glob("*.toml")):
+        refusing(TrainConfig.load, path)
+
+
+def resume(folder: Path) -> None:
+    config = TrainConfig.from_dict(
+        {"stage": "video", "out": str(folder / "run"), "steps": 2, "checkpoint_every": 1, "precision": "fp32"}
+    )
+    build = runpy.run_path(str(TESTS / "training" / "tiny_stage.py"))["build"]
+    with redirect_stdout(io.StringIO()):
+        train(config, build, progress=False)
+
+
+def refusing(read: Read, path: Path) -> None:
+    try:
+        read(path)
+    except MicroCinemaError as error:
+        check_words(error)
+
+
+TARGETS = (
+    Target("pictures", 700, make_pictures, spoil_bytes("*"), read_any_picture),
+    Target("clips", 80, make_clips, spoil_bytes("*"), read_any_clip),
+    Target("models", 40, make_models, spoil_header("*.safetensors"), read_models),
+    Target("sources", 25, make_sources, spoil_source, read_sources),
+    Target("configurations", 400, make_configurations, spoil_toml, read_configurations),
+    Target("training state", 100, make_state, spoil_bytes("checkpoint-*/*"), resume, talks=True),
+)
+
+
+# The run
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    target: str
+    case: int
+    damage: str
+    answer: str
+
+
+def fuzz(target: Target, seed: int, cases: int) -> Iterator[Finding]:
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
+        good, spoilt = Path(name) / "good", Path(name) / "spoilt"
+        good.mkdir()
+        target.make(good)
+        for case in range(cases):
+            shutil.rmtree(spoilt, ignore_errors=True)
+            shutil.copytree(good, spoilt)
+            if target.name == "training state":  # which knows its own place
+                good.rename(good.with_name("aside"))
+                spoilt.rename(good)
+            here = good if target.name == "training state" else spoilt
+            damage = target.spoil(here, random.Random(f"{seed} {target.name} {case}"))
+            answer = said(target, here)
+            if target.name == "training state":
+                shutil.rmtree(good)
+                good.with_name("aside").rename(good)
+            if answer:
+                yield Finding(target.name, case, damage, answer)
+
+
+def said(target: Target, folder: Path) -> str:
+    """What was wrong with the answer; empty where nothing was."""
+    with tempfile.TemporaryFile() as errors:
+        try:
+            with limited(), redirected(errors.fileno()):
+                target.read(folder)
+        except MicroCinemaError as error:
+            check_words(error)
+        except TooLong:
+            return f"no answer in {SECONDS} s"
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            return f"{type(error).__name__}: {error}"
+        errors.seek(0)
+        spoken = errors.read()
+        return "" if target.talks or not spoken else f"on standard error: {spoken[:200]!r}"
+
+
+def check_words(error: MicroCinemaError) -> None:
+    if not str(error).isprintable():
+        raise AssertionError(f"unprintable: {error!r}")
+
+
+@contextmanager
+def limited() -> Iterator[None]:
+    def stop(*_: object) -> None:
+        raise TooLong
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(SECONDS)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@contextmanager
+def redirected(to: int) -> Iterator[None]:
+    """Standard error, that of native libraries too."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    os.dup2(to, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def findings(seed: int = 0, cases: int | None = None, only: str | None = None) -> list[Finding]:
+    logging.getLogger("microcinema").addHandler(logging.NullHandler())
+    found = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for target in TARGETS:
+            if only in (None, target.name):
+                found += list(fuzz(target, seed, cases or target.cases))
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cases", type=int, help="of each target; its own number where none is given")
+    parser.add_argument("--only", choices=[target.name for target in TARGETS])
+    given = parser.parse_args()
+    total = 0
+    for target in TARGETS:
+        if given.only in (None, target.name):
+            started = time.monotonic()
+            found = findings(given.seed, given.cases, target.name)
+            total += len(found)
+            print(f"{target.name}: {given.cases or target.cases} cases, {len(found)} findings, ", end="")
+            print(f"{time.monotonic() - started:.0f} s")
+            for (answer, _), count in Counter((f.answer.splitlines()[0][:110], f.target) for f in found).most_common(
+                12
+            ):
+                first = next(f for f in found if f.answer.startswith(answer))
+                print(f"  {count:4} x {answer}   (first: case {first.case}, {first.damage!r})")
+    return 1 if total else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
