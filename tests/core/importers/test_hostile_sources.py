@@ -34,7 +34,7 @@ from microcinema_core.importers.text_to_video import open_text_to_video
 sd = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("sd_files.py"))))
 ROOT = Path(__file__).parents[3]
 SECONDS = 60  # of one attempt, which takes less than one on an idle machine
-FAST = 30  # attempts of each kind in a fast test; the slow ones make all
+FAST, THOROUGH = 30, 200  # attempts of each kind in a test, drawn from some thousands; one takes half a second
 Job = Callable[[Path], object]
 
 
@@ -113,10 +113,10 @@ def odd_weights(path: Path) -> Iterator[tuple[str, Callable[[], None]]]:
             yield f"{path.name}: {name}: {what}", written(name, tensor)
 
 
-def spoil_json(source: Path, count: int | None) -> int:
+def spoil_json(source: Path, count: int) -> int:
     cases = list(odd_files(source))
     refused = 0
-    for path, what, text in cases if count is None else random.Random(1).sample(cases, count):
+    for path, what, text in random.Random(count).sample(cases, min(count, len(cases))):
         before = path.read_bytes()
         path.write_text(text, encoding="utf-8")
         refused += attempt(f"{path.relative_to(source)}: {what}", job_of(source), source)
@@ -124,10 +124,10 @@ def spoil_json(source: Path, count: int | None) -> int:
     return refused
 
 
-def spoil_weights(path: Path, source: Path, job: Job, count: int | None) -> int:
+def spoil_weights(path: Path, source: Path, job: Job, count: int) -> int:
     before, cases = path.read_bytes(), list(odd_weights(path))
     refused = 0
-    for what, write in cases if count is None else random.Random(1).sample(cases, count):
+    for what, write in random.Random(count).sample(cases, min(count, len(cases))):
         write()
         refused += attempt(what, job, source)
     path.write_bytes(before)
@@ -177,18 +177,16 @@ def test_odd_settings_of_a_lora(sources: Path, tmp_path: Path, text: str) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", ["folder", "modelscope"])
-def test_every_odd_value_in_json(sources: Path, tmp_path: Path, name: str) -> None:
-    assert spoil_json(copied(sources, tmp_path, name), None)
+def test_many_odd_values_in_json(sources: Path, tmp_path: Path, name: str) -> None:
+    assert spoil_json(copied(sources, tmp_path, name), THOROUGH)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("part", PARTS)
-def test_every_odd_tensor(sources: Path, tmp_path: Path, part: str) -> None:
+def test_many_odd_tensors(sources: Path, tmp_path: Path, part: str) -> None:
     path, source = part_of(sources, tmp_path, part)
-    assert spoil_weights(path, source, job_of(source), None)
+    assert spoil_weights(path, source, job_of(source), THOROUGH)
 
 
 # What is named
