@@ -22,9 +22,11 @@ from ..microcinema_core.checkpoint.sections import Section, find_section
 from ..microcinema_core.config import DiffusionConfig, Kind, Prediction, ScheduleName
 from ..microcinema_core.diffusion.schedule import CosineSchedule
 from ..microcinema_core.errors import CheckpointError, InputError, shown
+from .agreement import check_agreement, check_rows
 from .conditions import KEY, CONDEncoded, CONDPrompts, Encoded, Placed, check_prompts
 from .files import SAVED_HEADER, header_tensor, read_file
 from .finite import check_estimate, check_result, is_finite
+from .guests import check_call, check_guidance, check_levels, check_sampling
 from .latents import latent_format
 from .network import Clips, HostUNet
 
@@ -84,6 +86,7 @@ class HostModel(comfy.model_base.BaseModel):
         out = super().extra_conds(**kwargs)
         noise: Tensor = kwargs["noise"]
         self._check_latents(noise, kwargs.get("latent_image"))
+        self._check_guests(noise.shape[0])
         prompts, what = self._prompts(kwargs), f"MicroCinema: the {kwargs['prompt_type']} conditioning"
         out["c_crossattn"] = CONDPrompts(prompts)
         if not self.header.kind.needs_appearance:
@@ -116,17 +119,20 @@ class HostModel(comfy.model_base.BaseModel):
         transformer_options: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> Tensor:
+        options = transformer_options or {}
+        check_call(options)
+        check_levels(options, self.model_sampling)
         placed: Placed | None = kwargs.pop("encoded", None)
         if placed is not None:
             frames, seconds = kwargs.pop("num_video_frames"), kwargs.pop("seconds")
             from_key = kwargs.pop("from_key", None)
-            self._check_rows(x, transformer_options or {}, placed.source.clips, frames)
+            check_rows(x, options, placed.source, frames, self.header.config.latent.downscale)
             x = placed.shifted(x, t, frames, self.header.config.diffusion.prior_lambda)
             acting = placed.acts(t)
             # A context window without the keyframe shares the frame that is nearest to it.
             shared = int(from_key[:frames].argmin()) if acting and from_key is not None else None
             kwargs["clips"] = Clips(frames, placed.appearance if acting else None, seconds, shared)
-        return super()._apply_model(x, t, c_concat, c_crossattn, control, transformer_options or {}, **kwargs)
+        return super()._apply_model(x, t, c_concat, c_crossattn, control, options, **kwargs)
 
     def process_latent_out(self, latent: Tensor) -> Tensor:
         """Sampled latents [N, C, h, w] as the VAE's. Raises InputError where they are no numbers."""
@@ -177,14 +183,15 @@ class HostModel(comfy.model_base.BaseModel):
         if latents is not None and not is_finite(latents):
             raise InputError("MicroCinema: the latents hold NaN or infinity; look for the node they come from")
 
-    def _check_rows(self, x: Tensor, options: dict[str, Any], clips: int, frames: int) -> None:
-        """A window over the frames of several clips would mix them."""
-        rows = x.shape[0] // len(options.get("cond_or_uncond", (0,)))
-        if rows != clips * frames:
-            raise InputError(
-                f"MicroCinema: {rows} latent frames at once are not {clips} clips of {frames}; context windows need a "
-                "single clip: give AppearNet Encode one keyframe"
-            )
+    def check_read_by(self, sampling: Any) -> None:
+        """Raises InputError for a sampling of the host's that reads the network as one of another kind."""
+        check_sampling(sampling, comfy.model_base.model_sampling(self.model_config, self.model_type))
+
+    def _check_guests(self, frames: int) -> None:
+        """What other nodes change of a whole run."""
+        self.check_read_by(self.model_sampling)
+        if self.current_patcher is not None:
+            check_guidance(self.current_patcher.model_options, frames)
 
     def _prompts(self, given: dict[str, Any]) -> Tensor:
         text, width = given.get("cross_attn"), self.header.config.unet.cross_attention_dim
@@ -204,8 +211,9 @@ class HostModel(comfy.model_base.BaseModel):
             raise InputError("MicroCinema: this is a temporal super-resolution model; use it with TSR Interpolate")
         if encoded is None:
             raise InputError(
-                f"MicroCinema: the {branch} conditioning did not pass through AppearNet Encode, so the video model "
-                "lacks the keyframe; connect both positive and negative of AppearNet Encode to the sampler"
+                f"MicroCinema: a {branch} conditioning did not pass through AppearNet Encode, so the video model lacks "
+                "the keyframe; connect both positive and negative of AppearNet Encode, and for each further input of a "
+                "guider (empty_conditioning, cond2) the output of a second AppearNet Encode with the same settings"
             )
         if encoded.unet != self.header.config.unet:
             raise InputError(
@@ -217,22 +225,8 @@ class HostModel(comfy.model_base.BaseModel):
                 f"MicroCinema: the {branch} conditioning is limited to an area, which the keyframe's features are "
                 "not; remove what limits it, or use Conditioning (Set Mask) with set_cond_area `default`"
             )
-        self._check_agreement(encoded, noise)
+        check_agreement(encoded, noise, self.header.config.latent.downscale)
         return encoded
-
-    def _check_agreement(self, encoded: Encoded, noise: Tensor) -> None:
-        size, scale = tuple(noise.shape[-2:]), self.header.config.latent.downscale
-        if size != encoded.size:
-            wanted, got = (f"{width * scale}x{height * scale}" for height, width in (encoded.size, size))
-            raise InputError(
-                f"MicroCinema: the keyframe is of {wanted} pixels (what is beyond a multiple of {scale} is left out), "
-                f"the latents are of {got}; scale the keyframe to their size"
-            )
-        if noise.shape[0] != encoded.clips * encoded.frames:
-            raise InputError(
-                f"MicroCinema: AppearNet Encode was asked for {encoded.clips} x {encoded.frames} frames, the latents "
-                f"hold {noise.shape[0]}; set the batch_size of the latents to {encoded.clips * encoded.frames}"
-            )
 
 
 def load_model(path: Path, disable_dynamic: bool = False) -> Any:
@@ -267,6 +261,8 @@ def make_model(section: Section, vae: Any = None, disable_dynamic: bool = False)
     )
     config.set_inference_dtype(dtype, management.unet_manual_cast(dtype, load_device, supported), device=load_device)
     model = config.get_model(section.state)
+    # FreeU reads it; without it the node fails before the model can say in words that it has no place for FreeU.
+    config.unet_config["model_channels"] = section.header.config.unet.block_out_channels[0]
     patcher_class = comfy.model_patcher.ModelPatcher if disable_dynamic else comfy.model_patcher.CoreModelPatcher
     patcher = patcher_class(model, load_device=load_device, offload_device=offload_device)
     if not management.is_device_cpu(offload_device):

@@ -16,6 +16,7 @@ from ..microcinema_core.backend import Backend
 from ..microcinema_core.config import UNetConfig
 from ..microcinema_core.models.injection import Appearance
 from ..microcinema_core.models.unet import VideoUNet
+from .replaced import replaced
 
 Control = Mapping[str, list[Tensor | None]]
 
@@ -60,6 +61,7 @@ class HostUNet(VideoUNet):
         attention = HostAttention()
         super().__init__(config, Backend(operations, attention, dtype, device))
         self.dtype, self.attention = dtype, attention
+        self.in_channels = config.in_channels  # read by nodes that look for it, as in the host's own networks
 
     def forward(  # type: ignore[override]  # as the host calls it
         self,
@@ -91,7 +93,7 @@ class HostUNet(VideoUNet):
         seconds = None if clips.seconds is None else clips.seconds.unflatten(0, (-1, step))
         self.attention.options = transformer_options
         try:
-            with controlled(self, control):
+            with controlled(self, control), replaced(self, transformer_options, x.shape):
                 out = super().forward(
                     video, t[::step], context[::step], clips.appearance, seconds, shared_frame=clips.shared_frame
                 )

@@ -50,8 +50,13 @@ def keyframe_inputs() -> list[io.Input]:
 
 
 def start(model: Any) -> tuple[float, float]:
-    """(a, b): what the host multiplies noise and latent by at the start of sampling, where abar = (b / a)^2."""
+    """(a, b): what the host multiplies noise and latent by at the start of sampling, where abar = (b / a)^2.
+
+    Raises InputError for a MODEL of ours that another node has made the host read as one of another kind.
+    """
     sampling = model.get_model_object("model_sampling")
+    if isinstance(model.model, HostModel):
+        model.model.check_read_by(sampling)
     sigma = torch.as_tensor(sampling.sigma_max, dtype=torch.float32).cpu()
     zero, one = torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1)
     of_noise = sampling.noise_scaling(sigma, one.clone(), zero.clone(), max_denoise=True)

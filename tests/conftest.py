@@ -21,6 +21,7 @@ TESTS = Path(__file__).parent
 HOST_TESTS = TESTS / "host"
 IN_HOST = importlib.util.find_spec("comfyui_frontend_package") is not None
 RELAY = "MICROCINEMA_RELAY"  # where the run in ComfyUI's Python writes its reports, one JSON line each
+OWN_PYTHON = "MICROCINEMA_PYTHON"  # this one, in which the program's own libraries are
 HOST_RUN = pytest.StashKey[tuple[Path, list[str]]]()  # ComfyUI's Python, and what pytest there is to run
 
 
@@ -92,7 +93,8 @@ def in_host(session: pytest.Session, folder: Path) -> Iterator[subprocess.Popen[
     command = [str(python), "-P", "-m", "pytest", *wanted, "-m", options.markexpr, "-k", options.keyword]
     command += ["--maxfail", str(options.maxfail or 0), "--tb", options.tbstyle]
     (folder / "reports").touch()
-    environment = os.environ | {RELAY: str(folder / "reports"), "PYTHONPATH": ""}  # nothing of this environment
+    environment = os.environ | {RELAY: str(folder / "reports"), OWN_PYTHON: sys.executable}
+    environment["PYTHONPATH"] = ""  # nothing of this environment
     with (folder / "output").open("wb") as out:
         process = subprocess.Popen(
             command, cwd=session.config.rootpath, stdout=out, stderr=subprocess.STDOUT, env=environment

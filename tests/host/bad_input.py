@@ -73,6 +73,40 @@ def sources() -> Graph:
         "huge": node("MicroCinemaLoad", file="huge.safetensors"),
         "texts": node("MicroCinemaLoad", file="toybox-text.safetensors"),
         "image-stage": node("MicroCinemaLoad", file="toybox-image.safetensors"),
+    } | others()  # fmt: skip
+
+
+def others() -> Graph:
+    """Nodes that change what a sampler does, and samplers with guiders and noise levels of other nodes."""
+    both = {"positive": ["encode", 0], "negative": ["encode", 1]}
+    drawn = {"sampler": ["euler", 0], "latent_image": ["prior", 0]}
+    three = {"noise": ["noise", 0], "sigmas": ["levels", 0]} | drawn
+    return {
+        "inside": node(
+            "HyperTile", model=["load", 0], tile_size=256, swap_size=2, max_depth=0, scale_depth=False
+        ),
+        "alone": node("RenormCFG", model=["load", 0], cfg_trunc=100.0, renorm_cfg=1.0),
+        "lazy": node(
+            "LazyCache", model=["load", 0], reuse_threshold=0.2, start_percent=0.15, end_percent=0.95, verbose=False
+        ),
+        "kind": node("ModelSamplingSD3", model=["load", 0], shift=3.0),
+        "euler": node("KSamplerSelect", sampler_name="euler"),
+        "noise": node("RandomNoise", noise_seed=1),
+        "levels": node("BasicScheduler", model=["load", 0], scheduler="simple", steps=1, denoise=1.0),
+        "turbo": node("SDTurboScheduler", model=["load", 0], steps=1, denoise=1.0),
+        "by-levels": node(
+            "SamplerCustom", model=["load", 0], add_noise=True, noise_seed=1, cfg=2.0, sigmas=["turbo", 0], **both,
+            **drawn,
+        ),
+        "perp-neg": node(
+            "PerpNegGuider", model=["load", 0], empty_conditioning=["negative", 0], cfg=2.0, neg_scale=1.0, **both
+        ),
+        "dual": node(
+            "DualCFGGuider", model=["load", 0], cond1=["encode", 0], cond2=["positive", 0], negative=["encode", 1],
+            cfg_conds=2.0, cfg_cond2_negative=2.0, style="regular",
+        ),
+        "by-perp-neg": node("SamplerCustomAdvanced", guider=["perp-neg", 0], **three),
+        "by-dual": node("SamplerCustomAdvanced", guider=["dual", 0], **three),
     }  # fmt: skip
 
 
@@ -144,6 +178,14 @@ CASES = [
         "the video model without AppearNet Encode, in our sampler",
         {"sample.positive": ["positive", 0], "sample.negative": ["negative", 0]},
     ),
+    Case("a third conditioning past AppearNet Encode", {"interpolate.latent": ["by-perp-neg", 0]}, stock=True),
+    Case("a second positive past AppearNet Encode", {"interpolate.latent": ["by-dual", 0]}, stock=True),
+    Case("a node that acts inside a network's blocks", {"sample.model": ["inside", 0]}, stock=True),
+    Case("a node that acts inside a network's blocks, in our sampler", {"sample.model": ["inside", 0]}),
+    Case("guidance for one picture at a time", {"sample.model": ["alone", 0]}),
+    Case("a cache that makes noise", {"sample.model": ["lazy", 0]}),
+    Case("the noise levels of another kind of model", {"sample.model": ["kind", 0]}),
+    Case("a scheduler of another kind of model", {"interpolate.latent": ["by-levels", 0]}, stock=True),
     Case("a prompt limited to an area", {"sample.positive": ["area", 0]}, stock=True),
     Case("a prompt limited to a share of the picture", {"sample.positive": ["share", 0]}, stock=True),
     Case("a prompt limited to the bounds of a mask", {"sample.positive": ["bounds", 0]}, stock=True),

@@ -12,6 +12,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent))  # last: no module of ComfyUI's must be hidden
 
+from other_nodes import HostNodes
 from run_host import ROOT, Server, copy_pack, start_server
 from setup_host import Host, HostSetupError, find_host
 
@@ -109,6 +110,16 @@ def in_process(comfyui: Host, tmp_path_factory: pytest.TempPathFactory) -> InPro
         patch.setattr(sys, "argv", ["main.py", "--cpu", "--base-directory", str(base)])
         import comfy.cli_args  # reads sys.argv once, now
     return InProcess(comfyui.tree, base)
+
+
+@pytest.fixture(scope="session")
+def host_nodes(in_process: InProcess) -> HostNodes:
+    """The host's own nodes, those of comfy_extras included."""
+    import nodes
+
+    asyncio.run(nodes.init_builtin_extra_nodes())
+    titles = {nodes.NODE_DISPLAY_NAME_MAPPINGS.get(name) or name: name for name in nodes.NODE_CLASS_MAPPINGS}
+    return HostNodes(nodes.NODE_CLASS_MAPPINGS, titles)
 
 
 @pytest.fixture(scope="session")

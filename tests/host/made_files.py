@@ -7,7 +7,10 @@ with the host's own vocabulary.
 
 import importlib
 import json
+import os
 import shutil
+import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +21,7 @@ from nodes_kit import randomise_
 from safetensors.torch import save_file
 from torch import Tensor
 
+ROOT = Path(__file__).parents[2]
 WIDTH, LAYERS, TOKENS, HEADS = 1024, 3, 77, 16  # of the text: OpenCLIP's own width; its last layer is not read
 VOCABULARY = 49408
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
@@ -96,16 +100,28 @@ class Material:
         save_file({key: value.half().contiguous() for key, value in state.items()}, path)
         return path
 
-    def inflated(self, source: Path, name: str, **more: Any) -> Path:
-        inflate, out = self.core("importers.inflate"), self.folder / name
-        inflate.inflate_file(inflate.Order(source, out, **more))
+    def inflated(self, source: Path, name: str, **more: Path) -> Path:
+        return self._made("inflate", source, name, more)
+
+    def converted(self, source: Path, name: str, **more: Path) -> Path:
+        return self._made("convert", source, name, more)
+
+    def _made(self, command: str, source: Path, name: str, more: Mapping[str, Path]) -> Path:
+        """By the program, in the Python that it is installed for: it needs diffusers, which ComfyUI lacks."""
+        out = self.folder / name
+        options = [f"--{option.replace('_', '-')}={value}" for option, value in more.items()]
+        program = [os.environ.get("MICROCINEMA_PYTHON", own_python()), "-m", "microcinema_core.cli"]
+        told = subprocess.run(
+            [*program, command, str(source), f"--out={out}", *options], cwd=ROOT, capture_output=True, text=True
+        )
+        assert told.returncode == 0, told.stderr
         return out
 
-    def converted(self, source: Path, name: str, text_encoder: Path | None = None) -> Path:
-        out = self.folder / name
-        opened = self.core("importers.text_to_video").open_text_to_video(source)
-        self.core("importers.convert").convert(opened, out, text_encoder=text_encoder)
-        return out
+
+def own_python() -> str:
+    """That of the repository's environment, where pytest was not started from it."""
+    places = (ROOT / ".venv" / "bin" / "python", ROOT / ".venv" / "Scripts" / "python.exe")
+    return str(next((place for place in places if place.exists()), places[0]))
 
 
 def material(pack: ModuleType, tree: Path, folder: Path) -> Material:

@@ -15,6 +15,9 @@ WEIGHTS = ROOT / "weights"
 MOVES_LEFT = "A red star moves left slowly over the night sky"
 GAMMA = {"gamma": "value", "value": 0.02}
 FRAMES = 3
+# Of the extreme: float32 through a few hundred layers whose products are summed in another order.
+CLOSE = 1e-4
+FAR = 100 * CLOSE
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,11 @@ def write_small(pack: ModuleType, folder: Path, kind: str = "video", base: Any =
     header = form.Header(toybox.kind, config, companions=toybox.companions)
     form.save_checkpoint_file(path, form.Checkpoint(header, sections), torch.float32)
     return path
+
+
+def apart(one: torch.Tensor, other: torch.Tensor) -> float:
+    """The largest difference, of the other's extreme."""
+    return float((one - other).abs().max() / other.abs().max())
 
 
 def pictures(count: int, height: int = 32, width: int = 40) -> torch.Tensor:

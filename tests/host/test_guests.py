@@ -1,4 +1,4 @@
-"""LoRA, ControlNet, merging and saving by stock nodes, on a MODEL of Stable Diffusion 2.1's layout with few channels.
+"""LoRA, ControlNet, noise levels, attention by stock nodes, on a MODEL of Stable Diffusion 2.1's layout, few channels.
 
 Beside it stands the host's own model of that layout with the same spatial weights. Our temporal layers are at their
 start, where each frame is what the image model makes of it: what a guest does to one it must do to the other.
@@ -6,7 +6,6 @@ start, where each frame is what the image model makes of it: what a guest does t
 
 import importlib
 import logging
-import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 from loopback_only import ADDRESS_AT, is_loopback
-from nodes_kit import FRAMES, Kit, load, pictures, write_small
+from nodes_kit import CLOSE, FAR, FRAMES, Kit, apart, load, pictures, write_small
 from safetensors.torch import save_file
 
 SIZES = {
@@ -34,9 +33,6 @@ LAYOUT = {
 RANK = 2
 NAME = "mein Stil é.safetensors"
 ZERO = {"gamma": "value", "value": 0.0}
-# Float32 through a few hundred layers whose products are summed in another order.
-CLOSE = 1e-4
-FAR = 100 * CLOSE
 
 
 @pytest.fixture(autouse=True)
@@ -154,10 +150,6 @@ def patched(model: Any) -> dict[str, torch.Tensor]:
         }
 
 
-def apart(one: torch.Tensor, other: torch.Tensor) -> float:
-    return float((one - other).abs().max() / other.abs().max())
-
-
 def test_frames_are_those_of_the_hosts_own_model(pair: Pair) -> None:
     assert apart(pair.ours(), pair.hosts()) < CLOSE
 
@@ -243,6 +235,94 @@ def test_loras_of_other_formats(pair: Pair, style: str, ours: int, hosts: int) -
     assert len(theirs.patches) == hosts * (len(layers) - inside)
 
 
+SAMPLINGS = [
+    ("eps", False, True),
+    ("eps", True, True),
+    ("lcm", False, True),
+    ("v_prediction", False, False),
+    ("x0", False, False),
+]
+
+
+@pytest.mark.parametrize(("sampling", "zsnr", "allowed"), SAMPLINGS)
+def test_another_schedule_is_allowed_and_another_prediction_is_not(
+    pair: Pair, sampling: str, zsnr: bool, allowed: bool
+) -> None:
+    from comfy_extras.nodes_model_advanced import ModelSamplingDiscrete
+
+    (model,) = ModelSamplingDiscrete().patch(pair.kit.model, sampling, zsnr)
+    (hosts,) = ModelSamplingDiscrete().patch(pair.host, sampling, zsnr)
+    if allowed:
+        assert apart(pair.ours(model), pair.hosts(hosts)) < CLOSE
+        return
+    with pytest.raises(Exception, match="ModelSamplingDiscrete makes the sampler read this MODEL as one of"):
+        pair.ours(model)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "given"),
+    [
+        ("nodes_pag", "PerturbedAttentionGuidance", {"scale": 30.0}),
+        ("nodes_nag", "NAGuidance", {"nag_scale": 5.0, "nag_alpha": 0.5, "nag_tau": 1.5}),
+        ("nodes_sag", "SelfAttentionGuidance", {"scale": 0.5, "blur_sigma": 2.0}),
+    ],
+)
+def test_guidance_by_replaced_attention_does_what_it_does_to_the_hosts_model(
+    pair: Pair, module: str, name: str, given: dict[str, float]
+) -> None:
+    """At latents of 16x16: the lowest level is 2x2 then, where attention is none of one position only."""
+    node = getattr(importlib.import_module(f"comfy_extras.{module}"), name)
+    keyframe, kit = pictures(1, 128, 128), pair.kit
+    latent = kit.prior(keyframe, gamma=ZERO)
+
+    def sampled(model: Any, prompts: tuple) -> torch.Tensor:
+        return kit.ksampler(prompts, latent, model=model, steps=2, cfg=2.0)
+
+    ours, theirs = kit.encode(keyframe, "a star", strength=0.0), (kit.text("a star"), kit.text(""))
+    made, expected = (
+        sampled(node.execute(model, **given).result[0], prompts)
+        for model, prompts in ((kit.model, ours), (pair.host, theirs))
+    )
+    assert apart(made, expected) < CLOSE
+    assert apart(made, sampled(kit.model, ours)) > FAR
+
+
+def test_attention_in_every_block_is_found_by_the_hosts_name(pair: Pair) -> None:
+    """The host's model calls a replacement in as many blocks, with queries of the same shape and numbers."""
+    seen: dict[str, list[tuple]] = {"ours": [], "hosts": []}
+    places = [("middle", 0), *(("input", n) for n in range(1, 9)), *(("output", n) for n in range(12))]
+    layout = [place for place in places if place not in [("input", 3), ("input", 6), ("input", 7), ("input", 8)]]
+    layout = [place for place in layout if place not in [("output", n) for n in range(3)]]
+
+    def model_of(model: Any, whose: str) -> Any:
+        def watched(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, extra: dict) -> torch.Tensor:
+            seen[whose].append((extra["block"], q.shape, extra["n_heads"], float(q.abs().sum())))
+            return v
+
+        clone = model.clone()
+        for place in layout:
+            clone.set_model_attn1_replace(watched, *place)
+        return clone
+
+    pair.ours(model_of(pair.kit.model, "ours"))
+    pair.hosts(model_of(pair.host, "hosts"))
+    assert len(seen["ours"]) == len(seen["hosts"]) == 2 * len(layout)
+    for mine, other in zip(seen["ours"], seen["hosts"], strict=True):
+        assert mine[:3] == other[:3]
+        assert mine[3] == pytest.approx(other[3], rel=FAR)
+
+
+def test_attention_that_frames_share_cannot_be_replaced(pair: Pair) -> None:
+    clone = pair.kit.model.clone()
+    clone.set_model_attn1_replace(lambda q, k, v, extra: v, "middle", 0)
+    prompts = pair.kit.encode(pictures(1), "a star", strength=0.0, share_attention=True)
+    with pytest.raises(Exception, match="turn share_attention off, or take that node out"):
+        pair.sampled(clone, prompts)
+    clone.set_model_attn1_replace(lambda q, k, v, extra: v, "input", 3)
+    with pytest.raises(Exception, match=r"acts inside the blocks of another network .attn1 of input 3"):
+        pair.ours(clone)
+
+
 def control_file() -> dict[str, torch.Tensor]:
     """A ControlNet of the layout with random weights, in the format of those for Stable Diffusion 2.1."""
     import comfy.cldm.cldm
@@ -270,121 +350,3 @@ def test_a_controlnet_does_what_it_does_to_the_hosts_model(pair: Pair) -> None:
     assert apart(changed, plain) > FAR
     expected = pair.sampled(pair.host, controlled((pair.kit.text("a star"), pair.kit.text("")), 1.0))
     assert apart(changed, expected) < CLOSE
-
-
-@pytest.fixture(scope="module")
-def two(pack: ModuleType, pack_nodes: dict[str, type], tmp_path_factory: pytest.TempPathFactory) -> tuple[Kit, Kit]:
-    """Two files of one layout with different weights."""
-    folder = tmp_path_factory.mktemp("two")
-    first = load(pack, pack_nodes, write_small(pack, folder))
-    form = first.core("checkpoint.format")
-    checkpoint = form.read_checkpoint(first.path)
-    torch.manual_seed(5)
-    for weight in checkpoint.sections["unet"].values():
-        weight += 0.1 * torch.randn_like(weight)
-    form.save_checkpoint_file(folder / "second.safetensors", checkpoint, torch.float32)
-    return first, load(pack, pack_nodes, folder / "second.safetensors")
-
-
-def test_ksampler_advanced_in_two_parts_makes_the_same_clip(two: tuple[Kit, Kit]) -> None:
-    import nodes
-
-    kit = two[0]
-    prompts, latent = kit.encode(pictures(1)), kit.prior(pictures(1))
-    given = (7, 3, 2.0, "euler", "sgm_uniform", *prompts)  # as `ksampler` has them
-    with torch.inference_mode():
-        (half,) = nodes.KSamplerAdvanced().sample(kit.model, "enable", *given, latent, 0, 2, "enable")
-        (whole,) = nodes.KSamplerAdvanced().sample(kit.model, "disable", *given, half, 2, 1000, "disable")
-    assert apart(whole["samples"], kit.ksampler(prompts, latent)) < CLOSE
-
-
-def with_defaults(module: str, name: str, model: Any) -> Any:
-    """The MODEL that this node of the host makes of one, at the node's defaults."""
-    node = getattr(importlib.import_module(f"comfy_extras.{module}"), name)
-    with torch.inference_mode():
-        if hasattr(node, "define_schema"):
-            given = {socket.id: getattr(socket, "default", None) for socket in node.define_schema().inputs}
-            return node.execute(**(given | {"model": model})).result[0]
-        given = {key: options[0]["default"] for key, (_, *options) in node.INPUT_TYPES()["required"].items() if options}
-        return getattr(node(), node.FUNCTION)(model, **given)[0]
-
-
-ACTING = [
-    ("nodes_model_advanced", "RescaleCFG"),
-    ("nodes_video_model", "VideoLinearCFGGuidance"),
-    ("nodes_apg", "APG"),
-    ("nodes_cfg", "CFGZeroStar"),
-    ("nodes_fresca", "FreSca"),
-]
-IDLE = [
-    ("nodes_pag", "PerturbedAttentionGuidance"),
-    ("nodes_sag", "SelfAttentionGuidance"),
-    ("nodes_tomesd", "TomePatchModel"),
-    ("nodes_attention_multiply", "UNetSelfAttentionMultiply"),
-]
-
-
-@pytest.mark.parametrize(("module", "name"), [*ACTING, *IDLE])
-def test_nodes_that_change_guidance_act_and_those_inside_blocks_do_not(
-    two: tuple[Kit, Kit], module: str, name: str
-) -> None:
-    """The host's own U-Net has places inside its blocks for others to act on; ours is built of other blocks."""
-    kit = two[0]
-    prompts, latent = kit.encode(pictures(1)), kit.prior(pictures(1))
-    made, plain = (
-        kit.ksampler(prompts, latent, model=model) for model in (with_defaults(module, name, kit.model), kit.model)
-    )
-    assert made.isfinite().all()
-    assert apart(made, plain) > FAR if (module, name) in ACTING else apart(made, plain) < CLOSE
-
-
-def test_freeu_fails(two: tuple[Kit, Kit]) -> None:
-    with pytest.raises(KeyError, match="model_channels"):
-        with_defaults("nodes_freelunch", "FreeU_V2", two[0].model)
-
-
-def network(model: Any) -> dict[str, torch.Tensor]:
-    return model.model.diffusion_model.state_dict()
-
-
-def saved_and_loaded(kit: Kit, model: Any, save: str) -> Any:
-    """Through the stock node, a move into our folder, and Load MicroCinema, as a user does it: the MODEL."""
-    import comfy_extras.nodes_model_merging as merging
-    import folder_paths
-
-    given = (model,) if save == "ModelSave" else (model, kit.clip, kit.vae)
-    with torch.inference_mode():
-        getattr(merging, save)().save(*given, "saved/gemischt é")
-    written = max(Path(folder_paths.get_output_directory(), "saved").glob("gemischt é*"))
-    target = Path(folder_paths.models_dir) / "microcinema" / written.name
-    shutil.move(written, target)
-    return kit.run("Load", file=target.name)[0]
-
-
-@pytest.mark.parametrize(("merge", "save"), [("ModelMergeSimple", "ModelSave"), ("ModelMergeBlocks", "CheckpointSave")])
-def test_a_merged_model_is_saved_and_loads_again(two: tuple[Kit, Kit], merge: str, save: str) -> None:
-    """ModelMergeBlocks knows the host's block names only: its first ratio, `input`, holds for all of ours."""
-    import comfy_extras.nodes_model_merging as merging
-
-    first, second = two
-    states = [{name: weight.clone() for name, weight in network(kit.model).items()} for kit in two]
-    node = getattr(merging, merge)()
-    given = {"ratio": 0.25} if merge == "ModelMergeSimple" else {"input": 0.25, "middle": 0.5, "out": 1.0}
-    with torch.inference_mode():
-        (merged,) = node.merge(first.model, second.model, **given)
-    again = saved_and_loaded(first, merged, save)
-    for name, weight in network(again).items():
-        expected = 0.25 * states[0][name] + 0.75 * states[1][name]
-        assert (weight - expected).abs().max() <= 1e-6 * expected.abs().max(), name  # one rounding of float32
-    prompts, latent = first.encode(pictures(1)), first.prior(pictures(1))
-    made, expected = (first.ksampler(prompts, latent, model=model) for model in (again, merged))
-    assert apart(made, expected) < 1e-6
-    assert apart(made, first.ksampler(prompts, latent)) > FAR
-
-
-def test_a_file_of_ours_that_lost_its_header_is_refused(two: tuple[Kit, Kit], tmp_path: Path) -> None:
-    """As other programs save a merge: the tensors alone."""
-    path = tmp_path / "merged elsewhere.safetensors"
-    save_file({f"model.diffusion_model.{name}": weight.clone() for name, weight in network(two[0].model).items()}, path)
-    with pytest.raises(Exception, match=r"without its description.*merge the files anew in ComfyUI"):
-        load(two[0].pack, two[0].nodes, path)

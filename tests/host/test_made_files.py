@@ -108,13 +108,16 @@ def test_what_a_file_was_made_without_is_taken_from_another_node(
     if command == "inflate":
         path = made.inflated(made.stable_diffusion(bare=True), "bare-video.safetensors", text_encoder=encoder)
     else:
-        path = made.converted(made.text_to_video(bare=True), "zeroscope-video.safetensors", encoder)
+        path = made.converted(made.text_to_video(bare=True), "zeroscope-video.safetensors", text_encoder=encoder)
     bare = load(made.pack, pack_nodes, path)
     assert_missing(bare, "VAE", "vae")
     assert_missing(bare, "CLIP", "text_encoder")
     whole: Any = replace(bare, clip=inflated.clip, vae=inflated.vae)
     keyframes = pictures(1)
-    assert whole.ksampler(whole.encode(keyframes), whole.prior(keyframes), steps=1).isfinite().all()
+    latent = whole.prior(keyframes)
+    made, other = (whole.ksampler(whole.encode(keyframes, text), latent, steps=1) for text in ("a star", "a circle"))
+    assert made.isfinite().all()
+    assert (made - other).abs().max() > 1e-3 * made.abs().max()  # the prompt arrives
 
 
 WRONG = {

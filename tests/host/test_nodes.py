@@ -148,10 +148,16 @@ def toybox_preview(previewer: Any, latent: torch.Tensor) -> torch.Tensor:
 
 
 def test_two_pictures_come_from_the_image_stage(toybox: Kit) -> None:
-    prompts = toybox.text("A red star over the night sky"), toybox.text("")
-    made = toybox.ksampler(prompts, {"samples": torch.zeros(2, 4, 4, 5)}, steps=2)
+    texts, empty = (
+        ("A red star over the night sky", "A blue circle over a meadow"),
+        {"samples": torch.zeros(2, 4, 4, 5)},
+    )
+    made, other = (toybox.ksampler((toybox.text(text), toybox.text("")), empty, steps=2) for text in texts)
     assert made.shape == (2, 4, 4, 5)
     assert made.isfinite().all()
+    extreme = made.abs().max()
+    assert (made[0] - made[1]).abs().max() > 1e-2 * extreme  # by their noise
+    assert (made - other).abs().max() > 1e-2 * extreme  # by the prompt
 
 
 @pytest.mark.parametrize(
@@ -206,6 +212,8 @@ def test_exact_keyframe(small: Kit, sampler: str) -> None:
         expected = small.vae.encode(keyframes)
     assert (made.unflatten(0, (2, FRAMES))[:, 1] - expected).abs().max() <= 1e-5
     assert made.isfinite().all()
+    plain = small.sampler(keyframes, small.encode(keyframes), sampler_name=sampler, exact_keyframe=False)
+    assert (plain.unflatten(0, (2, FRAMES))[:, 1] - expected).abs().max() > 1e-2
 
 
 def test_the_sampler_refuses_what_it_cannot_use(small: Kit, toybox: Kit) -> None:
@@ -325,6 +333,16 @@ def test_tsr_equals_the_standalone_program(tsr: Kit) -> None:
         expected = form.process_out(torch.stack(list(cascade.cascade(given, segments, 2, 8))))
     made, _ = interpolate(tsr, LATENTS[:FRAMES], conditioning=prompt)
     assert (made - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
+def test_tsr_reads_the_text_of_a_prompt_and_not_its_area(tsr: Kit) -> None:
+    prompt, latents = tsr.text(MOVES_LEFT), LATENTS[:FRAMES]
+    area = [[prompt[0][0], {"area": (2, 2, 0, 0), "strength": 1.0}]]
+    made, limited, without = (
+        interpolate(tsr, latents, passes=1, conditioning=given)[0] for given in (prompt, area, None)
+    )
+    assert torch.equal(made, limited)
+    assert (made - without).abs().max() > 1e-3 * made.abs().max()
 
 
 def test_tsr_stops_between_segments_when_cancelled(tsr: Kit, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,7 +66,7 @@ def bad_files(host: Server, client: ModuleType, tmp_path_factory: pytest.TempPat
 @pytest.fixture(scope="module")
 def titles(host: Server, client: ModuleType) -> dict[str, str]:
     """What each class of nodes is called on the canvas."""
-    return {kind: info["display_name"] for kind, info in client.ComfyClient(host.address).object_info().items()}
+    return {kind: info["display_name"] or kind for kind, info in client.ComfyClient(host.address).object_info().items()}
 
 
 def complaint(client: ModuleType, comfy: Any, case: Case) -> tuple[str, str]:
