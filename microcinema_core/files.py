@@ -128,10 +128,12 @@ def check_writable(path: Path, suffix: str | None = None, sources: Iterable[Path
 
 def replaces(path: Path, source: Path) -> bool:
     """Whether writing `path` would replace `source`, or a file in it where it is a folder."""
-    if path.exists() and source.exists() and path.samefile(source):
-        return True
-    real, read = Path(os.path.realpath(path)), Path(os.path.realpath(source))
-    return real == read or (read.is_dir() and path.exists() and real.is_relative_to(read))
+    try:
+        real, read = Path(os.path.realpath(path)), Path(os.path.realpath(source))
+        same = path.exists() and source.exists() and path.samefile(source)
+        return same or real == read or (read.is_dir() and path.exists() and real.is_relative_to(read))
+    except (OSError, ValueError):  # a source that cannot be reached, or holds NUL, is refused where it is read
+        return False
 
 
 @contextmanager

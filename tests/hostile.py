@@ -121,13 +121,21 @@ def sparse(path: Path, given: Path, key: str) -> Path:
     """A model in which one tensor is 2 GB of zeros, which the file system does not store."""
     raw = given.read_bytes()
     length = 8 + int.from_bytes(raw[:8], "little")
-    header = json.loads(raw[8:length])
-    end = len(raw) - length
-    place = header[key]["data_offsets"]
-    header["filler"] = {"dtype": "U8", "shape": [place[1] - place[0]], "data_offsets": place}
-    header[key] = {"dtype": "F16", "shape": [SPARSE // 2], "data_offsets": [end, end + SPARSE]}
+    header, body = json.loads(raw[8:length]), b""
+    names = sorted(header.keys() - {"__metadata__", key}, key=lambda name: header[name]["data_offsets"])
+    for name in names:
+        begin, end = header[name]["data_offsets"]
+        header[name]["data_offsets"] = [len(body), len(body) + end - begin]
+        body += raw[length + begin : length + end]
+    header[key] = {"dtype": "F16", "shape": [SPARSE // 2], "data_offsets": [len(body), len(body) + SPARSE]}
     text = json.dumps(header).encode()
     with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text + raw[length:])
-        file.truncate(8 + len(text) + end + SPARSE)
+        file.write(len(text).to_bytes(8, "little") + text + body)
+        file.truncate(8 + len(text) + len(body) + SPARSE)
     return path
+
+
+def rows(page: str, section: str) -> list[str]:
+    """What a section of docs/hostile-input.md lists: the first column of its table, sorted."""
+    text = page.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    return sorted([line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")][1:])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..config import Kind
 from ..errors import CheckpointError
+from ..files import reachable
 
 VARIABLE = "MICROCINEMA_WEIGHTS"
 NAME = "toybox"
@@ -38,4 +39,5 @@ def sibling(path: Path, kind: Kind) -> Path | None:
     """NAME-tsr.safetensors, or of another kind, beside NAME-video.safetensors; None where there is none."""
     name = path.name.removesuffix(file_name(Kind.VIDEO, ""))
     beside = path.with_name(file_name(kind, name))
-    return beside if name != path.name and beside.is_file() else None
+    with reachable(beside):
+        return beside if name != path.name and beside.is_file() else None

@@ -10,7 +10,7 @@ import typer
 from ..checkpoint.embedded import NAME, embedded
 from ..config import Kind
 from ..errors import MAX_DETAIL, InputError, shown
-from ..files import check_writable
+from ..files import check_writable, reachable
 from ..shot.settings import PictureConfig, check_prompt, check_seed
 from .console import Attention, Debug, Json, Seed, file_size, progress, quiet_libraries, say, show
 from .options import gathering
@@ -50,8 +50,9 @@ def keyframe(
     attention_named(attention)
     check_sampler(picture.sampling.sampler)
     model = model or embedded(Kind.IMAGE)
-    if not model.is_dir():
-        expect_kind(read_header(model), model, Kind.IMAGE)
+    with reachable(model):
+        if not model.is_dir():
+            expect_kind(read_header(model), model, Kind.IMAGE)
     quiet_libraries()
     from ..standalone.keyframe import ImagePipeline
 
@@ -72,7 +73,9 @@ def inspect(
     """Say what a file is and how it was made; no tensor is loaded."""
     from ..media import SETTINGS_SUFFIXES, read_settings
 
-    if path.is_file() and path.suffix.lower() in SETTINGS_SUFFIXES:
+    with reachable(path):
+        is_file = path.is_file()
+    if is_file and path.suffix.lower() in SETTINGS_SUFFIXES:
         title, details = (
             "made by microcinema",
             {shown(key): shown(str(value), MAX_DETAIL) for key, value in read_settings(path).items()},

@@ -18,7 +18,7 @@ from ..files import reachable, read_text
 from ..standalone.text import PROJECTION, clip_text_model
 from .keys import open_clip_to_transformers
 from .lazy import State, Stored, below, expect_stored, open_file, open_folder, shapes_of, sizes
-from .told import Told, open_json
+from .told import Told, is_there, open_json
 
 HEAD = 64  # channels of a head, in both text encoders of Stable Diffusion
 LAYER = "text_model.encoder.layers."
@@ -148,8 +148,8 @@ def _open_text(path: Path) -> TextPart:
         folder = path / "text_encoder" if (path / "text_encoder").is_dir() else path
         part = folder_text(folder)
         beside = folder.parent / "tokenizer"
-        vocabulary = folder if (folder / "vocab.json").exists() else beside
-        return part.with_tokenizer(vocabulary) if (vocabulary / "vocab.json").exists() else part
+        vocabulary = folder if is_there(folder / "vocab.json") else beside
+        return part.with_tokenizer(vocabulary) if is_there(vocabulary / "vocab.json") else part
     found = find_text(open_file(path)[0], str(path))
     if found is None:
         title = identify(path).title

@@ -18,7 +18,7 @@ from .autoencoder import folder_vae, single_vae
 from .clip_text import TextPart, find_text, folder_text
 from .keys import ema_name, renamed, unet_to_diffusers
 from .lazy import State, below, expect_stored, open_file, open_folder, shapes_of, sizes
-from .told import Told, open_json
+from .told import Told, is_there, open_json
 
 FAMILIES = {768: "sd15", 1024: "sd21"}  # by the width of the text
 SETTINGS = {  # of diffusers' UNet2DConditionModel: the values with which our network computes the same
@@ -145,7 +145,7 @@ def _compvis_layers(state: State) -> int:
 
 def _open_folder(path: Path, choices: Choices) -> Source:
     folder = path / "unet" if (path / "unet").is_dir() else path
-    if not (folder / "config.json").exists():
+    if not is_there(folder / "config.json"):
         raise _refuse(path)
     stored = open_json(folder / "config.json")
     if stored.word("_class_name", "") != "UNet2DConditionModel":
@@ -166,7 +166,7 @@ def _open_folder(path: Path, choices: Choices) -> Source:
         model = replace(model, latent=LatentConfig(std=(1 / scaling,) * config.in_channels))
         vae = folder_vae(open_folder(path / "vae", "diffusion_pytorch_model"), str(path / "vae"))
     text = folder_text(path / "text_encoder") if (path / "text_encoder").is_dir() else None
-    if text is not None and (path / "tokenizer" / "vocab.json").exists():
+    if text is not None and is_there(path / "tokenizer" / "vocab.json"):
         text = text.with_tokenizer(path / "tokenizer")
     return Source(path, model, unet, vae, text, _licence(model.name), [*notes, *more])
 
@@ -214,7 +214,7 @@ def read_scheduler(path: Path) -> tuple[Prediction | None, ScheduleName]:
 
     Raises CheckpointError for a schedule that is not Stable Diffusion's.
     """
-    if not path.exists():
+    if not is_there(path):
         return None, ScheduleName.SD
     stored = open_json(path)
     stored.expect(BETAS, "Stable Diffusion's has it; give such a model")

@@ -21,7 +21,7 @@ from .clip_text import TextPart, open_text
 from .lazy import State, Stored, expect_stored, open_file, open_folder, shapes_of
 from .modelscope import fitted, to_diffusers, unet_config
 from .source import read_scheduler
-from .told import Told, open_json
+from .told import Told, is_there, open_json
 
 SETTINGS = {  # of diffusers' UNet3DConditionModel: the values with which our network computes the same
     "act_fn": "silu",
@@ -92,7 +92,7 @@ def _open_folder(path: Path, clip: ClipConfig) -> TextToVideo:
     whole = (path / "unet").is_dir()
     folder, top = (path / "unet", path) if whole else (path, path.parent)
     config_file = folder / "config.json"
-    stored = open_json(config_file) if config_file.exists() else Told(config_file, {})
+    stored = open_json(config_file) if is_there(config_file) else Told(config_file, {})
     if stored.word("_class_name", "") != "UNet3DConditionModel":
         raise _refused(path)
     stored.expect(SETTINGS, WANTED)

@@ -80,6 +80,11 @@ class Told:
         return shown(repr(self.values[key]))
 
 
+def is_there(path: Path) -> bool:
+    """Whether a folder has such a member, whatever it is: also a link that leads nowhere."""
+    return path.exists() or path.is_symlink()
+
+
 def open_json(path: Path, limit: int = MAX_JSON) -> Told:
     """The object in a JSON file. Raises CheckpointError for what is missing, too long or no object."""
     text = read_text(path, "a JSON file, or get the folder anew", limit, CheckpointError)

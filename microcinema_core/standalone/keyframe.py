@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from .. import __version__
 from ..config import Kind
 from ..diffusion.samplers import Callback
-from ..errors import CheckpointError, InputError
+from ..errors import CheckpointError, InputError, shown
+from ..files import check_readable
 from ..media import Frames, save_picture, to_uint8
 from ..shot.resize import check_side
 from ..shot.settings import PICTURE, PictureConfig, Precision, check_prompt
 from .bundle import Bundle, aligned, listed, seeds_of
 from .precision import default_device, dtype_for
 from .sampling import Conditioning, NoiseStream, check_sampler, sample_latents
+
+# What libraries say of a model folder whose files hold anything: diffusers, transformers, tokenizers and safetensors
+# check little of it, so that Python's own errors come up from there.
+UNUSABLE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SafetensorError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +129,15 @@ class DiffusersImages(ImagePipeline):
             raise CheckpointError(f"{folder}: holds no model_index.json; give the folder of a diffusers model")
         device = torch.device(device) if device else default_device()
         dtype = dtype or dtype_for(Precision.AUTO, device)
-        try:
+        for member in folder.rglob("*"):
+            if not member.is_dir():
+                check_readable(member, "a whole diffusers folder", CheckpointError)
+        with _usable(folder):
             pipeline = AutoPipelineForText2Image.from_pretrained(
                 str(folder), local_files_only=True, use_safetensors=True, torch_dtype=dtype
             )
-        except (OSError, ValueError, KeyError, AttributeError) as error:
-            raise CheckpointError(f"{folder}: is no whole diffusers text-to-image model ({error})") from error
-        pipeline.set_progress_bar_config(disable=True)
-        return cls(pipeline.to(device), folder.resolve().name)
+            pipeline.set_progress_bar_config(disable=True)
+            return cls(pipeline.to(device), folder.resolve().name)
 
     def _make(
         self, prompts: list[str], seeds: list[int], picture: PictureConfig, callback: Callback | None
@@ -139,6 +158,20 @@ class DiffusersImages(ImagePipeline):
         common = {**given, "model": self.name, "program": f"microcinema {__version__}"}
         settings = [{"prompt": p, "seed": s, **common} for p, s in zip(prompts, seeds, strict=True)]
         return Pictures(pictures, settings)
+
+
+@contextmanager
+def _usable(folder: Path) -> Iterator[None]:
+    """Turns what libraries say of an unusable folder into a CheckpointError; a full memory stays one."""
+    try:
+        yield
+    except UNUSABLE as error:
+        if "memory" in str(error):
+            raise
+        said = f"{type(error).__name__}: {error}"
+        raise CheckpointError(
+            f"{folder}: is no whole diffusers text-to-image model ({shown(said)}); get the folder anew"
+        ) from error
 
 
 def _given(picture: PictureConfig) -> dict[str, float]:

@@ -23,21 +23,22 @@ from ..files import sha256_of, written_whole
 CARRIES = {VAE: Kind.AUTOENCODER, TEXT_ENCODER: Kind.TEXT_ENCODER}  # section -> the kind of file that carries it
 
 
-def publish(sources: Mapping[Kind, Path], folder: Path, name: str = NAME) -> list[Path]:
+def publish(sources: Mapping[Kind, str | Path], folder: str | Path, name: str = NAME) -> list[Path]:
     """Write `name`-KIND.safetensors for each of the given files into `folder`; returns the files, in the kinds' order.
 
     Tensors stay as they are, bit for bit; only the names of companion files in the metadata change. Everything is
     loaded once before any file appears. Raises CheckpointError for files of another kind, for stages that were not
     trained on each other, and where a companion is missing.
     """
-    headers = {kind: read_header(path) for kind, path in sources.items()}
+    folder, paths = Path(folder), {kind: Path(path) for kind, path in sources.items()}
+    headers = {kind: read_header(path) for kind, path in paths.items()}
     for kind, header in headers.items():
-        expect_kind(header, sources[kind], kind)
-    hashes = {kind: sha256_of(path) for kind, path in sources.items()}
+        expect_kind(header, paths[kind], kind)
+    hashes = {kind: sha256_of(path) for kind, path in paths.items()}
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".publish-") as temporary_name:
         temporary = Path(temporary_name)
-        for kind, source in sources.items():
+        for kind, source in paths.items():
             companions = {}
             for section, companion in headers[kind].companions.items():
                 carrier = CARRIES.get(section)
@@ -49,7 +50,7 @@ def publish(sources: Mapping[Kind, Path], folder: Path, name: str = NAME) -> lis
                 companions[section] = Companion(file_name(carrier, name), companion.sha256)
             _copy(source, temporary / file_name(kind, name), companions)
         for kind in sources:
-            _verify(sources[kind], temporary / file_name(kind, name), kind)
+            _verify(paths[kind], temporary / file_name(kind, name), kind)
         return [_move(temporary / file_name(kind, name), folder) for kind in Kind if kind in sources]
 
 

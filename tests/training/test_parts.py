@@ -124,3 +124,17 @@ def test_crops_that_the_autoencoder_cannot_have() -> None:
     for crop in (12, 136):
         with pytest.raises(ConfigError, match="crop must be a multiple of 8 and at most 128"):
             build_stage(TrainConfig(Kind.AUTOENCODER, "out", data=DataConfig(crop=crop)))
+
+
+ROWS = {
+    "a pipe, a folder, a circle of links, no UTF-8, more than 20,000 bytes": test_what_is_no_configuration_file,
+    "brackets in brackets, a number of 5,000 digits, no TOML": test_bad_configuration_is_named,
+    "a table where a value belongs, 5.0 or true for a whole number, NaN, 10^400": test_bad_configuration_is_named,
+    "a number that is negative, zero or enormous": test_every_number_of_a_configuration_is_bounded,
+    "crops that the autoencoder cannot have": test_crops_that_the_autoencoder_cannot_have,
+}
+
+
+def test_the_page_lists_these_cases() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "hostile-input.md").read_text(encoding="utf-8")
+    assert hostile.rows(page, "Training configurations") == sorted(ROWS)
