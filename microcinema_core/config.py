@@ -118,7 +118,8 @@ def _parse(hint: Any, value: Any, where: str) -> Any:
             raise ConfigError(f"{where}: {_told(value)} is none of {', '.join(hint)}") from None
     if hint in (float, int) and type(value) in (int, hint):
         if not abs(value) <= MAX_NUMBER:  # NaN; also integers beyond floats, which no float() takes
-            raise ConfigError(f"{where}: expected a number, got {_told(value)}")
+            most = "" if value != value else f"; {MAX_NUMBER:g} is the most"
+            raise ConfigError(f"{where}: expected a number, got {_told(value)}{most}")
         return hint(value)
     if type(value) is not hint:
         raise ConfigError(f"{where}: expected {_NAMES.get(hint, hint)}, got {_told(value)}")
