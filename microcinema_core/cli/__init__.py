@@ -73,7 +73,7 @@ def run(args: Sequence[str]) -> int:
         return _refuse(f"{error.format_message()} (microcinema --help)", WRONG_INPUT, state)
     except (MicroCinemaError, OSError, MemoryError) as error:
         if state["debug"]:
-            traceback.print_exc()
+            say(*traceback.format_exc().splitlines(), err=True)
         code = WRONG_INPUT if isinstance(error, MicroCinemaError) else FAILED
         message = NO_MEMORY if isinstance(error, MemoryError) else str(error)
         return _refuse(message, INTERRUPTED if isinstance(error, Cancelled) else code, state)
@@ -81,7 +81,7 @@ def run(args: Sequence[str]) -> int:
         if not any(words in str(error) for words in ("can't allocate memory", "out of memory")):  # torch's, and CUDA's
             raise
         if state["debug"]:
-            traceback.print_exc()
+            say(*traceback.format_exc().splitlines(), err=True)
         return _refuse(NO_MEMORY, FAILED, state)
     finally:
         logger.removeHandler(handler)

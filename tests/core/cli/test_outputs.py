@@ -294,3 +294,11 @@ def test_no_text_of_a_file_reaches_the_terminal_raw(folder: Path, monkeypatch: p
     (text,) = said
     assert all(line.isprintable() for line in text.split("\n"))
     assert text.count("\n") == 2
+
+
+def test_a_traceback_too_shows_names_in_what_can_be_printed(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli.run([*animate(image="\x1b[31m\udcff.png"), "--debug"]) == cli.WRONG_INPUT
+    err = capfd.readouterr().err
+    assert "Traceback" in err
+    assert "\x1b" not in err
+    assert r"[31m\xff.png: does not exist" in err
