@@ -28,6 +28,7 @@ from types import SimpleNamespace
 
 import numpy as np
 from PIL import Image, features
+from safetensors.torch import load_file, save_file
 
 TESTS = Path(__file__).resolve().parent
 sys.path[:0] = [str(TESTS)] if str(TESTS) not in sys.path else []
@@ -36,7 +37,8 @@ import hostile  # noqa: E402
 from microcinema_core import media  # noqa: E402
 from microcinema_core.checkpoint.identify import identify  # noqa: E402
 from microcinema_core.errors import MicroCinemaError  # noqa: E402
-from microcinema_core.importers.source import Choices, open_source  # noqa: E402
+from microcinema_core.importers.convert import convert  # noqa: E402
+from microcinema_core.importers.inflate import Order, inflate_file  # noqa: E402
 from microcinema_core.importers.text_to_video import open_text_to_video  # noqa: E402
 from microcinema_core.shot.plan import ShotConfig  # noqa: E402
 from microcinema_core.shot.settings import SamplingConfig  # noqa: E402
@@ -107,12 +109,24 @@ def odd(value: object, rng: random.Random) -> str:
 
 
 def spoil_source(folder: Path, rng: random.Random) -> str:
-    """A value in one of the JSON files, or the header of a file of tensors."""
-    if rng.random() < 0.5:
+    """A value in one of the JSON files, a tensor, or the header of a file of tensors."""
+    way = rng.random()
+    if way < 0.2:
         return spoil_header("*.safetensors")(folder, rng)
-    path = rng.choice(sorted(folder.rglob("*.json")))
+    if way < 0.6:
+        path = rng.choice(sorted(folder.rglob("*.safetensors")))
+        return f"{path.name}: {spoil_tensor(path, rng)}"
+    path = rng.choice([path for path in sorted(folder.rglob("*.json")) if path.stat().st_size < 10_000])
     path.write_text(hostile.odd_json_of(path, rng), encoding="utf-8")
-    return path.name
+    return f"{path.parent.name}/{path.name}"
+
+
+def spoil_tensor(path: Path, rng: random.Random) -> str:
+    state = load_file(path)
+    name = rng.choice(sorted(state))
+    what, tensor = rng.choice(list(hostile.odd_tensors(state.pop(name))))
+    save_file(state if tensor is None else state | {name: tensor.clone().contiguous()}, path)
+    return f"{name}: {what}"
 
 
 def spoil_toml(folder: Path, rng: random.Random) -> str:
@@ -210,8 +224,8 @@ def read_models(folder: Path) -> None:
 
 def read_sources(folder: Path) -> None:
     for path in (folder / "folder", folder / "single.safetensors"):
-        refusing(lambda path: [value.read() for value in open_source(path, Choices()).unet.values()], path)
-    refusing(open_text_to_video, folder / "modelscope")
+        refusing(lambda path: inflate_file(Order(path, folder / "out")), path)
+    refusing(lambda path: convert(open_text_to_video(path), folder / "out"), folder / "modelscope")
 
 
 def read_configurations(folder: Path) -> None:
