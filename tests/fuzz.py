@@ -50,6 +50,7 @@ from microcinema_core.training.loop import train  # noqa: E402
 SECONDS = 30  # for one case, which takes less than one on an idle machine
 PICTURES = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 ODD_TOML = ("nan", "-inf", "1979-05-27", "[[[[", "{a=1}", "'x'", "-5", "1e30", "[" * 5000, "a.b = 1")
+SOURCES = ("folder", "modelscope", "single.safetensors")
 Read = Callable[[Path], object]
 
 
@@ -109,16 +110,21 @@ def odd(value: object, rng: random.Random) -> str:
 
 
 def spoil_source(folder: Path, rng: random.Random) -> str:
-    """A value in one of the JSON files, a tensor, or the header of a file of tensors."""
-    way = rng.random()
-    if way < 0.2:
-        return spoil_header("*.safetensors")(folder, rng)
-    if way < 0.6:
-        path = rng.choice(sorted(folder.rglob("*.safetensors")))
-        return f"{path.name}: {spoil_tensor(path, rng)}"
-    path = rng.choice([path for path in sorted(folder.rglob("*.json")) if path.stat().st_size < 10_000])
-    path.write_text(hostile.odd_json_of(path, rng), encoding="utf-8")
-    return f"{path.parent.name}/{path.name}"
+    """Of one source a value in a JSON file, a tensor, or the header of a file of tensors; which one, a file says."""
+    name = rng.choice(SOURCES)
+    (folder / "spoilt").write_text(name)
+    files = [folder / name] if (folder / name).is_file() else sorted((folder / name).rglob("*.*"))
+    tensors = [path for path in files if path.suffix == ".safetensors"]
+    values = [path for path in files if path.suffix == ".json" and path.stat().st_size < 10_000]
+    if values and rng.random() < 0.5:
+        path = rng.choice(values)
+        path.write_text(hostile.odd_json_of(path, rng), encoding="utf-8")
+    elif rng.random() < 0.2:
+        return spoil_header(rng.choice(tensors).name)(folder / name if values else folder, rng)
+    else:
+        path = rng.choice(tensors)
+        return f"{name}: {path.name}: {spoil_tensor(path, rng)}"
+    return f"{name}: {path.parent.name}/{path.name}"
 
 
 def spoil_tensor(path: Path, rng: random.Random) -> str:
@@ -223,9 +229,11 @@ def read_models(folder: Path) -> None:
 
 
 def read_sources(folder: Path) -> None:
-    for path in (folder / "folder", folder / "single.safetensors"):
-        refusing(lambda path: inflate_file(Order(path, folder / "out")), path)
-    refusing(lambda path: convert(open_text_to_video(path), folder / "out"), folder / "modelscope")
+    source, out = folder / (folder / "spoilt").read_text(), folder / "out"
+    if source.name == "modelscope":
+        convert(open_text_to_video(source), out)
+    else:
+        inflate_file(Order(source, out))
 
 
 def read_configurations(folder: Path) -> None:
@@ -253,7 +261,7 @@ TARGETS = (
     Target("pictures", 700, make_pictures, spoil_bytes("*"), read_any_picture),
     Target("clips", 80, make_clips, spoil_bytes("*"), read_any_clip),
     Target("models", 40, make_models, spoil_header("*.safetensors"), read_models),
-    Target("sources", 25, make_sources, spoil_source, read_sources),
+    Target("sources", 40, make_sources, spoil_source, read_sources),
     Target("configurations", 400, make_configurations, spoil_toml, read_configurations),
     Target("training state", 100, make_state, spoil_bytes("checkpoint-*/*"), resume, talks=True),
 )
@@ -367,9 +375,7 @@ def main() -> int:
             total += len(found)
             print(f"{target.name}: {given.cases or target.cases} cases, {len(found)} findings, ", end="")
             print(f"{time.monotonic() - started:.0f} s")
-            for (answer, _), count in Counter((f.answer.splitlines()[0][:110], f.target) for f in found).most_common(
-                12
-            ):
+            for answer, count in Counter(f.answer.splitlines()[0][:110] for f in found).most_common(12):
                 first = next(f for f in found if f.answer.startswith(answer))
                 print(f"  {count:4} x {answer}   (first: case {first.case}, {first.damage!r})")
     return 1 if total else 0
