@@ -148,3 +148,21 @@ def load(name: str, path: Path) -> ModuleType:
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def small(pack: ModuleType, pack_nodes: dict[str, type], tmp_path_factory: pytest.TempPathFactory) -> object:
+    """What the nodes make of a small video model with random weights: a `nodes_kit.Kit`."""
+    return small_kit(pack, pack_nodes, tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="module")
+def tsr(pack: ModuleType, pack_nodes: dict[str, type], tmp_path_factory: pytest.TempPathFactory) -> object:
+    """The same of an interpolating model."""
+    return small_kit(pack, pack_nodes, tmp_path_factory.mktemp("tsr"), "tsr")
+
+
+def small_kit(pack: ModuleType, pack_nodes: dict[str, type], folder: Path, *kind: str) -> object:
+    import nodes_kit  # only where the host's modules are, which it needs
+
+    return nodes_kit.load(pack, pack_nodes, nodes_kit.write_small(pack, folder, *kind))

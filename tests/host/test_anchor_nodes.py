@@ -4,19 +4,13 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
-from nodes_kit import FRAMES, WEIGHTS, Kit, load, pictures, standalone, write_small
+from nodes_kit import FRAMES, WEIGHTS, Kit, load, pictures, standalone
 
 CENTRE = FRAMES // 2
-
-
-@pytest.fixture(scope="module")
-def small(pack: ModuleType, pack_nodes: dict[str, type], tmp_path_factory: pytest.TempPathFactory) -> Kit:
-    return load(pack, pack_nodes, write_small(pack, tmp_path_factory.mktemp("small")))
 
 
 @contextmanager

@@ -1,24 +1,13 @@
 """Sampling that leaves the numbers is an error that names the step, wherever the numbers were lost."""
 
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
-from nodes_kit import FRAMES, Kit, load, pictures, write_small
+from nodes_kit import FRAMES, Kit, pictures
 
 STEPS = 5
-
-
-@pytest.fixture(scope="module")
-def small(pack: ModuleType, pack_nodes: dict[str, type], tmp_path_factory: pytest.TempPathFactory) -> Kit:
-    return load(pack, pack_nodes, write_small(pack, tmp_path_factory.mktemp("small")))
-
-
-@pytest.fixture(scope="module")
-def tsr(pack: ModuleType, pack_nodes: dict[str, type], tmp_path_factory: pytest.TempPathFactory) -> Kit:
-    return load(pack, pack_nodes, write_small(pack, tmp_path_factory.mktemp("tsr"), "tsr"))
 
 
 def at_call(number: int, value: float = torch.nan) -> Callable[[torch.Tensor], torch.Tensor]:

@@ -2,19 +2,13 @@
 
 import math
 from collections.abc import Iterator
-from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
-from nodes_kit import Kit, load, pictures, write_small
+from nodes_kit import Kit, pictures
 
 LITERALS = ("index", "", 3, 2.5, False, {}, ["index"])  # what JSON can hold; none is what a link brings
-
-
-@pytest.fixture(scope="module")
-def small(pack: ModuleType, pack_nodes: dict[str, type], tmp_path_factory: pytest.TempPathFactory) -> Kit:
-    return load(pack, pack_nodes, write_small(pack, tmp_path_factory.mktemp("small")))
 
 
 def is_number(expected: Any) -> bool:

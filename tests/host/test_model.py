@@ -11,11 +11,6 @@ from nodes_kit import FRAMES, WEIGHTS, Kit, load, pictures, standalone, write_sm
 
 
 @pytest.fixture(scope="module")
-def small(pack: ModuleType, pack_nodes: dict[str, type], tmp_path_factory: pytest.TempPathFactory) -> Kit:
-    return load(pack, pack_nodes, write_small(pack, tmp_path_factory.mktemp("small")))
-
-
-@pytest.fixture(scope="module")
 def keyframes() -> torch.Tensor:
     return pictures(2)
 

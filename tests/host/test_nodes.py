@@ -9,20 +9,10 @@ from typing import Any
 
 import pytest
 import torch
-from nodes_kit import FRAMES, GAMMA, MOVES_LEFT, WEIGHTS, Kit, load, pictures, write_small
+from nodes_kit import FRAMES, GAMMA, MOVES_LEFT, WEIGHTS, Kit, load, pictures
 
 IDS = {"Load", "AppearNetEncode", "NoisePriorLatent", "NoisePriorNoise", "Sampler", "TSRInterpolate"}
 AUTO = {"gamma": "auto"}
-
-
-@pytest.fixture(scope="module")
-def small(pack: ModuleType, pack_nodes: dict[str, type], tmp_path_factory: pytest.TempPathFactory) -> Kit:
-    return load(pack, pack_nodes, write_small(pack, tmp_path_factory.mktemp("small")))
-
-
-@pytest.fixture(scope="module")
-def tsr(pack: ModuleType, pack_nodes: dict[str, type], tmp_path_factory: pytest.TempPathFactory) -> Kit:
-    return load(pack, pack_nodes, write_small(pack, tmp_path_factory.mktemp("tsr"), "tsr"))
 
 
 @pytest.fixture(scope="module")

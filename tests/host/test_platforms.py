@@ -99,11 +99,6 @@ def small(pack: ModuleType, pack_nodes: dict[str, type], tmp_path_factory: pytes
     return load(pack, pack_nodes, write_small(pack, tmp_path_factory.mktemp("mit Abstand é")))
 
 
-@pytest.fixture(scope="module")
-def tsr(pack: ModuleType, pack_nodes: dict[str, type], tmp_path_factory: pytest.TempPathFactory) -> Kit:
-    return load(pack, pack_nodes, write_small(pack, tmp_path_factory.mktemp("tsr"), "tsr"))
-
-
 def windows_fsync(handle: int) -> None:
     """As Windows flushes: not what was opened for reading alone. POSIX refuses to write there, even nothing."""
     os.write(handle, b"")

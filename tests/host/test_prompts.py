@@ -1,25 +1,14 @@
 """Batches of texts: one for all clips, or one for each, which that clip's frames get; nothing else is taken."""
 
-from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
-from nodes_kit import FRAMES, Kit, load, pictures, write_small
+from nodes_kit import FRAMES, Kit, pictures
 
 TEXTS = ("A red star moves left slowly over the night sky", "A green circle grows over sand")
 CLIPS = len(TEXTS)
 LATENTS = torch.randn(CLIPS * FRAMES, 4, 4, 5, generator=torch.Generator().manual_seed(3))
-
-
-@pytest.fixture(scope="module")
-def small(pack: ModuleType, pack_nodes: dict[str, type], tmp_path_factory: pytest.TempPathFactory) -> Kit:
-    return load(pack, pack_nodes, write_small(pack, tmp_path_factory.mktemp("small")))
-
-
-@pytest.fixture(scope="module")
-def tsr(pack: ModuleType, pack_nodes: dict[str, type], tmp_path_factory: pytest.TempPathFactory) -> Kit:
-    return load(pack, pack_nodes, write_small(pack, tmp_path_factory.mktemp("tsr"), "tsr"))
 
 
 def batch(kit: Kit, texts: tuple[str, ...]) -> list:

@@ -252,7 +252,7 @@ def test_one_run_at_a_time(config: TrainConfig, tmp_path: Path) -> None:
     train(config, build_tiny, progress=False, on_step=second)
 
 
-@pytest.mark.skipif(os.geteuid() != 0 and not Path("/proc/self").exists(), reason="needs a place nobody may write")
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a place that not even root may write")
 def test_a_folder_that_cannot_be_made(write_config: Write) -> None:
     config = TrainConfig.load(write_config("autoencoder", out="/proc/run"))
     with pytest.raises((MicroCinemaError, OSError), match="/proc"):
