@@ -70,13 +70,17 @@ def test_the_host_serves_the_page_and_its_picture(node_id: str, host: Server) ->
 
 
 def test_each_page_opens_in_the_browser(comfy_page: Any) -> None:
-    """In one page of ComfyUI, as loading it takes longer than all of this."""
+    """In one page of ComfyUI, as loading it takes longer than all of this.
+
+    A page's title is its first-level heading: until the page is there, the panel shows the node's name in an h3.
+    """
     page = comfy_page.page
     page.evaluate(SELECT, [IDS[0], len(IDS) + 1])
     page.get_by_test_id("info-button").click()
     for number, node_id in enumerate(IDS, start=1):
         page.evaluate(SELECT, [node_id, number])
-        page.get_by_role("heading", name=page_of(node_id).splitlines()[0].removeprefix("# ")).wait_for()
+        title = page_of(node_id).splitlines()[0].removeprefix("# ")
+        page.get_by_role("heading", level=1, name=title, exact=True).wait_for()
         page.get_by_role("heading", name="Common mistakes").wait_for()
         page.wait_for_function(SHOWN, arg=node_id)
         assert Path(comfy_page.screenshot(f"help-{node_id}")).is_file()
