@@ -1,0 +1,133 @@
+"""Frames of a scene: each is one resample of each plate from its own pixels, composed back to front."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from .camera import Matrix
+from .moments import Moment
+from .plan import NEAREST
+from .plates import Plate, View, samples
+from .resample import Box, Texture, shrinking
+from .scene import Scene
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """picture: [3, H, W], pixels 0..1. unknown: [1, H, W], 1 where it shows what the keyframe does not."""
+
+    picture: Tensor
+    unknown: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Layer:
+    plate: Plate
+    texture: Texture
+    shift: Matrix  # from the picture's pixels to the plate's
+
+
+class Renderer:
+    """Any moment of a scene whose plates are filled. Memory does not grow with the length of the clip."""
+
+    def __init__(self, scene: Scene) -> None:
+        """Raises InputError where the camera runs into a plate."""
+        self.scene, self.moments, self.view = scene, scene.moments, scene.view
+        check_clear(scene)
+        self.layers = [self._layer(plate) for plate in scene.plates]
+        self.keyframe = Texture(scene.picture, 3, 1 / self.view.scale)
+
+    def __len__(self) -> int:
+        return len(self.moments)
+
+    def __getitem__(self, index: int) -> Frame:
+        return self.at(self.moments[index])
+
+    def __iter__(self) -> Iterator[Frame]:
+        return (self[i] for i in range(len(self)))
+
+    @torch.no_grad()
+    def at(self, moment: Moment) -> Frame:
+        """The frame at a moment. Where nothing has moved it is the keyframe, bit for bit where the sizes are equal."""
+        whole = (0, 0, self.view.width, self.view.height)
+        places = [layer.plate.where(self.moments, moment, self.view) for layer in self.layers]
+        still = self.view.to_picture @ self.view.from_pixels
+        if all(place is not None and np.array_equal(place, still) for place in places):
+            return Frame(self.keyframe.sample(still, whole).clamp_(0, 1), self._outside(still))
+        like = self.scene.picture
+        picture = like.new_zeros((3, self.view.height, self.view.width))
+        known = like.new_zeros((1, self.view.height, self.view.width))
+        for layer, place in zip(self.layers, places, strict=True):
+            if place is not None:
+                _compose(picture, known, layer, layer.shift @ place, self.view)
+        return Frame(picture.clamp_(0, 1), 1 - known.clamp_(0, 1))
+
+    def _outside(self, still: Matrix) -> Tensor:
+        """What of the unmoved frame lies beyond the picture."""
+        like, (width, height) = self.scene.picture, self.view.picture
+        x = (torch.arange(self.view.width, device=like.device) + 0.5) * still[0, 0] + still[0, 2]
+        y = (torch.arange(self.view.height, device=like.device) + 0.5) * still[1, 1] + still[1, 2]
+        within = ((y > 0) & (y < height))[:, None] & ((x > 0) & (x < width))
+        return 1 - within[None].to(like)
+
+    def _layer(self, plate: Plate) -> _Layer:
+        parts = [plate.colour, plate.given] if plate.alpha is None else [plate.colour, plate.given, plate.alpha]
+        shift = np.array([[1, 0, -plate.corner[0]], [0, 1, -plate.corner[1]], [0, 0, 1.0]])
+        return _Layer(plate, Texture(torch.cat(parts), 3, self._largest(plate)), shift)
+
+    def _largest(self, plate: Plate) -> float:
+        """How many pixels of a frame show one of the plate's at most."""
+        whole = (0, 0, self.view.width, self.view.height)
+        places = (plate.where(self.moments, moment, self.view) for moment in samples(self.moments))
+        return max((1 / shrinking(place, whole) for place in places if place is not None), default=1.0)
+
+
+def check_clear(scene: Scene) -> None:
+    """Raises InputError where the camera comes to a plate or passes it."""
+    plan = scene.moments.plan
+    for plate in scene.plates:
+        for moment in samples(scene.moments):
+            travelled = plan.camera.dolly * (plan.done(moment.u) - plan.done(moment.key))
+            if plate.distance - travelled < NEAREST:
+                called = "the picture" if plate.region is None else "a region"
+                raise InputError(
+                    f"the camera goes {travelled:.2f} forward and runs into {called} at distance {plate.distance:g}; "
+                    "give a smaller dolly or a greater distance"
+                )
+
+
+def _compose(picture: Tensor, known: Tensor, layer: _Layer, matrix: Matrix, view: View) -> None:
+    """Lay a plate over what is there of the frame."""
+    whole = (0, 0, view.width, view.height)
+    if layer.plate.alpha is None:
+        seen = layer.texture.sample(matrix, whole)
+        picture.copy_(seen[:3])
+        known.copy_(seen[3:4])
+        return
+    box = _shown(matrix, layer.plate.size, view)
+    if box is None:
+        return
+    left, top, right, bottom = box
+    seen = layer.texture.sample(matrix, box)
+    alpha = seen[4:5]
+    picture[:, top:bottom, left:right].lerp_(seen[:3], alpha)
+    known[:, top:bottom, left:right].lerp_(seen[3:4], alpha)
+
+
+def _shown(matrix: Matrix, size: tuple[int, int], view: View) -> Box | None:
+    """The part of the frame in which a plate of so many pixels is seen; None: nowhere."""
+    width, height = size
+    corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1.0]]).T
+    x, y, w = np.linalg.inv(matrix) @ corners
+    if (w < 1e-6).any():
+        return 0, 0, view.width, view.height
+    x, y = x / w, y / w
+    left, top = max(0, int(np.floor(x.min())) - 1), max(0, int(np.floor(y.min())) - 1)
+    right, bottom = min(view.width, int(np.ceil(x.max())) + 1), min(view.height, int(np.ceil(y.max())) + 1)
+    return (left, top, right, bottom) if left < right and top < bottom else None
