@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import dataclass, fields, replace
+from enum import StrEnum
 from typing import Annotated, Any, Self
 
 from ..config import Config
@@ -109,6 +110,31 @@ class Region(Settings):
         return any(getattr(self, f.name) != f.default for f in fields(self) if f.name in PATH)
 
 
+class DepthKind(StrEnum):
+    """What a depth picture's brightness means."""
+
+    DISPARITY = "disparity"  # bright is near, as Depth Anything and MiDaS give
+    DISTANCE = "distance"  # bright is far
+
+
+@dataclass(frozen=True, slots=True)
+class Relief(Settings):
+    """How a depth picture becomes planes: the nearest point is at distance 1, the farthest at `range`."""
+
+    kind: Annotated[DepthKind, Dial("disparity: bright is near; distance: bright is far.", option="depth_kind")] = (
+        DepthKind.DISPARITY
+    )
+    range: Annotated[
+        float,
+        Dial(
+            "How many times as far as the nearest point the farthest is.", 1.01, 100.0, step=0.1, option="depth_range"
+        ),
+    ] = 4.0
+    planes: Annotated[
+        int, Dial("Planes that the depth is cut into; more are smoother and slower.", 2, 64, option="depth_planes")
+    ] = 12
+
+
 PATH = ("horizontal", "vertical", "zoom", "roll")
 
 
@@ -121,6 +147,7 @@ class Plan(Settings):
     """
 
     camera: Camera = Camera()
+    relief: Relief = Relief()
     regions: tuple[Region, ...] = ()
     ease: Annotated[Ease, EASE] = Ease.EASE_IN_OUT
     curve: tuple[tuple[float, ...], ...] | None = None

@@ -30,6 +30,27 @@ from .resample import Box
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Motion:
+    """A plan with the pictures that it needs.
+
+    masks: for each region [H, W] or [1, H, W], 1 = region, or None where the plan has its polygon.
+    depth: [1, H, W], pixels 0..1 as the plan's relief says, or None.
+    """
+
+    plan: Plan = Plan()
+    masks: tuple[Tensor | None, ...] = ()
+    depth: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.masks) != len(self.plan.regions):
+            raise InputError(f"{len(self.plan.regions)} regions need as many masks, got {len(self.masks)}")
+
+    def with_region(self, region: Region, mask: Tensor | None) -> Motion:
+        """With one more region, nearer than those before it, and its mask as above."""
+        return replace(self, plan=self.plan.with_regions(region), masks=(*self.masks, mask))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Scene:
     """Plates from the farthest to the nearest, all on one canvas.
 
@@ -139,14 +160,27 @@ def region_masks(plan: Plan, masks: Sequence[Tensor | None], picture: tuple[int,
     return found
 
 
-def cut(picture: Tensor, masks: Sequence[Tensor | None], moments: Moments, view: View) -> Scene:
-    """A picture [3, H, W], pixels 0..1, cut into plates for a clip. masks: one for each region, None for its polygon.
+def cut(
+    picture: Tensor,
+    motion: Motion,
+    frames: int,
+    fps: float,
+    size: tuple[int, int] | None = None,
+    *,
+    loop: bool = False,
+    whole: bool = False,
+) -> Scene:
+    """A picture [3, H, W], pixels 0..1, cut into plates for a clip of so many frames.
 
-    Raises InputError for pictures and masks that cannot be, and where the camera runs into something.
+    size: width, height of the frames; None: the picture's. Where the shapes differ, frames are cut out of its middle,
+    or show the whole picture and what is around it. loop: the camera goes there and back.
+    Raises InputError for pictures, masks and counts that cannot be.
     """
     check_picture(picture)
-    plan = moments.plan
-    cuts = [mask.to(picture) for mask in region_masks(plan, masks, view.picture)]
+    plan, given_size = motion.plan, (picture.shape[2], picture.shape[1])
+    moments = Moments(plan, frames, fps, loop)
+    view = (View.around if whole else View.covering)(*(size or given_size), given_size)
+    cuts = [mask.to(picture) for mask in region_masks(plan, motion.masks, view.picture)]
     background = Plate(picture, torch.ones_like(picture[:1]), (0, 0))
     regions = [_region(region, mask) for region, mask in zip(plan.regions, cuts, strict=True)]
     box = (0, 0, *view.picture)
