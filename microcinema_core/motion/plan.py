@@ -147,8 +147,8 @@ class Plan(Settings):
     """
 
     camera: Camera = Camera()
-    relief: Relief = Relief()
     regions: tuple[Region, ...] = ()
+    relief: Relief = Relief()
     ease: Annotated[Ease, EASE] = Ease.EASE_IN_OUT
     curve: tuple[tuple[float, ...], ...] | None = None
     duration: Annotated[float | None, LONG] = None

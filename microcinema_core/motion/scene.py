@@ -37,7 +37,7 @@ class Motion:
     depth: [1, H, W], pixels 0..1 as the plan's relief says, or None.
     """
 
-    plan: Plan = Plan()
+    plan: Plan
     masks: tuple[Tensor | None, ...] = ()
     depth: Tensor | None = None
 

@@ -18,7 +18,7 @@ MAX_POINTS = 10_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tracks:
-    """places: [T, N, 2], x and y in pixels of the frame. visible: [T, N], whether a point is in the frame and in front."""
+    """places: [T, N, 2], x and y in pixels of the frame. visible: [T, N]: in the frame, with nothing before it."""
 
     places: Tensor
     visible: Tensor
