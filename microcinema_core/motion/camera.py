@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from .moments import Moment
 from .plan import NEAREST, Camera, Plan, Region
-from .shake import shaken
 
 Matrix = NDArray[np.float64]
 Aspect = tuple[float, float]  # the frame's width and height in units of its longer side
@@ -65,9 +64,7 @@ def _turn(plan: Plan, moment: Moment, done: float) -> Matrix:
     """The camera's axes as columns."""
     camera = plan.camera
     pan, tilt, roll = camera.pan * done, camera.tilt * done, camera.roll * done
-    if camera.shake:
-        more = shaken(plan.seed, moment.seconds, moment.key_seconds)
-        pan, tilt, roll = (a + camera.shake * b for a, b in zip((pan, tilt, roll), more, strict=True))
+    pan, tilt, roll = (a + b for a, b in zip((pan, tilt, roll), moment.tremor, strict=True))
     (cp, sp), (ct, st), (cr, sr) = ((math.cos(r), math.sin(r)) for r in map(math.radians, (pan, tilt, roll)))
     right = np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]])
     up = np.array([[1, 0, 0], [0, ct, -st], [0, st, ct]])

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from ..errors import InputError
 from ..shot.dials import Dial
 from .plan import Plan
+from .shake import MOST, STEADY, shaken
 
+SAMPLED = 65  # moments that stand for all
 COUNT = Dial("Frames of the clip.", 1, 10_000_000)
 RATE = Dial("Frames a second.", 0.01, 1000.0, step=0.01)
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A point of the plan's time: u in 0..1 of its duration, and in seconds; `key` is the keyframe's, alike."""
+    """A point of the plan's time: u and the keyframe's, shares of its duration. tremor: degrees of pan, tilt, roll."""
 
     u: float
-    seconds: float
     key: float
-    key_seconds: float
-
-    @property
-    def is_key(self) -> bool:
-        return self.u == self.key
+    tremor: tuple[float, float, float] = STEADY
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +60,20 @@ class Moments:
     def __getitem__(self, index: int) -> Moment:
         if not 0 <= index < self.frames:
             raise IndexError(index)
-        u, key = self._u(index), self._u(self.keyframe)
-        return Moment(u, u * self.duration, key, key * self.duration)
+        return self._moment(index)
 
     def at(self, seconds: float) -> Moment:
         """Any moment of the clip, between frames too. Raises InputError for none of it."""
         if not 0 <= seconds <= self.frames / self.fps:
             raise InputError(f"the clip lasts {self.frames / self.fps:g} s; there is no moment at {seconds} s")
-        u, key = self._u(seconds * self.fps), self._u(self.keyframe)
-        return Moment(u, u * self.duration, key, key * self.duration)
+        return self._moment(seconds * self.fps)
+
+    def _moment(self, index: float) -> Moment:
+        u, key, shake = self._u(index), self._u(self.keyframe), self.plan.camera.shake
+        if not shake:
+            return Moment(u, key)
+        pan, tilt, roll = shaken(self.plan.seed, u * self.duration, key * self.duration)
+        return Moment(u, key, (shake * pan, shake * tilt, shake * roll))
 
     def _u(self, index: float) -> float:
         """Where a frame is, as a share of the plan's duration; what comes after the plan's end stays there."""
@@ -79,3 +82,13 @@ class Moments:
             whole = self.frames / self.fps
             seconds = (1 - abs(1 - 2 * seconds / whole)) * whole / 2
         return min(seconds / self.duration, 1.0)
+
+
+def extremes(plan: Plan) -> list[Moment]:
+    """Moments between which a plan's camera stays in any clip: its time evenly sampled, with the most of a shake."""
+    key, shake = plan.keyframe_at, plan.camera.shake
+    times = [i / (SAMPLED - 1) for i in range(SAMPLED)]
+    pan, tilt, roll = (shake * most for most in MOST)
+    signs = itertools.product((-1, 1), repeat=3) if shake else ()
+    tremors = [STEADY, *((a * pan, b * tilt, c * roll) for a, b, c in signs)]
+    return [Moment(u, key, tremor) for u in times for tremor in tremors]

@@ -16,12 +16,10 @@ from torch import Tensor
 
 from ..errors import InputError
 from .camera import Aspect, Matrix, aspect, path, seen
-from .moments import Moment, Moments
-from .plan import Region
+from .moments import Moment, extremes
+from .plan import Plan, Region
 from .resample import Box
 
-SAMPLED = 65  # moments that tell how far the camera sees
-SHAKEN = 257  # the same, of a camera that shakes
 SPARE = 2  # pixels seen beyond what these moments need: between two of them a frame may reach further
 MULTIPLE = 8  # plates that leave for an inpainting model have sides that its autoencoder takes
 BEYOND = 1.0  # how far a plate reaches beyond the picture's edge at most, in its longer sides
@@ -84,15 +82,15 @@ class Plate:
     def size(self) -> tuple[int, int]:
         return self.colour.shape[2], self.colour.shape[1]
 
-    def where(self, moments: Moments, moment: Moment, view: View) -> Matrix | None:
+    def where(self, plan: Plan, moment: Moment, view: View) -> Matrix | None:
         """From the frame's pixels to the picture's, of this plate at a moment; None: it is not seen."""
-        shown = seen(moments.plan, moment, self.distance, view.aspect)
+        shown = seen(plan, moment, self.distance, view.aspect)
         if shown is None:
             return None
         picture = view.to_picture
         if self.region is not None:
             pivot = (np.linalg.inv(picture) @ (*self.pivot, 1.0))[:2]
-            shown = shown @ path(moments.plan, moment, self.region, (pivot[0], pivot[1]), view.aspect)
+            shown = shown @ path(plan, moment, self.region, (pivot[0], pivot[1]), view.aspect)
         if np.array_equal(shown, np.eye(3)):
             return picture @ view.from_pixels
         # The homography's sign keeps what is behind the camera apart: its last row is positive before it.
@@ -139,22 +137,14 @@ def polygon_mask(points: tuple[tuple[float, ...], ...], width: int, height: int)
     return torch.from_numpy(inside.astype(np.float32))[None]
 
 
-def samples(moments: Moments) -> list[Moment]:
-    """Moments that stand for the whole clip, evenly spread, its ends and the keyframe among them."""
-    count = SHAKEN if moments.plan.camera.shake else SAMPLED
-    last = len(moments) // 2 if moments.loop else len(moments) - 1
-    indices = {round(last * i / (count - 1)) for i in range(count)} | {moments.keyframe}
-    return [moments[i] for i in sorted(indices)]
-
-
-def reach(plate: Plate, moments: Moments, view: View) -> Box:
+def reach(plate: Plate, plan: Plan, view: View) -> Box:
     """The part of the picture's plane that frames see of this plate: left, top, right, bottom in pixels."""
     width, height = view.picture
     limit = math.ceil(BEYOND * max(width, height))
     corners = np.array([[0, 0, 1], [view.width, 0, 1], [0, view.height, 1], [view.width, view.height, 1.0]]).T
     low, high = np.zeros(2), np.array([width, height], float)
-    for moment in samples(moments):
-        matrix = plate.where(moments, moment, view)
+    for moment in extremes(plan):
+        matrix = plate.where(plan, moment, view)
         if matrix is None:
             continue
         x, y, w = matrix @ corners

@@ -9,11 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import InputError
 from .camera import Matrix
-from .moments import Moment
-from .plan import NEAREST
-from .plates import Plate, View, samples
+from .moments import Moment, Moments, extremes
+from .plates import Plate, View
 from .resample import Box, Texture, shrinking
 from .scene import Scene
 
@@ -36,10 +34,11 @@ class _Layer:
 class Renderer:
     """Any moment of a scene whose plates are filled. Memory does not grow with the length of the clip."""
 
-    def __init__(self, scene: Scene) -> None:
-        """Raises InputError where the camera runs into a plate."""
-        self.scene, self.moments, self.view = scene, scene.moments, scene.view
-        check_clear(scene)
+    def __init__(self, scene: Scene, moments: Moments, view: View | None = None) -> None:
+        """moments: those of the scene's plan. view: None is one as large as the picture."""
+        size = (scene.picture.shape[2], scene.picture.shape[1])
+        self.scene, self.moments = scene, moments
+        self.view = View.covering(*size, size) if view is None else view
         self.layers = [self._layer(plate) for plate in scene.plates]
         self.keyframe = Texture(scene.picture, 3, 1 / self.view.scale)
 
@@ -56,7 +55,7 @@ class Renderer:
     def at(self, moment: Moment) -> Frame:
         """The frame at a moment. Where nothing has moved it is the keyframe, bit for bit where the sizes are equal."""
         whole = (0, 0, self.view.width, self.view.height)
-        places = [layer.plate.where(self.moments, moment, self.view) for layer in self.layers]
+        places = [layer.plate.where(self.scene.plan, moment, self.view) for layer in self.layers]
         still = self.view.to_picture @ self.view.from_pixels
         if all(place is not None and np.array_equal(place, still) for place in places):
             return Frame(self.keyframe.sample(still, whole).clamp_(0, 1), self._outside(still))
@@ -84,22 +83,8 @@ class Renderer:
     def _largest(self, plate: Plate) -> float:
         """How many pixels of a frame show one of the plate's at most."""
         whole = (0, 0, self.view.width, self.view.height)
-        places = (plate.where(self.moments, moment, self.view) for moment in samples(self.moments))
+        places = (plate.where(self.scene.plan, moment, self.view) for moment in extremes(self.scene.plan))
         return max((1 / shrinking(place, whole) for place in places if place is not None), default=1.0)
-
-
-def check_clear(scene: Scene) -> None:
-    """Raises InputError where the camera comes to a plate or passes it."""
-    plan = scene.moments.plan
-    for plate in scene.plates:
-        for moment in samples(scene.moments):
-            travelled = plan.camera.dolly * (plan.done(moment.u) - plan.done(moment.key))
-            if plate.distance - travelled < NEAREST:
-                called = "the picture" if plate.region is None else "a region"
-                raise InputError(
-                    f"the camera goes {travelled:.2f} forward and runs into {called} at distance {plate.distance:g}; "
-                    "give a smaller dolly or a greater distance"
-                )
 
 
 def _compose(picture: Tensor, known: Tensor, layer: _Layer, matrix: Matrix, view: View) -> None:

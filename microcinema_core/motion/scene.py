@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ..errors import InputError
 from .fill import fill
-from .moments import Moments
-from .plan import Plan, Region
+from .moments import extremes
+from .plan import NEAREST, Plan, Region
 from .plates import (
     SURE,
     Plate,
@@ -60,8 +60,7 @@ class Scene:
     picture: Tensor
     plates: tuple[Plate, ...]
     box: Box
-    moments: Moments
-    view: View
+    plan: Plan
 
     @property
     def open(self) -> tuple[Plate, ...]:
@@ -160,32 +159,21 @@ def region_masks(plan: Plan, masks: Sequence[Tensor | None], picture: tuple[int,
     return found
 
 
-def cut(
-    picture: Tensor,
-    motion: Motion,
-    frames: int,
-    fps: float,
-    size: tuple[int, int] | None = None,
-    *,
-    loop: bool = False,
-    whole: bool = False,
-) -> Scene:
-    """A picture [3, H, W], pixels 0..1, cut into plates for a clip of so many frames.
+def cut(picture: Tensor, motion: Motion, view: View | None = None) -> Scene:
+    """A picture [3, H, W], pixels 0..1, cut into plates that reach as far as frames of that view will show.
 
-    size: width, height of the frames; None: the picture's. Where the shapes differ, frames are cut out of its middle,
-    or show the whole picture and what is around it. loop: the camera goes there and back.
-    Raises InputError for pictures, masks and counts that cannot be.
+    view: None is one as large as the picture, whose plates serve every view that lies inside it.
+    Raises InputError for pictures and masks that cannot be, and where the camera runs into something.
     """
     check_picture(picture)
-    plan, given_size = motion.plan, (picture.shape[2], picture.shape[1])
-    moments = Moments(plan, frames, fps, loop)
-    view = (View.around if whole else View.covering)(*(size or given_size), given_size)
+    plan, size = motion.plan, (picture.shape[2], picture.shape[1])
+    view = View.covering(*size, size) if view is None else view
     cuts = [mask.to(picture) for mask in region_masks(plan, motion.masks, view.picture)]
     background = Plate(picture, torch.ones_like(picture[:1]), (0, 0))
     regions = [_region(region, mask) for region, mask in zip(plan.regions, cuts, strict=True)]
     box = (0, 0, *view.picture)
     for plate in [background, *(plate for plate in regions if _touches_edge(plate.alpha))]:
-        box = _union(box, reach(plate, moments, view))
+        box = _union(box, reach(plate, plan, view))
     box = extended(box, view.picture)
     within = inside(view.picture, box, picture)
     given = within.clone()
@@ -197,7 +185,9 @@ def cut(
         placed = replace(plate, colour=canvas, given=within, alpha=padded(plate.alpha, box), corner=box[:2])
         plates.append(cropped(placed))
     behind = replace(background, colour=canvas, given=given, corner=box[:2])
-    return Scene(picture, (behind, *sorted(plates, key=_depth)), box, moments, view)
+    scene = Scene(picture, (behind, *sorted(plates, key=_depth)), box, plan)
+    check_clear(scene)
+    return scene
 
 
 def _depth(plate: Plate) -> tuple[int, float]:
@@ -227,3 +217,17 @@ def _touches_edge(mask: Tensor | None) -> bool:
 
 def _union(a: Box, b: Box) -> Box:
     return min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
+
+
+def check_clear(scene: Scene) -> None:
+    """Raises InputError where the camera comes to a plate or passes it."""
+    plan = scene.plan
+    for plate in scene.plates:
+        for moment in extremes(plan):
+            travelled = plan.camera.dolly * (plan.done(moment.u) - plan.done(moment.key))
+            if plate.distance - travelled < NEAREST:
+                called = "the picture" if plate.region is None else "a region"
+                raise InputError(
+                    f"the camera goes {travelled:.2f} forward and runs into {called} at distance {plate.distance:g}; "
+                    "give a smaller dolly or a greater distance"
+                )

@@ -10,6 +10,8 @@ import numpy as np
 # Waves of a hand's tremor: cycles a second, and degrees at full strength.
 WAVES = ((0.5, 0.9), (1.1, 0.5), (2.3, 0.22), (4.1, 0.08))
 AXES = 3  # pan, tilt, roll
+STEADY = (0.0, 0.0, 0.0)
+MOST = tuple(share * 2 * sum(size for _, size in WAVES) for share in (1.0, 1.0, 0.5))  # degrees, of each axis
 
 
 @cache
@@ -21,7 +23,7 @@ def _phases(seed: int) -> tuple[tuple[float, ...], ...]:
 def shaken(seed: int, seconds: float, key: float) -> tuple[float, float, float]:
     """Degrees of pan, tilt and roll at a time, at full strength; nothing at the keyframe's time."""
     if seconds == key:
-        return 0.0, 0.0, 0.0
+        return STEADY
     pan, tilt, roll = (_wave(phases, seconds) - _wave(phases, key) for phases in _phases(seed))
     return pan, tilt, 0.5 * roll
 

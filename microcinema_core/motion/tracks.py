@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
+from .moments import Moment
 from .plates import Plate
-from .scene import Scene
+from .render import Renderer
 
 MAX_POINTS = 10_000
 
@@ -35,25 +36,26 @@ def grid_points(width: int, height: int, count: int) -> Tensor:
     return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).reshape(-1, 2)
 
 
-def tracked(scene: Scene, points: Tensor) -> Tracks:
+def tracked(renderer: Renderer, points: Tensor) -> Tracks:
     """Points [N, 2], in pixels of the frame that shows the keyframe, followed through every frame of the clip.
 
     A point belongs to the nearest plate that it lies on.
     """
-    still = scene.view.to_picture @ scene.view.from_pixels
+    scene, still = renderer.scene, renderer.view.to_picture @ renderer.view.from_pixels
     start = np.concatenate([points.double().numpy(), np.ones((len(points), 1))], axis=1) @ still.T
     owner = np.zeros(len(points), int)
     for number, plate in enumerate(scene.plates):
         owner[_lies_on(plate, start)] = number
-    places, visible = zip(*(_at(scene, index, start, owner) for index in range(len(scene.moments))), strict=True)
+    places, visible = zip(*(_at(renderer, moment, start, owner) for moment in renderer.moments), strict=True)
     return Tracks(torch.from_numpy(np.stack(places)).float(), torch.from_numpy(np.stack(visible)))
 
 
 def _at(
-    scene: Scene, index: int, start: NDArray[np.float64], owner: NDArray[np.int_]
+    renderer: Renderer, moment: Moment, start: NDArray[np.float64], owner: NDArray[np.int_]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Places [N, 2] and visibility [N] in one frame."""
-    matrices = [plate.where(scene.moments, scene.moments[index], scene.view) for plate in scene.plates]
+    scene, view = renderer.scene, renderer.view
+    matrices = [plate.where(scene.plan, moment, view) for plate in scene.plates]
     places, visible = np.zeros((len(start), 2)), np.zeros(len(start), bool)
     for number, matrix in enumerate(matrices):
         mine = owner == number
@@ -62,7 +64,7 @@ def _at(
         x, y, w = np.linalg.inv(matrix) @ start[mine].T
         places[mine] = np.stack([x, y], axis=1) / np.maximum(w, 1e-6)[:, None]
         visible[mine] = w > 1e-6
-    within = (places >= 0) & (places < (scene.view.width, scene.view.height))
+    within = (places >= 0) & (places < (view.width, view.height))
     visible &= within.all(axis=1)
     seen = np.concatenate([places, np.ones((len(places), 1))], axis=1)
     for number, (plate, matrix) in enumerate(zip(scene.plates, matrices, strict=True)):
