@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..errors import InputError
@@ -61,6 +62,9 @@ class Moments:
         if not 0 <= index < self.frames:
             raise IndexError(index)
         return self._moment(index)
+
+    def __iter__(self) -> Iterator[Moment]:
+        return map(self._moment, range(self.frames))
 
     def at(self, seconds: float) -> Moment:
         """Any moment of the clip, between frames too. Raises InputError for none of it."""
