@@ -1,4 +1,4 @@
-"""A prompt's words in their clauses, with where they stand; it knows no camera. Linear in time: one pass, no backtracking."""
+"""A prompt's words in their clauses, with where they stand; it knows no camera. Linear in time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,28 @@ TOKEN = re.compile(
 )
 SENTENCE_ENDS = frozenset(".!?;\u2026\u3002")
 # What opens a new clause within a sentence. "that" and "to" do not: what follows them belongs to what stands before.
-CONJUNCTIONS = frozenset("and & then while whilst as but before after until till with when or nor plus though".split())
+CONJUNCTIONS = frozenset(
+    [
+        "and",
+        "&",
+        "then",
+        "while",
+        "whilst",
+        "as",
+        "but",
+        "before",
+        "after",
+        "until",
+        "till",
+        "with",
+        "when",
+        "or",
+        "nor",
+        "plus",
+        "though",
+    ]
+)
+CONTRACTED = {"n't": " not", "'re": " are", "'ll": " will", "'ve": " have", "'d": " would", "'s": ""}
 EXPANDED = {"can't": "can not", "cannot": "can not", "won't": "will not", "shan't": "will not"}
 
 
@@ -32,7 +53,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """Words between two marks or conjunctions. joint: what joins it to the one before: `.`, `:`, `,` or a conjunction."""
+    """Words between two marks or conjunctions. joint: what stands before it: `.`, `:`, `,` or a conjunction."""
 
     tokens: tuple[Token, ...]
     joint: str
@@ -67,7 +88,7 @@ def clauses_of(text: str) -> Iterator[Clause]:
             yield Clause(tuple(held), joint)
             joint, held = mark, []
         elif joint not in (".", ":"):
-            joint = mark if mark not in (",",) else joint
+            joint = joint if mark == "," else mark
     if held:
         yield Clause(tuple(held), joint)
 
@@ -76,9 +97,7 @@ def _words(text: str, start: int, end: int) -> Iterator[Token]:
     """One token, or two where a negation is contracted: both then have the whole word's place."""
     word = text.casefold().replace("\u2019", "'").replace("\u02bc", "'")
     word = EXPANDED.get(word, word)
-    if word.endswith("n't"):
-        word = f"{word[:-3]} not"
-    elif word.endswith("'s"):
-        word = word[:-2]
+    for suffix, whole in CONTRACTED.items():
+        word = word.removesuffix(suffix) + whole if word.endswith(suffix) else word
     for part in word.split(" "):
         yield Token(part, start, end)

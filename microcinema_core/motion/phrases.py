@@ -70,10 +70,15 @@ def amount_at(tokens: Tokens, i: int) -> tuple[float, str] | None:
     unit = v.UNITS.get(word_at(tokens, i + 1))
     if unit is None:
         return None
-    number = tokens[i].number
-    if number is None:
-        number = v.NUMBERS.get(tokens[i].word)
+    number = _number_at(tokens, i)
     return None if number is None else (number, unit)
+
+
+def _number_at(tokens: Tokens, i: int) -> float | None:
+    if not 0 <= i < len(tokens):
+        return None
+    number = tokens[i].number
+    return v.NUMBERS.get(tokens[i].word) if number is None else number
 
 
 def is_camera(tokens: Tokens, i: int) -> bool:
@@ -153,6 +158,9 @@ def _take(tokens: Tokens, i: int, j: int, move: v.Move, found: Around) -> int:
     if amount:
         found.amount, found.last = (*amount, word_at(tokens, j - 1) == "to"), j + 1
         return 2
+    if word == "factor" and following == "of" and (number := _number_at(tokens, j + 2)) is not None:
+        found.amount, found.last = (number, "times", False), j + 2
+        return 3
     if _circles(tokens, j, move):
         found.orbit = True
         return 1
@@ -162,7 +170,7 @@ def _take(tokens: Tokens, i: int, j: int, move: v.Move, found: Around) -> int:
     if word in v.SHOTS and j - i <= 2:
         found.shot, found.last = True, j
         return 1
-    if word in ("up", "down") and ({following, word_at(tokens, j + 2)} & v.WAYS):
+    if word in ("up", "down") and {word_at(tokens, j + k) for k in (1, 2, 3)} & v.WAYS:
         found.ahead, found.last = True, j
         return 0
     if word == "in" and move.ahead == "forward" and _stays_in(tokens, j + 1):
@@ -173,7 +181,7 @@ def _take(tokens: Tokens, i: int, j: int, move: v.Move, found: Around) -> int:
         found.last = j + used - 1
         return used
     if word in v.AHEAD or word in ("on", "onto"):
-        sideways = word in ("toward", "towards") and "" != direction_at(tokens, j + 2)[0] and following == "the"
+        sideways = word in ("toward", "towards") and direction_at(tokens, j + 2)[0] != "" and following == "the"
         found.ahead |= not sideways and (word in v.AHEAD or move.ahead == "in")
         found.last = j if found.ahead else found.last
         return int(sideways)
@@ -203,6 +211,11 @@ def _circles(tokens: Tokens, j: int, move: v.Move) -> bool:
     )
 
 
+def _to_something(tokens: Tokens, k: int) -> bool:
+    """ "to the window on the left": the camera turns left, as it does not in "past the window on the left"."""
+    return any(word_at(tokens, j) == "to" for j in range(max(k - 4, 0), k))
+
+
 def _look_farther(tokens: Tokens, j: int, move: v.Move, found: Around) -> None:
     """ "across the room to the left", "on her face slowly": a side, where none was named, and a strength at the end."""
     wanted = not found.directions or found.orbit
@@ -210,7 +223,8 @@ def _look_farther(tokens: Tokens, j: int, move: v.Move, found: Around) -> None:
         word = tokens[k].word
         if word in v.PRONOUNS or (k > j and v.VERBS.get(word, ("", ""))[1] in ("s", "ing")):
             return
-        start = k + 2 if word == "to" and word_at(tokens, k + 1) == "the" else k
+        towards = word == "to" or (word == "on" and "pan-" in move.dials.values() and _to_something(tokens, k))
+        start = k + 2 if towards and word_at(tokens, k + 1) == "the" else k
         direction, used = direction_at(tokens, start)
         end = start + used
         clear = start > k or used > 2 or word.endswith(("ward", "wards", "clockwise"))

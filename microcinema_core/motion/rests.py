@@ -5,8 +5,8 @@ from __future__ import annotations
 from . import vocabulary as v
 from .phrases import Tokens, direction_at, is_camera, word_at
 
-MOVING = frozenset("move moves moving movement movements motion".split())
-FRAMES = frozenset("camera cam shot frame framing view angle tripod".split())
+MOVING = frozenset(["move", "moves", "moving", "movement", "movements", "motion"])
+FRAMES = frozenset(["camera", "cam", "shot", "frame", "framing", "view", "angle", "tripod"])
 NEAR = 6
 
 

@@ -32,7 +32,7 @@ BOUNDS = {
 }
 HALF_VIEW = 25.0  # degrees: half the default field of view, across a landscape picture
 
-# What a strength multiplies a medium amount by, zoom in logarithms. Different kinds multiply, the same kind counts once.
+# What a strength multiplies a medium amount by, zoom in logarithms. Different kinds multiply, the same counts once.
 STRENGTHS = {"slow": 0.5, "little": 0.4, "fast": 2.0, "extreme": 3.0, "less still": 0.5, "more still": 1.5}
 
 
@@ -59,9 +59,10 @@ KINDS = _each(
 INTENSE = _words("very really extremely super incredibly ultra so quite insanely hyper")
 NOT_STRENGTHS = _words("motion mo paced shutter food wind rain snow light lights")  # "slow motion", "soft light"
 STEADY = _words(
-    "smooth smoothly steady steadily cinematic continuous continuously simple seamless seamlessly elegant elegantly fluid "
-    "fluidly just directly straight only all way then now finally simultaneously long short single aerial drone camera "
-    "linear linearly stately graceful gracefully careful carefully majestic majestically quiet quietly nice of"
+    "smooth smoothly steady steadily cinematic continuous continuously simple seamless seamlessly elegant elegantly "
+    "fluid fluidly just directly straight only all way again once more then now finally simultaneously long short "
+    "single aerial drone camera linear linearly stately graceful gracefully careful carefully majestic majestically "
+    "quiet quietly nice of"
 )
 FILLERS = _words("by to the a an for about another towards toward")
 AUXILIARY = _words(
@@ -97,10 +98,10 @@ WAYS = _words("corridor hallway hall street road path alley aisle tunnel lane pa
 
 SUBJECTS = _words("camera cam view shot frame we viewpoint viewer perspective pov fpv lens")
 PICTURES = _words("image picture scene video footage clip photo")  # which zoom, and nothing else
-SURE_SUBJECTS = _words("camera cam we pov fpv")  # also amid a clause; a frame or a view may be what others move in
+SURE_SUBJECTS = _words("camera cam we pov fpv")  # also amid a clause; others may move in a frame or a view
 OBJECTS = _words(
-    "security surveillance film vintage antique old toy cctv web tv video photo polaroid digital pocket her his their my "
-    "your broken tiny action instant analog analogue"
+    "security surveillance film vintage antique old toy cctv web tv video photo polaroid digital pocket her his their "
+    "my your broken tiny action instant analog analogue"
 )  # a camera of this kind is a thing in the scene
 SHOTS = _words("shot shots move movement motion effect angle footage")
 SIZES = _words("wide medium close up long full low high angle extreme establishing eye level tripod single one take")
@@ -110,10 +111,10 @@ SIZES = _words("wide medium close up long full low high angle extreme establishi
 class Move:
     """What one verb, or its noun, does.
 
-    dials: by direction, a dial and its sign. default: the direction without a word for it; ahead: that of "through",
-    "into", "along" ...; bare: only a camera does this, so that it may stand at the head of a clause without one. noun:
-    "a slow pan". fixed: the default holds beside other directions. kind: a strength that the verb has in itself. orbit: goes about
-    the middle; rounds: does so with "around".
+    dials: by direction, a dial and its sign. default: the direction without a word for it, which holds beside others
+    where it is `fixed`; ahead: that of "through", "into", "along". bare: directions with which only a camera does this,
+    so that it may stand at the head of a clause without one. noun: "a slow pan". kind: a strength that the verb has in
+    itself. orbit: goes about the middle; rounds: does so with "around".
     """
 
     dials: Mapping[str, str]
@@ -171,7 +172,7 @@ MOVES = {
 
 def _verbs(lemma: str, text: str) -> dict[str, tuple[str, str]]:
     """Every form of regular verbs: base, s, ing, ed; a trailing `*` doubles the consonant."""
-    forms = {}
+    forms: dict[str, tuple[str, str]] = {}
     for verb in text.split():
         base = verb.rstrip("*")
         stem = base + base[-1] if verb.endswith("*") else base[:-1] if base.endswith("e") else base
@@ -198,7 +199,7 @@ VERBS = {
     **_verbs("roll", "roll"),
     **_verbs("orbit", "orbit arc circle revolve"),
     **_verbs("move", "move go travel drift glide slide float soar progress come get* head shift ride"),
-    **_verbs("move", "fly hover dive swoop plunge"),
+    **_verbs("move", "fly hover dive swoop plunge accelerate"),
     "flies": ("move", "s"),
     "movement": ("movement", "base"),
     "motion": ("movement", "base"),
@@ -213,7 +214,7 @@ VERBS = {
     **_verbs("retreat", "retreat recede withdraw"),
     **_verbs("retire", "back"),
     **_verbs("close", "close"),
-    **_verbs("turn", "turn rotate swivel swing sweep"),
+    **_verbs("turn", "turn rotate pivot swivel swing sweep"),
     **_verbs("look", "look whip* peer"),
     **_verbs("spin", "spin* twist"),
     **_verbs("shake", "shake tremble wobble jitter vibrate judder"),
@@ -244,13 +245,16 @@ HELD = _words(
 )
 
 UNITS = _each({"degrees": "degrees degree deg °", "percent": "% percent", "times": "x × times fold"})
-NUMBERS = dict(
-    zip(
-        "one two three four five six seven eight nine ten fifteen twenty thirty forty fifty sixty ninety".split(),
-        (*range(1, 11), 15, 20, 30, 40, 50, 60, 90),
-        strict=True,
-    )
-)
+_DIGITS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+NUMBERS = {word: float(number) for number, word in enumerate(_DIGITS, 1)} | {
+    "fifteen": 15.0,
+    "twenty": 20.0,
+    "thirty": 30.0,
+    "forty": 40.0,
+    "fifty": 50.0,
+    "sixty": 60.0,
+    "ninety": 90.0,
+}
 
 RESTS = _words("static stationary fixed locked still motionless immobile unmoving")
 RESTING = _words("is stays stay remains remain holds hold keeps kept staying remaining be")

@@ -151,14 +151,16 @@ MOVES = (
     ("A dog runs across a meadow, then the camera tilts down to a trail of paw prints", "tilt-"),
     ("Stormy sea, a small ship fights the waves, dutch angle, heavy rain", "roll+"),
     (
-        "Cyberpunk alley, wet asphalt, a figure under an umbrella turns around. Camera: slow push in, slightly handheld.",
+        "Cyberpunk alley, wet asphalt, a figure under an umbrella turns around. Camera: slow push "
+        "in, slightly handheld.",
         "dolly+slow shake+little",
     ),
     ("We see a castle on a hill at dawn; we move forward over the bridge as birds take off", "dolly+"),
     ("A ballerina spins on an empty stage, camera zooms out and tilts up, spotlights dim", "zoom- tilt+"),
     ("Macro shot of a dewdrop on a leaf, the camera pushes in extremely slowly, soft morning light", "dolly+slow"),
     (
-        "The bakery opens at five in the morning. Inside, bread rolls cool on racks. The camera pans slowly to the left.",
+        "The bakery opens at five in the morning. Inside, bread rolls cool on racks. The camera "
+        "pans slowly to the left.",
         "pan-slow",
     ),
     ("A vintage truck drives through a wheat field, pan left, warm colours, Kodak look", "pan-"),
@@ -183,7 +185,8 @@ MOVES = (
     ("A horse gallops along the shore, tracking shot moving left, splashing water, slow motion", "horizontal-"),
     ("Snow-covered village, smoke rising from chimneys, the camera dollies back through a window", "dolly-"),
     (
-        "Dinner party in the 1920s, laughter, jazz band; the camera glides forward past the guests and pans right to the singer",
+        "Dinner party in the 1920s, laughter, jazz band; the camera glides forward past the guests "
+        "and pans right to the singer",
         "dolly+ pan+",
     ),
     ("A violinist on a roof at night, the camera moves in a slow circle to the left", "horizontal- pan+slow"),
