@@ -162,9 +162,9 @@ def _take(tokens: Tokens, i: int, j: int, move: v.Move, found: Around) -> int:
         found.amount, found.last = (number, "times", False), j + 2
         return 3
     if _circles(tokens, j, move):
-        found.orbit = True
+        found.orbit, found.last = True, j
         return 1
-    if word in v.SUBJECTS and word_at(tokens, j - 1) in ("the", "your", "our") and j == i + 2:
+    if word in v.SUBJECTS and word_at(tokens, j - 1) in ("the", "your", "our") and _is_object(tokens, i, j):
         found.camera, found.last = True, j
         return 1
     if word in v.SHOTS and j - i <= 2:
@@ -183,7 +183,7 @@ def _take(tokens: Tokens, i: int, j: int, move: v.Move, found: Around) -> int:
     if word in v.AHEAD or word in ("on", "onto"):
         sideways = word in ("toward", "towards") and direction_at(tokens, j + 2)[0] != "" and following == "the"
         found.ahead |= not sideways and (word in v.AHEAD or move.ahead == "in")
-        found.last = j if found.ahead else found.last
+        found.last = j if found.ahead and not found.directions else found.last
         return int(sideways)
     kind = kind_at(tokens, j)
     if kind:
@@ -191,6 +191,11 @@ def _take(tokens: Tokens, i: int, j: int, move: v.Move, found: Around) -> int:
         found.last = j if kind != "neutral" else found.last
         return 1
     return int(word in v.FILLERS or (found.orbit and word in ("circle", "arc", "orbit", "in")))
+
+
+def _is_object(tokens: Tokens, i: int, j: int) -> bool:
+    """ "tilt the camera", "a movement of the camera"."""
+    return j == i + 2 or (j == i + 3 and word_at(tokens, i + 1) == "of")
 
 
 def _stays_in(tokens: Tokens, j: int) -> bool:

@@ -61,8 +61,8 @@ NOT_STRENGTHS = _words("motion mo paced shutter food wind rain snow light lights
 STEADY = _words(
     "smooth smoothly steady steadily cinematic continuous continuously simple seamless seamlessly elegant elegantly "
     "fluid fluidly just directly straight only all way again once more then now finally simultaneously long short "
-    "single aerial drone camera linear linearly stately graceful gracefully careful carefully majestic majestically "
-    "quiet quietly nice of"
+    "single aerial drone camera linear linearly horizontal vertical stately graceful gracefully careful carefully "
+    "majestic majestically quiet quietly nice of"
 )
 FILLERS = _words("by to the a an for about another towards toward")
 AUXILIARY = _words(
@@ -161,7 +161,7 @@ MOVES = {
     "lift": Move(RISE | SIDES, "up"),
     "advance": Move(DEPTH, "forward", fixed=True),
     "retreat": Move(DEPTH, "back", fixed=True),
-    "retire": Move(DEPTH),
+    "retire": Move(DEPTH | {"up": "dolly-"}),
     "close": Move({"in": "dolly+"}, bare=frozenset(("in",))),
     "turn": Move(TURN | ROLL, rounds=True),
     "look": Move(TURN),
@@ -206,7 +206,7 @@ VERBS = {
     "moves": ("move", "s"),
     **_verbs("creep", "creep inch crawl edge ease"),
     **_verbs("rush", "rush race dash speed"),
-    **_verbs("walk", "walk run* step*"),
+    **_verbs("walk", "walk run* step* follow"),
     **_verbs("rise", "rise ascend climb"),
     **_verbs("sink", "sink descend lower drop* fall"),
     **_verbs("lift", "lift raise"),
@@ -214,7 +214,7 @@ VERBS = {
     **_verbs("retreat", "retreat recede withdraw"),
     **_verbs("retire", "back"),
     **_verbs("close", "close"),
-    **_verbs("turn", "turn rotate pivot swivel swing sweep"),
+    **_verbs("turn", "turn rotate pivot yaw swivel swing sweep"),
     **_verbs("look", "look whip* peer"),
     **_verbs("spin", "spin* twist"),
     **_verbs("shake", "shake tremble wobble jitter vibrate judder"),
