@@ -60,7 +60,7 @@ def _zoom(sign: float, strength: float, exact: Amount | None) -> float:
     number, unit, to = exact
     if unit == "times":
         factor = clamped("zoom", number)
-        return factor if to or sign > 0 else 1 / factor
+        return factor if to or sign > 0 or factor < 1 else 1 / factor
     if to or (sign > 0 and number >= 100):
         return clamped("zoom", number / 100)
     return clamped("zoom", 1 + sign * number / 100)
