@@ -39,7 +39,9 @@ class Candidate:
     @property
     def telling(self) -> bool:
         """Whether the directions beside it are such as only a camera takes with this verb."""
-        said = {*self.left.directions, *self.right.directions}
+        if self.lemma == "close" and self.after not in ("on", "onto"):
+            return False
+        said = {*self.left.directions, *(() if self.right.far else self.right.directions)}
         if self.right.ahead and self.move.ahead:
             said.add(self.move.ahead)
         measured = self.lemma in ("zoom", "orbit") and bool(self.right.amount or self.left.amount)
@@ -56,6 +58,8 @@ def candidate_at(tokens: Tokens, i: int) -> Candidate:
 def is_move(found: Candidate, setting: Setting) -> bool:
     """Whether this is the camera's move."""
     subject = found.left.subject
+    if subject == "camera" and setting.joint == "with" and found.form == "s":
+        return False  # "a drone with a camera flies left"
     if subject == "camera" or (subject == "picture" and found.lemma == "zoom"):
         return True
     if subject == "it":
@@ -77,14 +81,18 @@ def _stands_alone(found: Candidate, setting: Setting) -> bool:
     fresh = setting.joint in (".", ":") or setting.subject == ""
     if found.form == "base":
         return fresh or sure or setting.joint not in ("and", "or")
-    own = sure or found.after not in (*v.ARTICLES, *v.OBJECTS)  # not "pulling back her hair"
-    return found.form in ("s", "ing") and (fresh or (found.form == "ing" and own))
+    if found.form == "s":
+        return fresh and sure
+    sure |= found.right.shot  # "rotating shot around a cake"
+    return found.form == "ing" and (sure or found.after not in (*v.ARTICLES, *v.OBJECTS))  # "pulling back her hair"
 
 
 def _is_noun(found: Candidate) -> bool:
     """ "a slow pan left", "tracking shot"; not "a pan left on the stove"."""
     left, right = found.left, found.right
-    known = left.subject == "start" or left.article or left.adjectives
+    if right.shot and left.subject == "start":
+        return True
+    known = left.article or left.adjectives
     if right.shot or not known:
         return known
     lying = left.article and not left.adjectives and found.after in ("on", "in", "by", "at", "behind", "alone")
@@ -101,7 +109,7 @@ def marks_of(move: v.Move, around: Around) -> Iterator[str]:
     if default:
         others = [mark for mark in named if mark[:-1] != move.dials[default][:-1]]
         named = [move.dials[default], *others]
-    yield from dict.fromkeys(named)
+    yield from {mark[:-1]: mark for mark in reversed(named)}.values()  # of opposites the first: "back in time"
 
 
 def _default(move: v.Move, around: Around) -> str:

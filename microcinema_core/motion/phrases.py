@@ -31,6 +31,7 @@ class Around:
     camera: bool = False  # "tilt the camera"
     ahead: bool = False
     orbit: bool = False
+    far: bool = False  # the direction stands beyond a word that may be another's deed: "Pans hang to the left"
 
 
 def word_at(tokens: Tokens, i: int) -> str:
@@ -117,6 +118,9 @@ def look_left(tokens: Tokens, i: int) -> Around:
             j -= 1
         elif word in v.ARTICLES:
             found.article = True
+        elif word == "drone" and not found.subject and v.VERBS.get(tokens[i].word, ("", ""))[1] == "s":
+            found.subject = "other"  # it flies in the scene; "drone shot" is said of the camera
+            break
         elif kind:
             found.kinds |= {kind} - {"neutral"}
             found.adjectives |= word != "camera"
@@ -180,7 +184,7 @@ def _take(tokens: Tokens, i: int, j: int, move: v.Move, found: Around) -> int:
         found.directions.append(direction)
         found.last = j + used - 1
         return used
-    if word in v.AHEAD or word in ("on", "onto"):
+    if word in (v.ONTO if "zoom+" in move.dials.values() else v.AHEAD | v.ONTO):
         sideways = word in ("toward", "towards") and direction_at(tokens, j + 2)[0] != "" and following == "the"
         found.ahead |= not sideways and (word in v.AHEAD or move.ahead == "in")
         found.last = j if found.ahead and not found.directions else found.last
@@ -236,6 +240,7 @@ def _look_farther(tokens: Tokens, j: int, move: v.Move, found: Around) -> None:
         if wanted and direction and clear and word_at(tokens, end) != "of":
             found.directions.append(direction)
             found.last, wanted = end - 1, False
+            found.far = tokens[j].word not in v.PREPOSITIONS and tokens[j].word not in v.ARTICLES
         if k == len(tokens) - 1 and (word.endswith("ly") or word in ("little", "bit")) and word in v.KINDS:
             found.kinds.add(v.KINDS[word])
             found.last = k

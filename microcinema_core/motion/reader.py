@@ -181,7 +181,7 @@ class Reader:
         of_something = {word_at(tokens, head + k) for k in (1, 2)} & {"of", "from"}  # "a wide shot of a horse"
         if still_it or (is_camera(tokens, head) and word != "we" and not of_something):
             setting.subject = "camera"
-        elif not (read and setting.subject == "camera") and not (word in v.VERBS or word.endswith("ing")):
+        elif not (read and setting.subject == "camera") and not _acts(word):
             setting.subject = "person" if word in v.PRONOUNS else "other"
 
 
@@ -196,7 +196,10 @@ def _named(tokens: Tokens, i: int, size: int) -> bool:
         return False
     after = word_at(tokens, i + size)
     if words == ("handheld",):
-        return after in v.HELD or not after
+        before = word_at(tokens, i - 1)
+        return after in v.HELD or not (after or before in v.ARTICLES or before in v.OBJECTS)
+    if words == ("ken", "burns"):
+        return not after or after in v.BURNS or after in v.PREPOSITIONS
     return words != ("hand", "held") or after in v.HELD
 
 
@@ -209,6 +212,11 @@ def _only_adds(tokens: Tokens) -> bool:
 
 def _small(word: str) -> bool:
     return word in v.FILLERS or word in v.ENDS or word in v.UNITS or word in ("from", "counter", "anti")
+
+
+def _acts(word: str) -> bool:
+    """Whether a clause that begins so goes on with the one before it."""
+    return word in v.VERBS or word in v.DIRECTIONS or word.endswith("ing")
 
 
 def _opens(tokens: Tokens, i: int) -> bool:

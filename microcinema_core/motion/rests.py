@@ -33,8 +33,8 @@ def _resting_camera(tokens: Tokens, i: int) -> int:
 
 
 def _stays(tokens: Tokens, i: int) -> int:
-    """ "the camera is completely still", "stays in place"."""
-    if word_at(tokens, i + 1) not in v.RESTING and word_at(tokens, i + 2) not in v.RESTING:
+    """ "the camera is completely still", "stays in place"; "camera locked off"."""
+    if not {word_at(tokens, i + 1), word_at(tokens, i + 2)} & v.RESTING and word_at(tokens, i + 1) not in v.RESTS:
         return 0
     for j in range(i + 1, i + NEAR):
         if word_at(tokens, j) in v.NEGATIONS:

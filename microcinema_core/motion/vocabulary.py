@@ -94,9 +94,10 @@ DIRECTIONS = _each(
 )
 ENDS = {"left": "left", "right": "right", "top": "up", "bottom": "down", "above": "up", "below": "down"}
 AHEAD = _words("through into toward towards inside along over across past between among under beneath")
+ONTO = _words("on onto into through toward towards inside")  # for a zoom, which passes nothing
 WAYS = _words("corridor hallway hall street road path alley aisle tunnel lane passage avenue stairs staircase river")
 
-SUBJECTS = _words("camera cam view shot frame we viewpoint viewer perspective pov fpv lens")
+SUBJECTS = _words("camera cam view shot frame we viewpoint perspective pov fpv lens")
 PICTURES = _words("image picture scene video footage clip photo")  # which zoom, and nothing else
 SURE_SUBJECTS = _words("camera cam we pov fpv")  # also amid a clause; others may move in a frame or a view
 OBJECTS = _words(
@@ -148,7 +149,7 @@ MOVES = {
     "push": Move(DEPTH | SIDES, ahead="in", bare=frozenset(("in",)), noun=True),
     "pull": Move(DEPTH | RISE | SIDES, bare=frozenset(("out", "back")), noun=True),
     "pullback": Move(DEPTH, "back", fixed=True, bare=frozenset(("back",)), noun=True),
-    "track": Move(ANY, ahead="forward", bare=ALL, noun=True, rounds=True),
+    "track": Move(ANY, ahead="forward", bare=frozenset((*SIDES, "in", "forward", "back")), noun=True, rounds=True),
     "roll": Move(ROLL | {"left": "roll-", "right": "roll+"}, "clockwise", bare=frozenset((*ROLL, *SIDES)), noun=True),
     "orbit": Move(ARC, "right", bare=frozenset(ARC), noun=True, orbit=True),
     "move": GO,
@@ -199,7 +200,7 @@ VERBS = {
     **_verbs("roll", "roll"),
     **_verbs("orbit", "orbit arc circle revolve"),
     **_verbs("move", "move go travel drift glide slide float soar progress come get* head shift ride"),
-    **_verbs("move", "fly hover dive swoop plunge accelerate"),
+    **_verbs("move", "fly hover dive swoop plunge accelerate weave wander"),
     "flies": ("move", "s"),
     "movement": ("movement", "base"),
     "motion": ("movement", "base"),
@@ -243,6 +244,8 @@ NAMED = {
 HELD = _words(
     "camera cam shot shots footage style look feel feeling video documentary tracking cinematography movement"
 )
+
+BURNS = _words("effect style zoom pan move movement animation shot motion")
 
 UNITS = _each({"degrees": "degrees degree deg °", "percent": "% percent", "times": "x × times fold"})
 _DIGITS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")

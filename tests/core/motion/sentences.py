@@ -354,3 +354,65 @@ FRESH_NO_MOVES = (
     "A man with a dolly moves boxes out of a van",
     "A view over rooftops, smoke rising slowly, pigeons turning left in a flock",
 )
+
+# A second round, when the first had been mended: 41 of 45 at the first reading.
+LATER_MOVES = (
+    (
+        "Low angle static shot: the camera is angled up at a woman wearing all orange as she stands in a rain forest",
+        "still",
+    ),
+    (
+        "Continuous hyperspeed FPV footage: the camera seamlessly flies through a glacial canyon to "
+        "a dreamy cloudscape",
+        "dolly+",
+    ),
+    ("A dramatic zoom in on the eye of an owl in a dark forest", "zoom+fast"),
+    ("Slowly orbiting to the left, the camera shows a marble statue of a lion", "horizontal- pan+"),
+    ("An empty school corridor; we drift slowly backwards as the lights go out one by one", "dolly-slow"),
+    ("The drone camera climbs above the mist, revealing endless tea plantations", "vertical+"),
+    (
+        "Extreme close-up of a beetle. The camera begins pulling back and we realise that it sits on a giant's hand",
+        "dolly-",
+    ),
+    ("wildfire on a hillside, handheld, news footage", "shake+"),
+    ("Gentle camera sway, a wooden pier at sunrise", ""),
+    ("The camera trucks from right to left past a row of arcade machines", "horizontal-"),
+    ("A woman in a red dress waltzes alone; the camera spins around her", "horizontal+ pan-"),
+    ("Over-the-shoulder view of a painter, then a quick whip pan right to the door", "pan+fast"),
+    ("Time stands still in the market; the camera weaves forward between frozen people", "dolly+"),
+    ("The camera pans down to his shoes", "tilt-"),
+    ("The camera pans 90 degrees to the right at a steady speed", "pan=60 linear"),
+    ("Push-in on a phone lying on the floor, vibrating", "dolly+"),
+    ("camera slowly zooming out, from a single leaf to the whole forest", "zoom-slow"),
+    ("The shot starts tight on a chess piece and slowly widens", ""),
+    ("an old farmhouse in the rain. Camera: fixed.", "still"),
+    ("a herd of elephants at a waterhole, camera moving slowly from left to right", "horizontal+slow"),
+    ("Camera goes up, up, up along the rocket, then tilts down at the crowd", "vertical+ tilt-"),
+    ("The camera gently rocks like a boat", ""),
+    ("A fisherman mends his nets, subtle push in, golden hour", "dolly+little"),
+    ("A sudden zoom out reveals that the city is inside a snow globe", "zoom-fast"),
+    ("Tilt up from a pair of muddy boots to the face of a miner", "tilt+"),
+    ("the camera descends through the clouds to a stadium", "vertical-"),
+    ("Pedestal down, slowly, until we see the child under the table", "vertical-slow"),
+    ("Nothing moves but the curtain. Camera locked off.", "still"),
+    ("jerky handheld camera follows the thief across the roofs", "shake+"),
+    ("The camera slowly tilts down and zooms in on an engraved ring, 1.2x", "tilt-slow zoom+"),
+)
+
+LATER_NO_MOVES = (
+    "Two dancers circle each other slowly, then spin apart",
+    "The conductor raises his arms and the orchestra pulls out all the stops",
+    "She zooms in on the map on her tablet",
+    "The lift doors close in front of him",
+    "The old ship tilts to the left and sinks",
+    "A snail creeps forward over a mossy stone",
+    "A child on a merry-go-round turns to the left and waves to the camera",
+    "A lens flare drifts across the frame from left to right",
+    "The train pulls out of the station, slowly",
+    "Lava pushes forward through the village",
+    "Two roads, one to the left, one to the right, in the fog",
+    "A drone with a camera flies to the left over a vineyard",
+    "A toddler pushes a toy truck back and forth",
+    "In the frame on the wall, a portrait slowly turns its head to the right",
+    "The boom of the sailing boat swings left and the crew ducks",
+)

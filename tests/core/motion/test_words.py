@@ -62,8 +62,9 @@ def test_the_sentences_from_before_the_grammar() -> None:
 
 
 def test_the_sentences_from_after_the_grammar() -> None:
-    """53 of 60 were right at the first reading, all 20 without a move among them."""
+    """At the first reading 53 of 60 were right, and 41 of 45 in the second round."""
     assert wrong("FRESH_MOVES", "FRESH_NO_MOVES") == []
+    assert wrong("LATER_MOVES", "LATER_NO_MOVES") == []
 
 
 def test_the_page_says_what_is_read() -> None:
