@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from . import verbs
 from . import vocabulary as v
 from .phrases import Around, Tokens, look_left, look_right, word_at
 
 SURE = ("zoom", "pan", "tilt", "dolly")  # verbs that no one else does in a clause of their own
-NOTHING = v.Move({})
+NOTHING = verbs.Move({})
 
 
 @dataclass(slots=True)
@@ -33,8 +34,8 @@ class Candidate:
     after: str  # the first word that does not belong to it
 
     @property
-    def move(self) -> v.Move:
-        return v.MOVES[self.lemma]
+    def move(self) -> verbs.Move:
+        return verbs.MOVES[self.lemma]
 
     @property
     def telling(self) -> bool:
@@ -50,8 +51,8 @@ class Candidate:
 
 def candidate_at(tokens: Tokens, i: int) -> Candidate:
     """The verb at i."""
-    lemma, form = v.VERBS[tokens[i].word]
-    right = look_right(tokens, i, v.MOVES[lemma])
+    lemma, form = verbs.VERBS[tokens[i].word]
+    right = look_right(tokens, i, verbs.MOVES[lemma])
     return Candidate(lemma, form, look_left(tokens, i), right, word_at(tokens, right.last + 1))
 
 
@@ -99,10 +100,10 @@ def _is_noun(found: Candidate) -> bool:
     return found.form == "base" and not lying and (found.telling or (bool(left.kinds) and right.ahead))
 
 
-def marks_of(move: v.Move, around: Around) -> Iterator[str]:
+def marks_of(move: verbs.Move, around: Around) -> Iterator[str]:
     """The dials that a move sets, with their signs, each once: `pan-`, `tilt+`."""
     if move.orbit or around.orbit:
-        yield next((v.ARC[d] for d in reversed(around.directions) if d in v.ARC), v.ARC["right"])
+        yield next((verbs.ARC[d] for d in reversed(around.directions) if d in verbs.ARC), verbs.ARC["right"])
         return
     named = [move.dials[direction] for direction in around.directions if direction in move.dials]
     default = _default(move, around) if move.fixed or not named else ""
@@ -112,8 +113,8 @@ def marks_of(move: v.Move, around: Around) -> Iterator[str]:
     yield from {mark[:-1]: mark for mark in reversed(named)}.values()  # of opposites the first: "back in time"
 
 
-def _default(move: v.Move, around: Around) -> str:
+def _default(move: verbs.Move, around: Around) -> str:
     """The direction of a move without a word for it."""
     if move.default:
         return move.default
-    return move.ahead if around.ahead or (around.amount and move is v.MOVES["zoom"]) else ""
+    return move.ahead if around.ahead or (around.amount and move is verbs.MOVES["zoom"]) else ""

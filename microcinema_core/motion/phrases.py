@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from . import verbs
 from . import vocabulary as v
 from .clauses import Token
 
@@ -118,7 +119,7 @@ def look_left(tokens: Tokens, i: int) -> Around:
             j -= 1
         elif word in v.ARTICLES:
             found.article = True
-        elif word == "drone" and not found.subject and v.VERBS.get(tokens[i].word, ("", ""))[1] == "s":
+        elif word == "drone" and not found.subject and verbs.VERBS.get(tokens[i].word, ("", ""))[1] == "s":
             found.subject = "other"  # it flies in the scene; "drone shot" is said of the camera
             break
         elif kind:
@@ -142,7 +143,7 @@ def look_left(tokens: Tokens, i: int) -> Around:
     return found
 
 
-def look_right(tokens: Tokens, i: int, move: v.Move) -> Around:
+def look_right(tokens: Tokens, i: int, move: verbs.Move) -> Around:
     """What stands after the word at i: directions, strengths, amounts; then farther on in the clause for a side."""
     found = Around(first=i, last=i)
     j = i + 1
@@ -155,7 +156,7 @@ def look_right(tokens: Tokens, i: int, move: v.Move) -> Around:
     return found
 
 
-def _take(tokens: Tokens, i: int, j: int, move: v.Move, found: Around) -> int:
+def _take(tokens: Tokens, i: int, j: int, move: verbs.Move, found: Around) -> int:
     """Words used at j; 0 where the move's own words end."""
     word, following = word_at(tokens, j), word_at(tokens, j + 1)
     amount = amount_at(tokens, j) if word else None
@@ -208,7 +209,7 @@ def _stays_in(tokens: Tokens, j: int) -> bool:
     return word in ("slow", "real", "place") or (word in v.ARTICLES and kind_at(tokens, j + 1) != "little")
 
 
-def _circles(tokens: Tokens, j: int, move: v.Move) -> bool:
+def _circles(tokens: Tokens, j: int, move: verbs.Move) -> bool:
     """ "around the house", "in a slow circle": what goes or turns then goes about the middle."""
     word = word_at(tokens, j)
     if word in ("around", "round"):
@@ -225,12 +226,12 @@ def _to_something(tokens: Tokens, k: int) -> bool:
     return any(word_at(tokens, j) == "to" for j in range(max(k - 4, 0), k))
 
 
-def _look_farther(tokens: Tokens, j: int, move: v.Move, found: Around) -> None:
+def _look_farther(tokens: Tokens, j: int, move: verbs.Move, found: Around) -> None:
     """ "across the room to the left", "on her face slowly": a side, where none was named, and a strength at the end."""
     wanted = not found.directions or found.orbit
     for k in range(j, min(j + REACH, len(tokens))):
         word = tokens[k].word
-        if word in v.PRONOUNS or (k > j and v.VERBS.get(word, ("", ""))[1] in ("s", "ing")):
+        if word in v.PRONOUNS or (k > j and verbs.VERBS.get(word, ("", ""))[1] in ("s", "ing")):
             return
         towards = word == "to" or (word == "on" and "pan-" in move.dials.values() and _to_something(tokens, k))
         start = k + 2 if towards and word_at(tokens, k + 1) == "the" else k

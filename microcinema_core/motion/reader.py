@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from . import verbs
 from . import vocabulary as v
 from .amounts import Amount
 from .clauses import Clause
@@ -30,7 +31,7 @@ class Spoken:
 class Sentence:
     """What carries on within a sentence."""
 
-    last: v.Move | None = None  # the move that "and up" goes on with
+    last: verbs.Move | None = None  # the move that "and up" goes on with
     spoken: Spoken | None = None  # what the clause before said
     moved: bool = False  # a move was read in it
     eased: bool = False  # the last thing read was "ease in"
@@ -84,7 +85,7 @@ class Reader:
         i = 0
         while i < len(tokens):
             used = self._read_rest(tokens, i) or self._read_ease(tokens, i) or self._read_named(tokens, i)
-            if not used and tokens[i].word in v.VERBS:
+            if not used and tokens[i].word in verbs.VERBS:
                 used = self._read_move(tokens, i)
             i += max(used, 1)
 
@@ -112,7 +113,7 @@ class Reader:
         if not size:
             return 0
         marks = v.NAMED[_words(tokens, i, size)].split()
-        more = v.MOVES[word_at(tokens, i + size)] if word_at(tokens, i + size) in SURE else NOTHING
+        more = verbs.MOVES[word_at(tokens, i + size)] if word_at(tokens, i + size) in SURE else NOTHING
         left, right = look_left(tokens, i), look_right(tokens, i + size - (more is NOTHING), more)
         shakes = marks == ["shake+"]
         if left.negated or (shakes and self.now.shaken):
@@ -156,7 +157,7 @@ class Reader:
         self.now.pending = set()
         return right
 
-    def _say_move(self, tokens: Tokens, move: v.Move, around: Around, first: int, last: int) -> None:
+    def _say_move(self, tokens: Tokens, move: verbs.Move, around: Around, first: int, last: int) -> None:
         """One that has no direction yet waits for it: "tracking shot, left to right"."""
         self.now.last, self.now.eased = move, False
         marks = tuple(marks_of(move, around))
@@ -216,7 +217,7 @@ def _small(word: str) -> bool:
 
 def _acts(word: str) -> bool:
     """Whether a clause that begins so goes on with the one before it."""
-    return word in v.VERBS or word in v.DIRECTIONS or word.endswith("ing")
+    return word in verbs.VERBS or word in v.DIRECTIONS or word.endswith("ing")
 
 
 def _opens(tokens: Tokens, i: int) -> bool:
