@@ -89,7 +89,7 @@ def _stands_alone(found: Candidate, setting: Setting) -> bool:
 
 
 def _is_noun(found: Candidate) -> bool:
-    """ "a slow pan left", "tracking shot"; not "a pan left on the stove"."""
+    """As in "a slow pan left", "tracking shot"; not "a pan left on the stove"."""
     left, right = found.left, found.right
     if right.shot and left.subject == "start":
         return True

@@ -199,18 +199,18 @@ def _take(tokens: Tokens, i: int, j: int, move: verbs.Move, found: Around) -> in
 
 
 def _is_object(tokens: Tokens, i: int, j: int) -> bool:
-    """ "tilt the camera", "a movement of the camera"."""
+    """As in "tilt the camera", "a movement of the camera"."""
     return j == i + 2 or (j == i + 3 and word_at(tokens, i + 1) == "of")
 
 
 def _stays_in(tokens: Tokens, j: int) -> bool:
-    """ "in the dark room", "in slow motion" say where and how, not whither; "in a little" does."""
+    """As in "in the dark room", "in slow motion" say where and how, not whither; "in a little" does."""
     word = word_at(tokens, j)
     return word in ("slow", "real", "place") or (word in v.ARTICLES and kind_at(tokens, j + 1) != "little")
 
 
 def _circles(tokens: Tokens, j: int, move: verbs.Move) -> bool:
-    """ "around the house", "in a slow circle": what goes or turns then goes about the middle."""
+    """As in "around the house", "in a slow circle": what goes or turns then goes about the middle."""
     word = word_at(tokens, j)
     if word in ("around", "round"):
         return (move.orbit or move.rounds) and j + 1 < len(tokens)
@@ -222,12 +222,12 @@ def _circles(tokens: Tokens, j: int, move: verbs.Move) -> bool:
 
 
 def _to_something(tokens: Tokens, k: int) -> bool:
-    """ "to the window on the left": the camera turns left, as it does not in "past the window on the left"."""
+    """As in "to the window on the left": the camera turns left, as it does not in "past the window on the left"."""
     return any(word_at(tokens, j) == "to" for j in range(max(k - 4, 0), k))
 
 
 def _look_farther(tokens: Tokens, j: int, move: verbs.Move, found: Around) -> None:
-    """ "across the room to the left", "on her face slowly": a side, where none was named, and a strength at the end."""
+    """As in "across the room to the left", "on her face slowly": a side, where none was named, and a last strength."""
     wanted = not found.directions or found.orbit
     for k in range(j, min(j + REACH, len(tokens))):
         word = tokens[k].word

@@ -108,7 +108,7 @@ class Reader:
         self.found.append(Spoken(tokens[first].start, tokens[last].end, ease=ease))
 
     def _read_named(self, tokens: Tokens, i: int) -> int:
-        """ "dutch angle", "handheld camera" ...: how many words were used."""
+        """As in "dutch angle", "handheld camera" ...: how many words were used."""
         size = next((n for n in (2, 1) if _named(tokens, i, n)), 0)
         if not size:
             return 0

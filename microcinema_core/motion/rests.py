@@ -21,7 +21,7 @@ def rest_at(tokens: Tokens, i: int) -> int:
 
 
 def _resting_camera(tokens: Tokens, i: int) -> int:
-    """ "static camera", "locked-off wide shot"; not "not a static camera"."""
+    """As in "static camera", "locked-off wide shot"; not "not a static camera"."""
     if word_at(tokens, i - 1) in v.NEGATIONS or word_at(tokens, i - 2) in v.NEGATIONS:
         return 0
     for j in range(i + 1, i + NEAR):
@@ -33,7 +33,7 @@ def _resting_camera(tokens: Tokens, i: int) -> int:
 
 
 def _stays(tokens: Tokens, i: int) -> int:
-    """ "the camera is completely still", "stays in place"; "camera locked off"."""
+    """As in "the camera is completely still", "stays in place"; "camera locked off"."""
     if not {word_at(tokens, i + 1), word_at(tokens, i + 2)} & v.RESTING and word_at(tokens, i + 1) not in v.RESTS:
         return 0
     for j in range(i + 1, i + NEAR):
@@ -45,7 +45,7 @@ def _stays(tokens: Tokens, i: int) -> int:
 
 
 def _no_movement(tokens: Tokens, i: int) -> int:
-    """ "no camera movement", "the camera does not move", "don't move the camera"; not "does not move left"."""
+    """As in "no camera movement", "the camera does not move", "don't move the camera"; not "does not move left"."""
     near = range(i + 1, i + NEAR)
     moving = next((j for j in near if word_at(tokens, j) in MOVING), 0)
     if not moving or direction_at(tokens, moving + 1)[0]:
