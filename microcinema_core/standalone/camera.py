@@ -8,16 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from .. import __version__
 from ..media import Frames, save_clip, to_picture, to_pixels, to_uint8
 from ..motion.moments import Moments
+from ..motion.plates import Plate
 from ..motion.render import Renderer
 from ..motion.scene import Motion, Scene, cut
 from ..shot.resize import ResizePolicy, Size
 from .ahead import ahead
-from .framing import Timing, framed, own_size, source
+from .framing import TIMING, Timing, framed, own_size, source
 
 Observer = Callable[[int, int, Any], None]  # (frames done, in all, None)
 
@@ -58,6 +60,25 @@ class Take:
             if self.callback is not None:
                 self.callback(len(self.unknown), len(self), None)
 
+    def leaving(self) -> int:
+        """How many regions are out of the frame when the clip begins or ends."""
+        ends = {0, len(self) - 1, len(self) // 2}
+        regions = [plate for plate in self.renderer.scene.plates if plate.region is not None]
+        return sum(any(not self._shows(plate, index) for index in ends) for plate in regions)
+
+    def _shows(self, plate: Plate, index: int) -> bool:
+        view, moments = self.renderer.view, self.renderer.moments
+        matrix = plate.where(self.renderer.scene.plan, moments[index], view)
+        if matrix is None:
+            return False
+        (left, top), (width, height) = plate.corner, plate.size
+        corners = np.array(
+            [[left, top, 1], [left + width, top, 1], [left, top + height, 1], [left + width, top + height, 1]]
+        )
+        x, y, w = np.linalg.inv(matrix) @ corners.T
+        x, y = x / np.maximum(w, 1e-6), y / np.maximum(w, 1e-6)
+        return bool(x.max() > 0 and y.max() > 0 and x.min() < view.width and y.min() < view.height)
+
     def save(self, out: str | Path) -> None:
         """Make it and write it, as what the name's ending says; see `media.Target`."""
         save_clip(out, iter(self), self.fps, self.settings)
@@ -66,7 +87,7 @@ class Take:
 def move(
     image: Any,
     motion: Motion,
-    timing: Timing = Timing(),
+    timing: Timing = TIMING,
     *,
     size: Size | None = None,
     resize: ResizePolicy = ResizePolicy.CROP,
@@ -90,6 +111,12 @@ def staged(picture: Tensor, motion: Motion, size: Size, resize: ResizePolicy) ->
     """A picture [3, H, W] cut into plates, to be filled, which do not depend on the size that only crops it."""
     own = (picture.shape[2], picture.shape[1])
     return cut(picture, motion, framed(own, *size, resize) if resize is ResizePolicy.PAD else None)
+
+
+def plates_of(scene: Scene) -> tuple[Frames, Frames]:
+    """The plates to fill, [P, h, w, 3], and where, white = fill, in the same shape."""
+    plates, fill = scene.pictures()
+    return to_uint8(plates), to_uint8(fill.expand(-1, 3, -1, -1))
 
 
 def taken(scene: Scene, timing: Timing, size: Size, resize: ResizePolicy, callback: Observer | None = None) -> Take:

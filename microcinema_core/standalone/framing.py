@@ -33,6 +33,9 @@ class Timing:
     loop: bool = False
 
 
+TIMING = Timing()
+
+
 def source(image: Any, motion: Motion, most: int = MAX_SOURCE) -> tuple[Tensor, Motion]:
     """A picture [3, H, W], pixels 0..1, and the motion with its masks and depth, scaled down alike to `most` pixels.
 
