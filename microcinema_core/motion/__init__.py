@@ -1,0 +1,1 @@
+"""Motion plans: plates behind each other under a camera."""
