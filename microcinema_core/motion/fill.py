@@ -144,32 +144,32 @@ def _mirrored(detail: Tensor, whole: Tensor, texture: float) -> Tensor:
 
 def _reflected(detail: Tensor, whole: Tensor, texture: float) -> tuple[Tensor, Tensor]:
     """Along rows and columns, the nearest border counting most; and which pixels have detail now."""
+    height, width = whole.shape
     flat, is_whole = detail.flatten(1), whole.flatten()
-    (missing,) = torch.nonzero(~is_whole, as_tuple=True)
-    total = detail.new_zeros(len(detail), len(missing))
-    weight = detail.new_zeros(len(missing))
-    for dim in (0, 1):
-        length, stride = whole.shape[dim], whole.stride(dim)
-        place = missing // stride % length
-        for border, way in _borders(whole, dim):
-            steps = (place - border.flatten()[missing]).abs()
-            move = way * (2 * steps - 1)
-            inside = (place + move >= 0) & (place + move < length)  # never so where there is no border
-            source = torch.where(inside, missing + move * stride, missing)
-            near = steps.to(detail).clamp_min(1) ** -NEARNESS * (inside & is_whole[source])
-            total += flat[:, source] * near
-            weight += near
-    found, weight = weight > 0, weight.clamp_min(NOTHING**2)
+    total, weight = torch.zeros_like(flat), torch.zeros_like(flat[0])
+    for lines, length, stride in ((whole, width, 1), (whole.T, height, width)):
+        missing, places, before, after = _runs(lines)
+        if stride > 1:
+            missing = missing % height * width + missing // height
+        for way, steps in ((-1, before), (1, after)):
+            there = places + way * (2 * steps - 1)
+            inside = (there >= 0) & (there < length)
+            source = torch.where(inside, missing + (there - places) * stride, missing)
+            near = steps.to(detail) ** -NEARNESS * (inside & is_whole[source])
+            total[:, missing] += flat[:, source] * near
+            weight[missing] += near
+    done = weight > 0
+    weight = weight.clamp_min(NOTHING**2)
     share = texture + (1 - texture) * torch.exp(-(weight ** (-1 / NEARNESS)) / FADE)
-    made, done = flat.clone(), is_whole.clone()
-    made[:, missing], done[missing] = total / weight * share, found
-    return made.view_as(detail), done.view_as(whole)
+    made = torch.where(is_whole, flat, total / weight * share)
+    return made.view_as(detail), (is_whole | done).view_as(whole)
 
 
-def _borders(whole: Tensor, dim: int) -> list[tuple[Tensor, int]]:
-    """The nearest whole places before and after each [H, W], -1 and the length where none is, and the way to them."""
-    length = whole.shape[dim]
-    places = torch.arange(length, device=whole.device).view((-1, 1) if dim == 0 else (1, -1))
-    before = torch.where(whole, places, -1).cummax(dim).values
-    after = torch.where(whole, places, length).flip(dim).cummin(dim).values.flip(dim)
-    return [(before, -1), (after, 1)]
+def _runs(whole: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What is not whole in lines [N, L], row by row: flat places, places in the line, steps to the run's two ends."""
+    (missing,) = torch.nonzero(~whole.flatten(), as_tuple=True)
+    places = missing % whole.shape[1]
+    first = (missing.diff(prepend=missing[:1] - 2) != 1) | (places == 0)
+    run = first.cumsum(0) - 1
+    start, end = missing[first][run], missing[first.roll(-1)][run]
+    return missing, places, missing - start + 1, end - missing + 1

@@ -57,9 +57,8 @@ def test_edges_go_on_in_their_direction() -> None:
     known = strip(128, 128, 32)
     filled = fill(picture * known, known)
     assert (filled - picture)[..., -16:].abs().mean() < 0.05
-    across = torch.arange(128).view(-1, 1) > 64  # the membrane: less than half of this step is left there
     step = filled[0, 72:80, -8:].mean() - filled[0, 48:56, -8:].mean()
-    assert step > 0.9, across.shape
+    assert step > 0.9  # a membrane leaves less than half of it
 
 
 @pytest.mark.parametrize("axis", [0, 1])
