@@ -119,14 +119,17 @@ def bands(levels: list[float], *, behind: bool = False) -> list[Band]:
     """The planes of the front sheet or, `behind`, of the back sheet, far to near.
 
     Each disparity is wholly on one plane, and a plane goes on a little under the next, so that a slope does not tear.
-    Those of the back sheet go on for ever: what would show beside its near parts is hidden by the front.
+    Those of the back sheet go on for ever: what would show beside its near parts is hidden by the front. They begin where
+    those of the front sheet are whole: of two pixels as near as each other the front sheet's is seen.
     """
     made = [Band(level) for level in levels]
     for k, (far, near) in enumerate(pairwise(levels)):
-        gap = near - far
-        made[k + 1] = replace(made[k + 1], start=far + (0.5 - OVERLAP) * gap, full=far + gap / 2)
-        if not behind:
-            made[k] = replace(made[k], last=far + (0.5 + OVERLAP) * gap, end=near)
+        middle, part = (far + near) / 2, OVERLAP * (near - far)
+        if behind:
+            made[k + 1] = replace(made[k + 1], start=middle, full=middle + part)
+        else:
+            made[k + 1] = replace(made[k + 1], start=middle - part, full=middle)
+            made[k] = replace(made[k], last=middle + part, end=near)
     return made
 
 
@@ -150,13 +153,13 @@ def relief(picture: Tensor, disparity: Tensor, reach: int, planes: int = PLANES)
     filled, from the far side alone.
     """
     sharp = sharpened(disparity.to(picture))
-    beside_edge = _highest(sharp, 1) - sharp > STEP  # on the far side
-    far = torch.where(beside_edge, sharp, math.inf)
-    hidden = sharp - _lowest(far, 2 * reach + 1) > STEP / 2
+    near = _highest(sharp, 1)
+    edge = torch.where(near - sharp > STEP, (near + sharp) / 2, math.inf)  # halfway up, at the far side
+    hidden = sharp > _lowest(edge, 2 * reach + 1)  # twice: what is filled from inside lies where it is never seen
     rim = _highest(sharp, SUPPORT) - sharp > STEP
     source = (~hidden & ~rim).to(picture)  # a picture's edges are soft too: the rim has some of the near side's colour
     colour = torch.where(hidden, fill(picture, source), picture)
-    depth = torch.where(hidden, fill(sharp, source, texture=0), sharp)
+    depth = torch.where(hidden, fill(sharp, source, texture=0).minimum(sharp), sharp)
     # The front sheet's edges are its matte's alone: where that is not 0 in a kernel's reach, disparity is one side's.
     clear = (_highest(sharp, 2 * SUPPORT) - sharp > STEP) & ~hidden
     front = torch.where(rim & ~hidden, _highest(sharp, SUPPORT), sharp)

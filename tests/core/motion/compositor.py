@@ -30,14 +30,15 @@ def composed(relief: Relief, right: float, down: float = 0.0) -> dict[str, Tenso
     """The two sheets with each plane shifted by its level times (right, down) pixels.
 
     picture [3, H, W]; source [2, H, W], where in the picture its pixels come from; covered [1, H, W], by the front
-    sheet; owner [H, W], which plane of which sheet is seen most.
+    sheet; owner [H, W], which plane of which sheet is seen, -1 where several are.
     """
     height, width = relief.front.shape[-2:]
     where = torch.stack(torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")[::-1]).to(relief.front)
     out = torch.zeros(5, height, width)
     covered, owner = torch.zeros(1, height, width), torch.zeros(height, width)
     planes = zip(bands(relief.levels, behind=True), bands(relief.levels), strict=True)
-    for number, pair in enumerate(planes):
+    number = 0
+    for pair in planes:
         for sheet, band in zip((relief.back, relief.front), pair, strict=True):
             sample = moved(torch.cat([sheet, where]), right * band.level, down * band.level)
             alpha = band.alpha(sample[3:4])
@@ -45,7 +46,9 @@ def composed(relief: Relief, right: float, down: float = 0.0) -> dict[str, Tenso
                 alpha = alpha * sample[4:5]
                 covered = torch.maximum(covered, alpha)
             out = torch.lerp(out, torch.cat([sample[:3], sample[5:]]), alpha)
-            owner = torch.where(alpha[0] > 0.5, 2 * number + (sheet is relief.front), owner)
+            # a plane's soft edge belongs to neither side of it
+            number += 1
+            owner = torch.where(alpha[0] == 1, number, torch.where(alpha[0] > 0, -1, owner))
     return {"picture": out[:3], "source": out[3:], "covered": covered, "owner": owner}
 
 
@@ -59,9 +62,13 @@ def stretched(picture: Tensor, disparity: Tensor, right: float) -> tuple[Tensor,
     return warped(picture, source, y), torch.stack([source, y.float()])
 
 
-def overstretched(source: Tensor, owner: Tensor | None = None, limit: float = 3.0) -> float:
-    """Share of pixels whose right neighbour comes from more than `limit` pixels away, planes' edges not counted."""
-    jumps = source.diff(dim=2).norm(dim=0) > limit
+def rubber(source: Tensor, owner: Tensor | None = None, limit: float = 3.0) -> float:
+    """Share of pixels drawn out or pressed together by more than `limit`, planes' edges not counted.
+
+    That is, whose right neighbour comes from less than 1/limit or more than limit pixels away.
+    """
+    steps = source.diff(dim=2).norm(dim=0)
+    bad = (steps < 1 / limit) | (steps > limit)
     if owner is not None:
-        jumps &= owner.diff(dim=1) == 0
-    return jumps.float().mean().item()
+        bad &= (owner.diff(dim=1) == 0) & (owner[:, 1:] >= 0)
+    return bad.float().mean().item()
