@@ -25,6 +25,7 @@ EDGE = 0.1  # a larger range of disparity within a blurred edge's width is an ed
 EDGES_PER_SIDE = 128  # a blurred edge's half width is the longer side divided by this: depth networks have one size
 STEP = 0.05  # between neighbours of a sharpened disparity: an edge
 OWN = 0.1  # of an edge's height: so near to one side, a pixel belongs there as it is
+INSIDE = 0.01  # how far a source counts that is near itself
 SUPPORT = 2  # pixels that a resample's kernel reaches
 OVERLAP = 0.25  # of the gap between two planes: how far the farther goes on under the nearer
 BINS = 1024  # of the histogram from which planes are chosen
@@ -62,7 +63,7 @@ def disparity(depth: Tensor, kind: DepthKind, farthest: float = RANGE) -> Tensor
 def sharpened(disparity: Tensor) -> Tensor:
     """Soft edges of [1, H, W] snapped to their near or their far side; slopes stay as they are."""
     width = max(1, round(max(disparity.shape[-2:]) / EDGES_PER_SIDE))
-    for _ in range(2):  # an edge wider than the window becomes steeper at first
+    for _ in range(3):  # an edge wider than the window becomes steeper at first
         far, near = _lowest(disparity, width), _highest(disparity, width)
         height = near - far
         snapped = torch.where(disparity - far > near - disparity, near, far)
@@ -119,8 +120,8 @@ def bands(levels: list[float], *, behind: bool = False) -> list[Band]:
     """The planes of the front sheet or, `behind`, of the back sheet, far to near.
 
     Each disparity is wholly on one plane, and a plane goes on a little under the next, so that a slope does not tear.
-    Those of the back sheet go on for ever: what would show beside its near parts is hidden by the front. They begin where
-    those of the front sheet are whole: of two pixels as near as each other the front sheet's is seen.
+    Those of the back sheet go on for ever: what would show beside its near parts is hidden by the front. They begin
+    where those of the front sheet are whole: of two pixels as near as each other the front sheet's is seen.
     """
     made = [Band(level) for level in levels]
     for k, (far, near) in enumerate(pairwise(levels)):
@@ -157,7 +158,9 @@ def relief(picture: Tensor, disparity: Tensor, reach: int, planes: int = PLANES)
     edge = torch.where(near - sharp > STEP, (near + sharp) / 2, math.inf)  # halfway up, at the far side
     hidden = sharp > _lowest(edge, 2 * reach + 1)  # twice: what is filled from inside lies where it is never seen
     rim = _highest(sharp, SUPPORT) - sharp > STEP
-    source = (~hidden & ~rim).to(picture)  # a picture's edges are soft too: the rim has some of the near side's colour
+    # A picture's edges are soft too: the rim has some of the near side's colour. What lies further inside near things
+    # counts where there is nothing else.
+    source = torch.where(sharp > _lowest(edge, 3 * reach + 1), INSIDE, 1.0).to(picture) * (~hidden & ~rim)
     colour = torch.where(hidden, fill(picture, source), picture)
     depth = torch.where(hidden, fill(sharp, source, texture=0).minimum(sharp), sharp)
     # The front sheet's edges are its matte's alone: where that is not 0 in a kernel's reach, disparity is one side's.

@@ -1,7 +1,6 @@
 """A compositor of two sheets, as plain as can be, and a mesh that stretches, to compare with."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from microcinema_core.motion.depth import Relief, bands
