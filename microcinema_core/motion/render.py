@@ -1,0 +1,131 @@
+"""Frames of a scene: each is one resample of each plate from its own pixels, composed back to front."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .camera import Matrix
+from .moments import Moment, Moments, extremes
+from .plates import Plate, View
+from .resample import Box, Texture, shrinking
+from .scene import Scene
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """picture: [3, H, W], pixels 0..1. unknown: [1, H, W], 1 where it shows what the keyframe does not."""
+
+    picture: Tensor
+    unknown: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Layer:
+    plate: Plate
+    texture: Texture
+    shift: Matrix  # from the picture's pixels to the plate's
+
+
+class Renderer:
+    """Any moment of a scene whose plates are filled. Memory does not grow with the length of the clip."""
+
+    def __init__(self, scene: Scene, moments: Moments, view: View | None = None) -> None:
+        """moments: those of the scene's plan. view: None is one as large as the picture."""
+        size = (scene.picture.shape[2], scene.picture.shape[1])
+        self.scene, self.moments = scene, moments
+        self.view = View.covering(*size, size) if view is None else view
+        self.layers = [self._layer(plate) for plate in scene.plates]
+        self.still = self.view.to_picture @ self.view.from_pixels
+        self.keyframe = self._keyframe()
+
+    def __len__(self) -> int:
+        return len(self.moments)
+
+    def __getitem__(self, index: int) -> Frame:
+        return self.at(self.moments[index])
+
+    def __iter__(self) -> Iterator[Frame]:
+        return (self[i] for i in range(len(self)))
+
+    @torch.no_grad()
+    def at(self, moment: Moment) -> Frame:
+        """The frame at a moment. Where nothing has moved it is the keyframe, bit for bit where the sizes are equal."""
+        whole = (0, 0, self.view.width, self.view.height)
+        places = [layer.plate.where(self.scene.plan, moment, self.view) for layer in self.layers]
+        if all(place is not None and np.array_equal(place, self.still) for place in places):
+            picture = self.keyframe.texture.sample(self.keyframe.shift @ self.still, whole)
+            return Frame(picture.clamp_(0, 1), self._outside())
+        like = self.scene.picture
+        picture = like.new_zeros((3, self.view.height, self.view.width))
+        known = like.new_zeros((1, self.view.height, self.view.width))
+        for layer, place in zip(self.layers, places, strict=True):
+            if place is not None:
+                _compose(picture, known, layer, layer.shift @ place, self.view)
+        return Frame(picture.clamp_(0, 1), 1 - known.clamp_(0, 1))
+
+    def _keyframe(self) -> _Layer:
+        """The picture as it was, on what was filled around it."""
+        behind, (left, top, _, _) = self.scene.plates[0], self.scene.box
+        height, width = self.scene.picture.shape[1:]
+        colour = behind.colour.clone()
+        colour[:, -top : height - top, -left : width - left] = self.scene.picture
+        return _Layer(behind, Texture(colour, 3, 1 / self.view.scale), _shift(behind))
+
+    def _outside(self) -> Tensor:
+        """What of the unmoved frame lies beyond the picture."""
+        like, still, (width, height) = self.scene.picture, self.still, self.view.picture
+        x = (torch.arange(self.view.width, device=like.device) + 0.5) * still[0, 0] + still[0, 2]
+        y = (torch.arange(self.view.height, device=like.device) + 0.5) * still[1, 1] + still[1, 2]
+        within = ((y > 0) & (y < height))[:, None] & ((x > 0) & (x < width))
+        return 1 - within[None].to(like)
+
+    def _layer(self, plate: Plate) -> _Layer:
+        parts = [plate.colour, plate.given] if plate.alpha is None else [plate.colour, plate.given, plate.alpha]
+        return _Layer(plate, Texture(torch.cat(parts), 3, self._largest(plate)), _shift(plate))
+
+    def _largest(self, plate: Plate) -> float:
+        """How many pixels of a frame show one of the plate's at most."""
+        whole = (0, 0, self.view.width, self.view.height)
+        places = (plate.where(self.scene.plan, moment, self.view) for moment in extremes(self.scene.plan))
+        return max((1 / shrinking(place, whole) for place in places if place is not None), default=1.0)
+
+
+def _shift(plate: Plate) -> Matrix:
+    """From the picture's pixels to the plate's."""
+    return np.array([[1, 0, -plate.corner[0]], [0, 1, -plate.corner[1]], [0, 0, 1.0]])
+
+
+def _compose(picture: Tensor, known: Tensor, layer: _Layer, matrix: Matrix, view: View) -> None:
+    """Lay a plate over what is there of the frame."""
+    whole = (0, 0, view.width, view.height)
+    if layer.plate.alpha is None:
+        seen = layer.texture.sample(matrix, whole)
+        picture.copy_(seen[:3])
+        known.copy_(seen[3:4])
+        return
+    box = _shown(matrix, layer.plate.size, view)
+    if box is None:
+        return
+    left, top, right, bottom = box
+    seen = layer.texture.sample(matrix, box)
+    alpha = seen[4:5]
+    picture[:, top:bottom, left:right].lerp_(seen[:3], alpha)
+    known[:, top:bottom, left:right].lerp_(seen[3:4], alpha)
+
+
+def _shown(matrix: Matrix, size: tuple[int, int], view: View) -> Box | None:
+    """The part of the frame in which a plate of so many pixels is seen; None: nowhere."""
+    width, height = size
+    corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1.0]]).T
+    x, y, w = np.linalg.inv(matrix) @ corners
+    if (w < 1e-6).any():
+        return 0, 0, view.width, view.height
+    x, y = x / w, y / w
+    left, top = max(0, int(np.floor(x.min())) - 1), max(0, int(np.floor(y.min())) - 1)
+    right, bottom = min(view.width, int(np.ceil(x.max())) + 1), min(view.height, int(np.ceil(y.max())) + 1)
+    return (left, top, right, bottom) if left < right and top < bottom else None

@@ -1,0 +1,203 @@
+"""A picture seen through a homography: one resample from its own pixels.
+
+A texture is enlarged once by a windowed sinc (Lanczos, eight taps), and each frame reads that bilinearly. What lies
+between the pixels is then right to the picture's own finest detail, which `grid_sample`'s bicubic (a = -0.75) is not: a
+slow pan would jitter. Where a frame shrinks the picture, it reads from copies that were shrunk with an antialiasing
+filter, a quarter of an octave apart, and blends the two nearest.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+Matrix = NDArray[np.float64]
+Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels, the last two beyond the end
+
+TAPS = 8
+SHRINKING = 3  # zeros of the antialiasing sinc on each side
+OCTAVE = 4  # copies of a texture in an octave of shrinking
+HELD = 3  # copies that are kept
+MAX_ENLARGED = 24_000_000  # pixels of an enlarged copy
+SAME = 1e-6  # pixels
+BEHIND = 1e-6
+FAR = 1e6  # pixels; the place of what lies behind the camera
+
+
+@dataclass(slots=True, eq=False)
+class Texture:
+    """Pixels [C, h, w] that frames are resampled from: `smooth` channels (colour), then plain ones (masks).
+
+    largest: the most output pixels that a frame makes of one pixel, which decides how finely it is enlarged.
+    """
+
+    pixels: Tensor
+    smooth: int
+    largest: float = 1.0
+    copies: dict[int, Tensor] = field(default_factory=dict)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.pixels.shape[2], self.pixels.shape[1]
+
+    def sample(self, matrix: Matrix, box: Box) -> Tensor:
+        """The channels [C, bottom - top, right - left] of a part of a frame.
+
+        matrix [3, 3]: from the frame's continuous pixel coordinates (a pixel's centre is at .5) to the texture's.
+        """
+        copied = self._copied(matrix, box)
+        if copied is not None:
+            return copied
+        level = max(0.0, OCTAVE * math.log2(shrinking(matrix, box)))
+        lower = math.floor(level)
+        below = self._read(lower, matrix, box)
+        if level - lower < 1e-3:
+            return below
+        return below.lerp_(self._read(lower + 1, matrix, box), level - lower)
+
+    def _copied(self, matrix: Matrix, box: Box) -> Tensor | None:
+        """The pixels themselves, where the frame shows them unmoved or moved by whole pixels."""
+        shift = np.rint(matrix[:2, 2])
+        target = np.eye(3)
+        target[:2, 2] = shift
+        if np.abs(matrix - target).max() > SAME:
+            return None
+        (dx, dy), (left, top, right, bottom) = (int(v) for v in shift), box
+        width, height = self.size
+        if left + dx < 0 or top + dy < 0 or right + dx > width or bottom + dy > height:
+            return None
+        return self.pixels[:, top + dy : bottom + dy, left + dx : right + dx].clone()
+
+    def _read(self, level: int, matrix: Matrix, box: Box) -> Tensor:
+        fine = self._copy(level)
+        height, width = fine.shape[1:]
+        return F.grid_sample(
+            fine[None],
+            _grid(self._to_grid(level, width, height) @ matrix, box, fine),
+            padding_mode="border",
+            align_corners=False,
+        )[0]
+
+    def _to_grid(self, level: int, width: int, height: int) -> Matrix:
+        """From the texture's coordinates to grid_sample's on a copy of so many pixels."""
+        small, factor = self._small_size(level), self._factor(level)
+        scale = [small[i] / self.size[i] for i in (0, 1)]
+        # A copy's sample k lies at (k / factor + .5) pixels of the shrunk texture.
+        ax, ay = (2 * factor * s / n for s, n in zip(scale, (width, height), strict=True))
+        bx, by = ((1 - factor) / n - 1 for n in (width, height))
+        return np.array([[ax, 0, bx], [0, ay, by], [0, 0, 1]])
+
+    def _small_size(self, level: int) -> tuple[int, int]:
+        width, height = (max(1, round(side * 2 ** (-level / OCTAVE))) for side in self.size)
+        return width, height
+
+    def _factor(self, level: int) -> int:
+        width, height = self._small_size(level)
+        wanted = 2 if level else min(4, max(2, round(2 * self.largest)))
+        while wanted > 1 and wanted * wanted * width * height > MAX_ENLARGED:
+            wanted -= 1
+        return wanted
+
+    def _copy(self, level: int) -> Tensor:
+        """The texture at a level of shrinking, enlarged; the last few that were asked for are kept."""
+        if level not in self.copies:
+            while len(self.copies) >= HELD:
+                del self.copies[next(iter(self.copies))]
+            width, height = self._small_size(level)
+            small = self.pixels
+            if level:
+                small = _fewer(_fewer(small, height).mT, width).mT
+            self.copies[level] = enlarged(small, self._factor(level), self.smooth)
+        else:
+            self.copies[level] = self.copies.pop(level)
+        return self.copies[level]
+
+
+def shrinking(matrix: Matrix, box: Box) -> float:
+    """How many pixels of the texture one of the frame's spans, in the middle of a box of it."""
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    (u, v, w) = matrix @ (x, y, 1.0)
+    if w < BEHIND:
+        return 1.0
+    du, dv = (matrix[:2, :2] - np.outer((u / w, v / w), matrix[2, :2])) / w
+    return max(math.sqrt(abs(du[0] * dv[1] - du[1] * dv[0])), 1e-6)
+
+
+def enlarged(pixels: Tensor, factor: int, smooth: int) -> Tensor:
+    """[C, h, w] -> [C, factor * (h - 1) + 1, factor * (w - 1) + 1]; every factor-th sample is one of the pixels.
+
+    smooth: how many of the channels are enlarged by a windowed sinc; the others, linearly, so that nothing rings.
+    """
+    if factor == 1:
+        return pixels
+    colour, plain = pixels[:smooth], pixels[smooth:]
+    parts = [_finer(_finer(colour, factor, _lanczos(factor)).mT, factor, _lanczos(factor)).mT]
+    if plain.shape[0]:
+        size = [factor * (side - 1) + 1 for side in pixels.shape[1:]]
+        parts.append(F.interpolate(plain[None], size, mode="bilinear", align_corners=True)[0])
+    return torch.cat(parts).contiguous()
+
+
+def _finer(pixels: Tensor, factor: int, kernels: Tensor) -> Tensor:
+    """[C, h, w] -> [C, h, factor * (w - 1) + 1]."""
+    channels, height, width = pixels.shape
+    padded = F.pad(pixels, (TAPS // 2 - 1, TAPS // 2, 0, 0), mode="replicate")
+    phases = F.conv2d(padded[:, None], kernels.to(pixels)[:, None, None])
+    between = phases.permute(0, 2, 3, 1).reshape(channels, height, factor * width)
+    between[:, :, ::factor] = pixels
+    return between[:, :, : factor * (width - 1) + 1]
+
+
+def _lanczos(factor: int) -> Tensor:
+    """Kernels [factor, TAPS] for the samples between two pixels, each of sum 1."""
+    place = torch.arange(factor, dtype=torch.float64)[:, None] / factor
+    x = torch.arange(TAPS, dtype=torch.float64)[None] - (TAPS // 2 - 1) - place
+    return _straight(x, TAPS // 2)
+
+
+def _straight(x: Tensor, zeros: int) -> Tensor:
+    """Weights [N, taps] of samples at distances x, by a windowed sinc: of sum 1, and straight lines stay straight."""
+    weights = torch.sinc(x) * torch.sinc(x / zeros) * (x.abs() < zeros)
+    weights = weights / weights.sum(dim=1, keepdim=True)
+    bell = weights.abs()
+    total, first, second = (bell.sum(1, True), (bell * x).sum(1, True), (bell * x * x).sum(1, True))
+    off = (weights * x).sum(dim=1, keepdim=True)
+    return weights - off * bell * (x - first / total) / (second - first * first / total).clamp(min=1e-12)
+
+
+def _fewer(pixels: Tensor, count: int) -> Tensor:
+    """[C, h, w] -> [C, count, w], by a windowed sinc as wide as antialiasing needs; straight lines stay straight."""
+    height = pixels.shape[1]
+    wide = height / count
+    taps = 2 * math.ceil(SHRINKING * wide) + 1
+    centre = (torch.arange(count, dtype=torch.float64) + 0.5) * wide - 0.5
+    place = centre.round()[:, None] + torch.arange(taps) - taps // 2
+    weights = _straight((place - centre[:, None]) / wide, SHRINKING)
+    rows = place.long().clamp(0, height - 1).to(pixels.device)
+    weights = weights.to(pixels)
+    made = torch.zeros_like(pixels[:, :1]).expand(-1, count, -1).clone()
+    for tap in range(taps):
+        made.addcmul_(pixels[:, rows[:, tap]], weights[:, tap, None])
+    return made
+
+
+def _grid(matrix: Matrix, box: Box, like: Tensor) -> Tensor:
+    """grid_sample's coordinates [1, bottom - top, right - left, 2] of a box of the frame."""
+    left, top, right, bottom = box
+    x = torch.arange(left, right, device=like.device, dtype=like.dtype) + 0.5
+    y = torch.arange(top, bottom, device=like.device, dtype=like.dtype)[:, None] + 0.5
+    rows = [(float(a) * x + float(b) * y).add_(float(c)) for a, b, c in matrix]
+    across, down, depth = rows
+    if matrix[2, 0] or matrix[2, 1]:
+        behind = depth < BEHIND
+        depth = depth.clamp(min=BEHIND)
+        across, down = ((side / depth).masked_fill_(behind, -FAR) for side in (across, down))
+    elif matrix[2, 2] != 1:
+        across, down = across / float(matrix[2, 2]), down / float(matrix[2, 2])
+    return torch.stack((across, down), dim=-1)[None]

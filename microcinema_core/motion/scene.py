@@ -1,0 +1,233 @@
+"""A picture cut into plates for one clip: the background, and each region with what lies behind it left open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from .fill import fill
+from .moments import extremes
+from .plan import NEAREST, Plan, Region
+from .plates import (
+    SURE,
+    Plate,
+    View,
+    check_mask,
+    check_picture,
+    cropped,
+    extended,
+    grown,
+    inside,
+    padded,
+    polygon_mask,
+    reach,
+)
+from .resample import Box
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Motion:
+    """A plan with the pictures that it needs.
+
+    masks: for each region [H, W] or [1, H, W], 1 = region, or None where the plan has its polygon.
+    depth: [1, H, W], pixels 0..1 as the plan's relief says, or None.
+    """
+
+    plan: Plan
+    masks: tuple[Tensor | None, ...] = ()
+    depth: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.masks) != len(self.plan.regions):
+            raise InputError(f"{len(self.plan.regions)} regions need as many masks, got {len(self.masks)}")
+
+    def with_region(self, region: Region, mask: Tensor | None) -> Motion:
+        """With one more region, nearer than those before it, and its mask as above."""
+        return replace(self, plan=self.plan.with_regions(region), masks=(*self.masks, mask))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """Plates from the farthest to the nearest, all on one canvas.
+
+    picture: [3, H, W], the keyframe. box: the canvas, in pixels of the picture, beyond which nothing is known.
+    """
+
+    picture: Tensor
+    plates: tuple[Plate, ...]
+    box: Box
+    plan: Plan
+
+    @property
+    def open(self) -> tuple[Plate, ...]:
+        """The plates that have something to fill; the background alone where none has."""
+        return tuple(plate for plate in self.plates if _lacks(plate)) or self.plates[:1]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The canvas's width and height."""
+        return self.box[2] - self.box[0], self.box[3] - self.box[1]
+
+    def pictures(self) -> tuple[Tensor, Tensor]:
+        """The plates to fill, [P, 3, h, w], and where, [P, 1, h, w] with 1 = fill, each as large as the canvas."""
+        around = padded(self.picture, self.box)
+        colours, lacking = [], []
+        for plate in self.open:
+            colour, lack = around.clone(), torch.zeros_like(around[:1])
+            left, top = plate.corner[0] - self.box[0], plate.corner[1] - self.box[1]
+            width, height = plate.size
+            part = (slice(None), slice(top, top + height), slice(left, left + width))
+            colour[part], lack[part] = plate.colour, _lack(plate)
+            colours.append(colour)
+            lacking.append(lack)
+        return torch.stack(colours), torch.stack(lacking)
+
+    def filled(self) -> Scene:
+        """Every plate filled by a push-pull pyramid, from what it has itself; that still counts as unknown."""
+        return replace(self, plates=tuple(_filled(plate) for plate in self.plates))
+
+    def filled_with(self, pictures: Tensor) -> Scene:
+        """The plates as somebody filled them, [P, 3, h, w] in the order of `pictures`; all of it is known then.
+
+        Raises InputError for another number or size.
+        """
+        wanted = (len(self.open), 3, self.size[1], self.size[0])
+        if tuple(pictures.shape) != wanted:
+            raise InputError(
+                f"the filled plates are {_told(tuple(pictures.shape))}, this motion and picture need {_told(wanted)}; "
+                "fill the plates of the same motion and picture, and keep their size"
+            )
+        if not bool(pictures.isfinite().all()):
+            raise InputError("the filled plates hold NaN or infinite values; what filled them went wrong")
+        waiting = iter(pictures)
+        chosen = {id(plate): next(waiting) for plate in self.open}
+        return replace(self, plates=tuple(self._with(plate, chosen.get(id(plate))) for plate in self.plates))
+
+    def _with(self, plate: Plate, picture: Tensor | None) -> Plate:
+        if picture is None:
+            return _filled(plate)
+        left, top = plate.corner[0] - self.box[0], plate.corner[1] - self.box[1]
+        width, height = plate.size
+        part = picture[:, top : top + height, left : left + width].to(plate.colour).clamp(0, 1)
+        colour = torch.lerp(plate.colour, part, _lack(plate))
+        # Beside a region's edge its colour is carried on, so that no background shows through.
+        whole = (
+            plate if plate.alpha is None else replace(plate, given=((plate.alpha > SURE) | (plate.given > 0)).float())
+        )
+        return replace(_filled(replace(whole, colour=colour)), given=torch.ones_like(plate.given))
+
+
+def _told(shape: tuple[int, ...]) -> str:
+    return f"{shape[0]} of {shape[3]}x{shape[2]}" if len(shape) == 4 else str(list(shape))
+
+
+def _lack(plate: Plate) -> Tensor:
+    """[1, h, w]: 1 where a plate shows what the keyframe does not."""
+    lack = 1 - plate.given
+    return lack if plate.alpha is None else lack * (plate.alpha > 0)
+
+
+def _lacks(plate: Plate) -> bool:
+    return bool(_lack(plate).any())
+
+
+def _filled(plate: Plate) -> Plate:
+    """A region's colour goes on beyond its mask's soft edge, where the picture already mixes it with what is behind."""
+    source = plate.given if plate.alpha is None else plate.given * (plate.alpha > SURE)
+    if not bool(source.any()):
+        source = plate.given
+    return plate if bool((source == 1).all()) else replace(plate, colour=fill(plate.colour, source))
+
+
+def region_masks(plan: Plan, masks: Sequence[Tensor | None], picture: tuple[int, int]) -> list[Tensor]:
+    """Each region's mask [1, H, W]: its own polygon's where it has one, else the next of those given.
+
+    Raises InputError for a region without either, and for masks that belong to no region.
+    """
+    width, height = picture
+    found = []
+    for number, (region, mask) in enumerate(zip(plan.regions, masks, strict=True), start=1):
+        if mask is None and region.polygon is None:
+            raise InputError(f"region {number} has no mask; give it one, or a polygon in the plan")
+        drawn = polygon_mask(region.polygon, width, height) if mask is None and region.polygon else mask
+        assert drawn is not None
+        found.append(check_mask(drawn, picture, f"region {number}'s mask"))
+    return found
+
+
+def cut(picture: Tensor, motion: Motion, view: View | None = None) -> Scene:
+    """A picture [3, H, W], pixels 0..1, cut into plates that reach as far as frames of that view will show.
+
+    view: None is one as large as the picture, whose plates serve every view that lies inside it.
+    Raises InputError for pictures and masks that cannot be, and where the camera runs into something.
+    """
+    check_picture(picture)
+    plan, size = motion.plan, (picture.shape[2], picture.shape[1])
+    view = View.covering(*size, size) if view is None else view
+    cuts = [mask.to(picture) for mask in region_masks(plan, motion.masks, view.picture)]
+    background = Plate(picture, torch.ones_like(picture[:1]), (0, 0))
+    regions = [_region(region, mask) for region, mask in zip(plan.regions, cuts, strict=True)]
+    box = (0, 0, *view.picture)
+    for plate in [background, *(plate for plate in regions if _touches_edge(plate.alpha))]:
+        box = _union(box, reach(plate, plan, view))
+    box = extended(box, view.picture)
+    within = inside(view.picture, box, picture)
+    given = within.clone()
+    canvas = padded(picture, box)
+    plates = []
+    for plate in regions:
+        assert plate.alpha is not None
+        given = given * (1 - grown(padded(plate.alpha, box)) * within)
+        placed = replace(plate, colour=canvas, given=within, alpha=padded(plate.alpha, box), corner=box[:2])
+        plates.append(cropped(placed))
+    behind = replace(background, colour=canvas, given=given, corner=box[:2])
+    scene = Scene(picture, (behind, *sorted(plates, key=_depth)), box, plan)
+    check_clear(scene)
+    return scene
+
+
+def _depth(plate: Plate) -> tuple[int, float]:
+    assert plate.region is not None
+    return plate.region.order, -plate.distance
+
+
+def _region(region: Region, mask: Tensor) -> Plate:
+    """A region's plate, its colour still to come."""
+    height, width = mask.shape[1:]
+    if region.pivot is not None:
+        pivot = (region.pivot[0] * width, region.pivot[1] * height)
+    else:
+        total = mask.sum()
+        x = (mask.sum(dim=(0, 1)) @ (torch.arange(width).to(mask) + 0.5)) / total
+        y = (mask.sum(dim=(0, 2)) @ (torch.arange(height).to(mask) + 0.5)) / total
+        pivot = (float(x), float(y))
+    distance = 1.0 if region.distance is None else region.distance
+    return Plate(mask, mask, (0, 0), alpha=mask, distance=distance, region=region, pivot=pivot)
+
+
+def _touches_edge(mask: Tensor | None) -> bool:
+    assert mask is not None
+    edges = (mask[0, 0], mask[0, -1], mask[0, :, 0], mask[0, :, -1])
+    return any(bool((edge > 0).any()) for edge in edges)
+
+
+def _union(a: Box, b: Box) -> Box:
+    return min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
+
+
+def check_clear(scene: Scene) -> None:
+    """Raises InputError where the camera comes to a plate or passes it."""
+    plan = scene.plan
+    for plate in scene.plates:
+        for moment in extremes(plan):
+            travelled = plan.camera.dolly * (plan.done(moment.u) - plan.done(moment.key))
+            if plate.distance - travelled < NEAREST:
+                called = "the picture" if plate.region is None else "a region"
+                raise InputError(
+                    f"the camera goes {travelled:.2f} forward and runs into {called} at distance {plate.distance:g}; "
+                    "give a smaller dolly or a greater distance"
+                )
