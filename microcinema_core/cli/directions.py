@@ -73,9 +73,11 @@ class Directions:
 
     @property
     def inputs(self) -> tuple[Path, ...]:
-        """The files that are read."""
+        """The files that are read. Raises InputError for plates that are not there."""
+        from ..media import check_plates
+
         masks = [Told.parse(text).mask for text in self.region or ()]
-        plates = [] if self.plates_in is None else [*self.plates_in.glob("plate-*.png")]
+        plates = [] if self.plates_in is None else check_plates(self.plates_in)
         return tuple(path for path in (*masks, self.plan, self.depth, *plates) if path is not None)
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, MicroCinemaError
+from ..errors import InputError, MicroCinemaError, shown
 from ..motion.easing import Ease
 from ..motion.plan import Region
 from ..shot.dials import dials_of
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
-MAX_NUMBER = 40  # characters
+MAX_NUMBER, MAX_SAID = 40, 100  # characters
 KEYS = tuple(dials_of(Region))
 
 
@@ -33,7 +33,7 @@ class Told:
         try:
             return cls(Path(name), Region(**_values(rest)))
         except MicroCinemaError as error:
-            raise InputError(f"--region {text}: {error}") from error
+            raise InputError(f"--region {shown(text, MAX_SAID)}: {error}") from error
 
 
 def _values(text: str) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def _value(key: str, text: str) -> Any:
             raise InputError(f"ease {text!r} is none of {', '.join(Ease)}")
         return Ease(text)
     if len(text) > MAX_NUMBER or not NUMBER.fullmatch(text):
-        raise InputError(f"{key} must be a number, got {text!r}")
+        raise InputError(f"{key} must be a number, got {text[:MAX_NUMBER]!r}")
     if key == "order":
         if not re.fullmatch(r"[+-]?\d{1,9}", text):
             raise InputError(f"{key} must be a whole number, got {text!r}")

@@ -8,7 +8,7 @@ from .frames import Frames, Settings, SheetCollector, contact_sheet, to_pixels, 
 from .limits import check_clip_size
 from .masks import read_depth, read_mask
 from .pictures import MAX_PIXELS, place, read_picture, to_picture, to_rgb
-from .plates import check_plates_folder, read_plates, save_plates
+from .plates import check_plates, check_plates_folder, read_plates, save_plates
 from .settings import SETTINGS_SUFFIXES, is_ours, read_settings
 from .targets import Form, Target
 
@@ -21,6 +21,7 @@ __all__ = [
     "SheetCollector",
     "Target",
     "check_clip_size",
+    "check_plates",
     "check_plates_folder",
     "contact_sheet",
     "is_ours",

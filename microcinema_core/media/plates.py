@@ -21,6 +21,7 @@ from .pictures import read_picture
 from .settings import is_ours
 
 PLATE, FILL, PLAN = "plate-%d.png", "fill-%d.png", "plan.json"
+NUMBERED = r"plate-(0|[1-9]\d{0,3})\.png"
 MAX_PLAN = 1_000_000  # bytes
 
 
@@ -62,11 +63,8 @@ def save_plates(path: Path, plates: Frames, fills: Frames, plan: str, settings: 
                 older.unlink()
 
 
-def read_plates(path: Path, size: tuple[int, int]) -> Sequence[Frames]:
-    """The filled plates [h, w, 3] in a folder, `plate-0.png` and on. size: width, height of all of them.
-
-    Raises InputError where one is missing, or is no picture of that size.
-    """
+def check_plates(path: Path) -> list[Path]:
+    """The filled plates in a folder, `plate-0.png` and on. Raises InputError where one is missing."""
     with reachable(path):
         if not path.is_dir():
             raise InputError(f"{path}: is no folder; give the one that --plates-out wrote, its plates filled")
@@ -74,10 +72,15 @@ def read_plates(path: Path, size: tuple[int, int]) -> Sequence[Frames]:
     if numbers != list(range(len(numbers))) or not numbers:
         missing = next(number for number in range(len(numbers) + 1) if number not in numbers)
         raise InputError(f"{path / (PLATE % missing)}: does not exist; give the plates that --plates-out wrote, filled")
-    return [_read_plate(path / (PLATE % number), size) for number in numbers]
+    return [path / (PLATE % number) for number in numbers]
 
 
-NUMBERED = r"plate-(0|[1-9]\d{0,3})\.png"
+def read_plates(path: Path, size: tuple[int, int]) -> Sequence[Frames]:
+    """The filled plates [h, w, 3] in a folder. size: width, height of all of them.
+
+    Raises InputError where one is missing, or is no picture of that size.
+    """
+    return [_read_plate(plate, size) for plate in check_plates(path)]
 
 
 def _read_plate(path: Path, size: tuple[int, int]) -> Frames:

@@ -36,20 +36,15 @@ def folder(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 ODD = ("pipe", "circle", "socket", "/dev/zero", "x" * 300, "none/such", "key.png/inside")
+MOVE = ["animate", "key.png", "--out", "made/clip.mp4"]
 USES = {
     "--image": ["animate", "--prompt", "x", "--out", "made/clip.mp4", "--image"],
     "--model": ["animate", "--prompt", "x", "--out", "made/clip.mp4", "--image", "key.png", "--model"],
-    "--tsr-model": [
-        "animate",
-        "--prompt",
-        "x",
-        "--out",
-        "made/clip.mp4",
-        "--image",
-        "key.png",
-        "--model=toybox",
-        "--tsr-model",
-    ],
+    "--tsr-model": [*MOVE, "--prompt=x", "--model=toybox", "--tsr-model"],
+    "--depth": [*MOVE, "--depth"],
+    "--plan": [*MOVE, "--plan"],
+    "--plates-in": [*MOVE, "--plates-in"],
+    "--region": [*MOVE, "--region"],
     "keyframe --model": ["keyframe", "--prompt", "x", "--out", "made/key.png", "--model"],
     "inspect": ["inspect"],
     "train": ["train"],
