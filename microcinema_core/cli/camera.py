@@ -188,7 +188,7 @@ def _staged(picture: Image.Image, found: Directed, directions: Directions, place
     from ..standalone.framing import MAX_SOURCE, source
 
     small = directions.preview and directions.plates_in is None
-    pixels, motion = source(picture, found.motion, 4 * SHEET_SIDE**2 if small else MAX_SOURCE)
+    pixels, motion = source(picture, found.motion, 2 * SHEET_SIDE**2 if small else MAX_SOURCE)
     scene = staged(pixels, motion, shown.size, shown.resize)
     if places.plates is not None:
         _save_plates(places.plates, *plates_of(scene), found.motion.plan)
