@@ -120,10 +120,10 @@ class Scene:
         width, height = plate.size
         part = picture[:, top : top + height, left : left + width].to(plate.colour).clamp(0, 1)
         colour = torch.lerp(plate.colour, part, _lack(plate))
+        if plate.alpha is None:
+            return replace(plate, colour=colour, given=torch.ones_like(plate.given))
         # Beside a region's edge its colour is carried on, so that no background shows through.
-        whole = (
-            plate if plate.alpha is None else replace(plate, given=((plate.alpha > SURE) | (plate.given > 0)).float())
-        )
+        whole = replace(plate, given=((plate.alpha > SURE) | (plate.given > 0)).float())
         return replace(_filled(replace(whole, colour=colour)), given=torch.ones_like(plate.given))
 
 
