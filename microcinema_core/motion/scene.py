@@ -115,10 +115,9 @@ class Scene:
         part = picture[:, top : top + height, left : left + width].to(plate.colour).clamp(0, 1)
         colour = torch.lerp(plate.colour, part, _lack(plate))
         # Beside a region's edge its colour is carried on, so that no background shows through.
-        whole = (
-            plate if plate.alpha is None else replace(plate, given=((plate.alpha > SURE) | (plate.given > 0)).float())
-        )
-        return replace(_filled(replace(whole, colour=colour)), given=torch.ones_like(plate.given))
+        every = torch.ones_like(plate.given)
+        own = every if plate.alpha is None else ((plate.alpha > SURE) | (plate.given > 0)).to(every)
+        return replace(_filled(replace(plate, colour=colour, given=own)), given=every)
 
 
 def _told(shape: tuple[int, ...]) -> str:
