@@ -33,7 +33,8 @@ def pytest_configure(config: pytest.Config) -> None:
     load(
         "studies", TESTS.parent / "studies" / "__init__.py"
     )  # the repository's root, which it lies in, is not on sys.path
-    load("hostile", TESTS / "hostile.py")
+    for name in ("hostile", "rays"):
+        load(name, TESTS / f"{name}.py")
     config.pluginmanager.register(load("small_models", TESTS / "small_models.py"))
     folder = config.invocation_params.dir
     wanted = [argument for argument in config.args if (folder / argument.split("::")[0]).is_relative_to(HOST_TESTS)]

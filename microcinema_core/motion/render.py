@@ -40,7 +40,8 @@ class Renderer:
         self.scene, self.moments = scene, moments
         self.view = View.covering(*size, size) if view is None else view
         self.layers = [self._layer(plate) for plate in scene.plates]
-        self.keyframe = Texture(scene.picture, 3, 1 / self.view.scale)
+        self.still = self.view.to_picture @ self.view.from_pixels
+        self.keyframe = self._keyframe()
 
     def __len__(self) -> int:
         return len(self.moments)
@@ -56,9 +57,9 @@ class Renderer:
         """The frame at a moment. Where nothing has moved it is the keyframe, bit for bit where the sizes are equal."""
         whole = (0, 0, self.view.width, self.view.height)
         places = [layer.plate.where(self.scene.plan, moment, self.view) for layer in self.layers]
-        still = self.view.to_picture @ self.view.from_pixels
-        if all(place is not None and np.array_equal(place, still) for place in places):
-            return Frame(self.keyframe.sample(still, whole).clamp_(0, 1), self._outside(still))
+        if all(place is not None and np.array_equal(place, self.still) for place in places):
+            picture = self.keyframe.texture.sample(self.keyframe.shift @ self.still, whole)
+            return Frame(picture.clamp_(0, 1), self._outside())
         like = self.scene.picture
         picture = like.new_zeros((3, self.view.height, self.view.width))
         known = like.new_zeros((1, self.view.height, self.view.width))
@@ -67,9 +68,17 @@ class Renderer:
                 _compose(picture, known, layer, layer.shift @ place, self.view)
         return Frame(picture.clamp_(0, 1), 1 - known.clamp_(0, 1))
 
-    def _outside(self, still: Matrix) -> Tensor:
+    def _keyframe(self) -> _Layer:
+        """The picture as it was, on what was filled around it."""
+        behind, (left, top, _, _) = self.scene.plates[0], self.scene.box
+        height, width = self.scene.picture.shape[1:]
+        colour = behind.colour.clone()
+        colour[:, -top : height - top, -left : width - left] = self.scene.picture
+        return _Layer(behind, Texture(colour, 3, 1 / self.view.scale), _shift(behind))
+
+    def _outside(self) -> Tensor:
         """What of the unmoved frame lies beyond the picture."""
-        like, (width, height) = self.scene.picture, self.view.picture
+        like, still, (width, height) = self.scene.picture, self.still, self.view.picture
         x = (torch.arange(self.view.width, device=like.device) + 0.5) * still[0, 0] + still[0, 2]
         y = (torch.arange(self.view.height, device=like.device) + 0.5) * still[1, 1] + still[1, 2]
         within = ((y > 0) & (y < height))[:, None] & ((x > 0) & (x < width))
@@ -77,14 +86,18 @@ class Renderer:
 
     def _layer(self, plate: Plate) -> _Layer:
         parts = [plate.colour, plate.given] if plate.alpha is None else [plate.colour, plate.given, plate.alpha]
-        shift = np.array([[1, 0, -plate.corner[0]], [0, 1, -plate.corner[1]], [0, 0, 1.0]])
-        return _Layer(plate, Texture(torch.cat(parts), 3, self._largest(plate)), shift)
+        return _Layer(plate, Texture(torch.cat(parts), 3, self._largest(plate)), _shift(plate))
 
     def _largest(self, plate: Plate) -> float:
         """How many pixels of a frame show one of the plate's at most."""
         whole = (0, 0, self.view.width, self.view.height)
         places = (plate.where(self.scene.plan, moment, self.view) for moment in extremes(self.scene.plan))
         return max((1 / shrinking(place, whole) for place in places if place is not None), default=1.0)
+
+
+def _shift(plate: Plate) -> Matrix:
+    """From the picture's pixels to the plate's."""
+    return np.array([[1, 0, -plate.corner[0]], [0, 1, -plate.corner[1]], [0, 0, 1.0]])
 
 
 def _compose(picture: Tensor, known: Tensor, layer: _Layer, matrix: Matrix, view: View) -> None:

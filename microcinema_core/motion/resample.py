@@ -21,6 +21,7 @@ Matrix = NDArray[np.float64]
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels, the last two beyond the end
 
 TAPS = 8
+SHRINKING = 3  # zeros of the antialiasing sinc on each side
 OCTAVE = 4  # copies of a texture in an octave of shrinking
 HELD = 3  # copies that are kept
 MAX_ENLARGED = 24_000_000  # pixels of an enlarged copy
@@ -111,7 +112,7 @@ class Texture:
             width, height = self._small_size(level)
             small = self.pixels
             if level:
-                small = F.interpolate(small[None], (height, width), mode="bicubic", antialias=True)[0]
+                small = _fewer(_fewer(small, height).mT, width).mT
             self.copies[level] = enlarged(small, self._factor(level), self.smooth)
         else:
             self.copies[level] = self.copies.pop(level)
@@ -157,8 +158,33 @@ def _lanczos(factor: int) -> Tensor:
     """Kernels [factor, TAPS] for the samples between two pixels, each of sum 1."""
     place = torch.arange(factor, dtype=torch.float64)[:, None] / factor
     x = torch.arange(TAPS, dtype=torch.float64)[None] - (TAPS // 2 - 1) - place
-    kernels = torch.sinc(x) * torch.sinc(x / (TAPS // 2))
-    return kernels / kernels.sum(dim=1, keepdim=True)
+    return _straight(x, TAPS // 2)
+
+
+def _straight(x: Tensor, zeros: int) -> Tensor:
+    """Weights [N, taps] of samples at distances x, by a windowed sinc: of sum 1, and straight lines stay straight."""
+    weights = torch.sinc(x) * torch.sinc(x / zeros) * (x.abs() < zeros)
+    weights = weights / weights.sum(dim=1, keepdim=True)
+    bell = weights.abs()
+    total, first, second = (bell.sum(1, True), (bell * x).sum(1, True), (bell * x * x).sum(1, True))
+    off = (weights * x).sum(dim=1, keepdim=True)
+    return weights - off * bell * (x - first / total) / (second - first * first / total).clamp(min=1e-12)
+
+
+def _fewer(pixels: Tensor, count: int) -> Tensor:
+    """[C, h, w] -> [C, count, w], by a windowed sinc as wide as antialiasing needs; straight lines stay straight."""
+    height = pixels.shape[1]
+    wide = height / count
+    taps = 2 * math.ceil(SHRINKING * wide) + 1
+    centre = (torch.arange(count, dtype=torch.float64) + 0.5) * wide - 0.5
+    place = centre.round()[:, None] + torch.arange(taps) - taps // 2
+    weights = _straight((place - centre[:, None]) / wide, SHRINKING)
+    rows = place.long().clamp(0, height - 1).to(pixels.device)
+    weights = weights.to(pixels)
+    made = torch.zeros_like(pixels[:, :1]).expand(-1, count, -1).clone()
+    for tap in range(taps):
+        made.addcmul_(pixels[:, rows[:, tap]], weights[:, tap, None])
+    return made
 
 
 def _grid(matrix: Matrix, box: Box, like: Tensor) -> Tensor:

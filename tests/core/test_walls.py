@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "microcinema_core"
-HOST_SAFE = ("models", "diffusion", "checkpoint", "shot")
+HOST_SAFE = ("models", "diffusion", "checkpoint", "shot", "motion")
 STANDALONE = ("worlds", "media", "standalone", "importers", "training", "cli")
 GROUND = ("backend", "config", "errors", "files")
 
