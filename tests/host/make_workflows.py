@@ -173,9 +173,11 @@ def read_video(path: Path) -> list[Any]:
 
 
 def contact_sheet(frames: list[Any]) -> Any:
-    """As many frames, evenly spaced, as fit a picture's side at their own size; one where they are large."""
-    from PIL import Image
+    """As many frames, evenly spaced, as fit a picture's side at their own size; large ones are scaled down to four."""
+    from PIL import Image, ImageOps
 
+    if max(frames[0].size) > SIDE:
+        frames = [ImageOps.fit(frame, (SIDE // 2, SIDE // 2), Image.Resampling.LANCZOS) for frame in frames]
     width, height = frames[0].size
     across = max(1, SIDE // max(width, height))
     chosen = [frames[round(i * (len(frames) - 1) / max(1, across**2 - 1))] for i in range(across**2)]
