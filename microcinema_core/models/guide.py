@@ -6,6 +6,7 @@ Four read it, each in one place: AppearNet (`models/appearnet.py`), the noise pr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -42,3 +43,9 @@ class Guide:
             return self
         known = None if self.known is None else torch.cat([self.known] * branches)
         return Guide(torch.cat([self.latents] * branches), known)
+
+
+def together(guides: Sequence[Guide]) -> Guide:
+    """Guides of single clips [1, C, T, h, w] as that of a batch of them [B, C, T, h, w]."""
+    known = [guide.known for guide in guides if guide.known is not None]
+    return Guide(torch.cat([guide.latents for guide in guides]), torch.cat(known) if known else None)

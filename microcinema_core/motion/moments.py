@@ -55,7 +55,7 @@ class Moments:
     def keyframe(self) -> int:
         """The index of the frame that shows the keyframe."""
         exact = self.plan.keyframe_at * self.duration * self.fps
-        last = (self.frames - 1) // 2 if self.loop else self.frames - 1
+        last = self.frames // 2 if self.loop else self.frames - 1
         return min(int(exact + 0.5), last)
 
     def __getitem__(self, index: int) -> Moment:

@@ -7,6 +7,7 @@ clips become shots (`shot`).
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -14,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,7 +26,8 @@ from ..diffusion.samplers import Callback
 from ..diffusion.schedule import make_schedule
 from ..errors import CheckpointError
 from ..media import Frames, place, save_clip, to_picture, to_pixels
-from ..models.guide import Guide
+from ..models.guide import Guide, together
+from ..motion.scene import Motion
 from ..shot.cascade import cascade
 from ..shot.extend import chain
 from ..shot.hold import appearance_at
@@ -34,6 +37,7 @@ from ..shot.retime import ping_pong, resample
 from ..shot.settings import SAMPLING, SEGMENTS, TSR_BATCH, TSR_SAMPLING, SamplingConfig, check_seed
 from ..shot.timing import frame_times
 from .bundle import Bundle, aligned, listed, seeds_of
+from .guiding import check_led, digest, guide_of
 from .keyframe import ImagePipeline as ImagePipeline
 from .keyframe import Pictures as Pictures
 from .progress import Work
@@ -97,6 +101,7 @@ class Job:
     sampling: SamplingConfig
     text: Text
     size: tuple[int, int]  # latents: height, width
+    motion: Motion | None
 
 
 class MicroCinemaPipeline:
@@ -136,12 +141,13 @@ class MicroCinemaPipeline:
         *,
         sampling: SamplingConfig = SAMPLING,
         seed: int | Sequence[int] = 0,
+        motion: Motion | None = None,
         callback: Callback | None = None,
     ) -> Clips:
         """One clip at the model's own rate, or several at once where lists are given: of equal length, or single.
 
         image: PIL, uint8 [H, W, 3] or float tensor [3, H, W] in 0..1, of any size. shot: the controls of a clip; those
-        of more than a clip are for `shoot`.
+        of more than a clip are for `shoot`. motion: what camera and regions do, from which every frame gets a guide.
         callback: (steps done, steps in all, estimate of z_0 [B, C, T, h, w]); may raise Cancelled.
         A clip depends on its own seed, not on those made with it. Raises InputError for unusable values.
         """
@@ -149,10 +155,10 @@ class MicroCinemaPipeline:
         every = aligned({"image": listed(image), "prompt": listed(prompt), "seed": seeds_of(seed)})
         seeds = every["seed"]
         pictures = [to_picture(one) for one in listed(image)]  # one that serves all is encoded once
-        job, (wide, high) = self._job(pictures[0].size, every["prompt"], shot, sampling)
-        z_c = self._encode([place(picture, wide, high, shot.resize) for picture in pictures])
+        job, (wide, high) = self._job(pictures[0].size, every["prompt"], shot, sampling, motion)
+        guides = [self._guide(job, picture, place(picture, wide, high, shot.resize)) for picture in pictures]
         noise = [NoiseStream(value) for value in seeds]
-        latents = self._clip(job, z_c, job.plan.clip_key, noise, callback)
+        latents = self._clip(job, together(guides), job.plan.clip_key, noise, callback)
         settings = [
             self._settings(job, p, s, (wide, high)) | {"frames": job.plan.frames, "fps": job.plan.clip_fps}
             for p, s in zip(every["prompt"], seeds, strict=True)
@@ -168,6 +174,7 @@ class MicroCinemaPipeline:
         sampling: SamplingConfig = SAMPLING,
         tsr_sampling: SamplingConfig = TSR_SAMPLING,
         seed: int = 0,
+        motion: Motion | None = None,
         tsr_batch: int = TSR_BATCH,
         workspace: str | Path | None = None,
         callback: Callback | None = None,
@@ -176,14 +183,15 @@ class MicroCinemaPipeline:
 
         tsr_sampling: of its passes, tsr_batch segments at once. workspace: a folder that keeps what is done, for a
         later call with the same arguments to go on from; `save` and `clean` remove it.
-        callback: (units of work done, all, latest estimate of z_0); may raise Cancelled. image: as in `__call__`.
+        callback: (units of work done, all, latest estimate of z_0); may raise Cancelled. image, motion: as in
+        `__call__`; a motion leads a single clip, so nothing is chained or joined then.
         Raises InputError for unusable values before anything is computed.
         """
         check_sampler(tsr_sampling.sampler)
         SEGMENTS.check("tsr_batch", tsr_batch)
         seed = check_seed(seed)
         picture = to_picture(image)
-        job, (width, height) = self._job(picture.size, [prompt], shot, sampling)
+        job, (width, height) = self._job(picture.size, [prompt], shot, sampling, motion)
         settings = self._settings(job, prompt, seed, (width, height)) | {
             "frames": job.plan.frames,
             "fps": float(job.plan.fps),
@@ -200,33 +208,50 @@ class MicroCinemaPipeline:
                 "keyframe": _digest(frame),
                 "weights": weights,
             }
+            if motion is not None:
+                request |= {"motion": digest(motion), "picture": _digest(np.asarray(picture))}
             kept = Workspace(workspace, settings | request)
-        make = partial(self._frames, job, frame, seed, tsr_sampling, tsr_batch, kept, callback)
+        guide = partial(self._guide, job, picture, frame)
+        make = partial(self._frames, job, guide, seed, tsr_sampling, tsr_batch, kept, callback)
         return Shot(job.plan, (width, height), settings, make, kept)
 
     def _job(
-        self, picture_size: tuple[int, int], prompts: list[str], shot: ShotConfig, sampling: SamplingConfig
+        self,
+        picture_size: tuple[int, int],
+        prompts: list[str],
+        shot: ShotConfig,
+        sampling: SamplingConfig,
+        motion: Motion | None,
     ) -> tuple[Job, tuple[int, int]]:
         """What the arguments amount to, and the working width and height."""
         check_sampler(sampling.sampler)
         clip = self.bundle.config.clip
         plan = plan_shot(shot, clip, None if self.tsr is None else self.tsr.segments)
+        if motion is not None:
+            check_led(plan)
         model_size = (clip.width, clip.height)
         width, height = working_size(picture_size, model_size, shot.resize, shot.width, shot.height)
         text, downscale = self.bundle.prompts(prompts), self.bundle.codec.downscale
-        return Job(plan, sampling, text, (height // downscale, width // downscale)), (width, height)
+        return Job(plan, sampling, text, (height // downscale, width // downscale), motion), (width, height)
 
-    def _encode(self, pictures: Sequence[Frames]) -> Tensor:
-        """[N, C, 1, h, w]."""
-        return self.bundle.codec.encode(to_pixels(pictures).to(self.bundle.device)).unsqueeze(2)
+    def _guide(self, job: Job, picture: Any, keyframe: Frames) -> Guide:
+        """What is known of the clip around a keyframe, which is the picture resized: [1, C, T or 1, h, w]."""
+        pixels = to_pixels([keyframe])
+        if job.motion is None:
+            return Guide(self._encode(pixels).unsqueeze(2))
+        height, width = keyframe.shape[:2]
+        return guide_of(picture, pixels, job.motion, job.plan, (width, height), self._encode)
+
+    def _encode(self, pixels: Tensor) -> Tensor:
+        """Pixels [N, 3, H, W] in 0..1 -> latents [N, C, h, w]."""
+        return self.bundle.codec.encode(pixels.to(self.bundle.device))
 
     @torch.no_grad()
     def _clip(
-        self, job: Job, z_c: Tensor, key: int, noise: list[NoiseStream], callback: Callback | None = None
+        self, job: Job, guide: Guide, key: int, noise: list[NoiseStream], callback: Callback | None = None
     ) -> Tensor:
-        """Latents [B, C, T, h, w] of clips around their keyframes [B, C, 1, h, w]; AppearNet runs here, once."""
+        """Latents [B, C, T, h, w] of clips around their guides [B, C, T or 1, h, w]; AppearNet runs here, once."""
         plan, shot = job.plan, job.plan.shot
-        guide = Guide(z_c)
         appearance = appearance_at(shot.strength, lambda: self.appearnet(guide.to(dtype=self.bundle.dtype)))
         times = [shot.motion * t for t in frame_times(plan.clip_frames, plan.clip_fps, key)]
         seconds = torch.tensor(times, device=self.bundle.device)
@@ -246,7 +271,7 @@ class MicroCinemaPipeline:
     def _frames(
         self,
         job: Job,
-        keyframe: Frames,
+        guide: Callable[[], Guide],
         seed: int,
         fast: SamplingConfig,
         batch: int,
@@ -256,18 +281,21 @@ class MicroCinemaPipeline:
         """The output, frame by frame."""
         plan = job.plan
         work = Work(callback, plan.clips * job.sampling.steps + plan.segments)
-        z_c = self._encode([keyframe])
+        first = guide()
 
         def make(key_latent: Tensor, key: int, number: int) -> Tensor:
             def sample() -> Tensor:
                 noise = [NoiseStream.clip(seed, number)]
-                return self._clip(job, key_latent[None, :, None], key, noise, work.step)[0]
+                own = first if number == 0 else Guide(key_latent[None, :, None])
+                return self._clip(job, own, key, noise, work.step)[0]
 
             made = remembered(f"clip{number:+05d}", sample, kept).to(key_latent)
             work.finish(job.sampling.steps, made[None])
             return made
 
-        base = chain(z_c[0, :, 0], plan.clip_key, plan.clip_frames, make, plan.before, plan.after)
+        base = chain(
+            first.frame(plan.clip_key)[0, :, 0], plan.clip_key, plan.clip_frames, make, plan.before, plan.after
+        )
         if plan.shot.loop is Loop.JOIN:
             base = base[plan.cut[0] : len(base) - plan.cut[1]]
             base.append(base[0])
@@ -297,7 +325,9 @@ class MicroCinemaPipeline:
         plan, diffusion = job.plan, self.bundle.config.diffusion
         gamma = gamma_for(job.sampling.gamma, diffusion, make_schedule(diffusion.schedule).signal)
         given = self.bundle.settings(replace(job.sampling, gamma=gamma), [prompt], [seed])[0]
-        return {**given, **plan.shot.changed(), "keyframe_at": plan.clip_key, "width": size[0], "height": size[1]}
+        own = {"keyframe_at": plan.clip_key, "width": size[0], "height": size[1]}
+        led = {} if job.motion is None else {"plan": json.loads(job.motion.plan.to_json())}
+        return {**given, **plan.shot.changed(), **own, **led}
 
 
 def _digest(frame: Frames) -> str:

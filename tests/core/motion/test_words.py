@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from microcinema_core.motion.verbs import MOVES, VERBS
-from microcinema_core.motion.vocabulary import BOUNDS, HALF_VIEW, MEDIUM, STRENGTHS
 from microcinema_core.motion.words import Reading, read_words
+from microcinema_core.motion.words.verbs import MOVES, VERBS
+from microcinema_core.motion.words.vocabulary import BOUNDS, HALF_VIEW, MEDIUM, STRENGTHS
 from microcinema_core.worlds.toybox.captions import caption
 from microcinema_core.worlds.toybox.world import sample_scene
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ...shot.dials import dials_of
+from ..plan import Camera
+
 # The medium amount of each dial, for words without a strength. Fractions of the frame, degrees, a factor, 0..1.
 MEDIUM = {
     "horizontal": 0.12,
@@ -21,16 +24,11 @@ MEDIUM = {
 }
 ORBIT = 0.25  # sideways, for a medium arc: the turn that goes with it is about as large as a medium pan
 BOUNDS = {
-    "horizontal": (-1.0, 1.0),
-    "vertical": (-1.0, 1.0),
-    "dolly": (-1.0, 0.8),
-    "pan": (-60.0, 60.0),
-    "tilt": (-60.0, 60.0),
-    "zoom": (0.1, 10.0),
-    "roll": (-180.0, 180.0),
-    "shake": (0.0, 1.0),
+    dial: (told.low, told.high)
+    for dial, told in dials_of(Camera).items()
+    if dial in MEDIUM and told.low is not None and told.high is not None
 }
-HALF_VIEW = 25.0  # degrees: half the default field of view, across a landscape picture
+HALF_VIEW = Camera().fov / 2  # degrees, across a landscape picture
 
 # What a strength multiplies a medium amount by, zoom in logarithms. Different kinds multiply, the same counts once.
 STRENGTHS = {"slow": 0.5, "little": 0.4, "fast": 2.0, "extreme": 3.0, "less still": 0.5, "more still": 1.5}
