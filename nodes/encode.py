@@ -17,7 +17,7 @@ from ..microcinema_core.shot.timing import FRAMES, MAX_FRAMES, POSITIONS, frame_
 from .appearance import HostAppearNet
 from .conditions import KEY, Acting, Encoded, model_guide
 from .dials import CLIP, RATE, setting, widget
-from .guiding import elsewhere, frames_guide, guide_inputs, with_keyframe
+from .guiding import check_size, elsewhere, frames_guide, guide_inputs, with_keyframe
 from .latents import latent_format
 from .node import Node
 from .told import tell
@@ -94,7 +94,8 @@ class AppearNetEncode(Node):
         given = Guide(latents.unsqueeze(2))
         if guide is not None:
             led = frames_guide(vae, TITLE, guide, guide_mask, len(keyframe), frames, config.unet.in_channels)
-            given = with_keyframe(led, latents, key, TITLE)
+            check_size(led, latents, guide, keyframe, TITLE)
+            given = with_keyframe(led, latents, key)
         _tell(len(keyframe), frames, guide is not None and elsewhere(guide, keyframe, key))
         read = model_guide(given, latent_format(config.latent))
         encoded = Encoded(

@@ -76,17 +76,8 @@ def known_of(unknown: Tensor, frames: Tensor, latents: Tensor, title: str) -> Te
     return F.adaptive_avg_pool2d(inner, (height, width)).to(latents.device)
 
 
-def with_keyframe(guide: Guide, keyframes: Tensor, key: int, title: str) -> Guide:
-    """The guide whose frame `key` is the keyframe's own latents [clips, C, h, w], all of them known.
-
-    Raises InputError for keyframes of another size.
-    """
-    if keyframes.shape[-2:] != guide.latents.shape[-2:]:
-        theirs, ours = ("x".join(map(str, reversed(of.shape[-2:]))) for of in (guide.latents, keyframes))
-        raise InputError(
-            f"{title}: the guide's latents are {theirs}, the keyframe's {ours}; set width and height of MicroCinema "
-            "Render to the keyframe's"
-        )
+def with_keyframe(guide: Guide, keyframes: Tensor, key: int) -> Guide:
+    """The guide whose frame `key` is the keyframe's own latents [clips, C, h, w], all of them known."""
     latents = guide.latents.clone()
     latents[:, :, key] = keyframes.to(latents)
     known = guide.known
@@ -94,6 +85,19 @@ def with_keyframe(guide: Guide, keyframes: Tensor, key: int, title: str) -> Guid
         known = known.clone()
         known[:, :, key] = 1
     return Guide(latents, known)
+
+
+def check_size(guide: Guide, keyframes: Tensor, frames: Tensor, keyframe: Tensor, title: str) -> None:
+    """Raises InputError for a guide whose latents are of another size than the keyframe's [clips, C, h, w].
+
+    frames, keyframe: the IMAGEs of which they are.
+    """
+    if keyframes.shape[-2:] != guide.latents.shape[-2:]:
+        theirs, ours = (f"{of.shape[2]}x{of.shape[1]}" for of in (frames, keyframe))
+        raise InputError(
+            f"{title}: the guide's frames are of {theirs} pixels, the keyframe of {ours}; set width and height of "
+            "MicroCinema Render to the keyframe's"
+        )
 
 
 def elsewhere(frames: Tensor, keyframes: Tensor, key: int) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import comfy.model_management
 import torch.nn.functional as F
 from torch import Tensor
@@ -29,6 +32,15 @@ def check_pictures(image: Tensor, place: str) -> None:
         raise InputError(f"{place} has shape {list(image.shape)}; connect a picture in colour that is not empty")
     if not is_finite(image):
         raise InputError(f"{place} holds NaN or infinity; look for the node it comes from")
+
+
+@contextmanager
+def said_by(title: str) -> Iterator[None]:
+    """Puts a node's name before what the core says of its inputs."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{title}: {error}") from error
 
 
 def as_image(pictures: Tensor) -> Tensor:

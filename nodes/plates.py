@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..microcinema_core.motion.scene import Motion, Scene, cut
 from .node import Node
-from .pictures import as_image, one_picture, resized
+from .pictures import as_image, one_picture, resized, said_by
 from .types import MotionSocket
 
 TITLE = "MicroCinema Plates"
@@ -38,7 +38,9 @@ class MicroCinemaPlates(Node):
     @classmethod
     def run(cls, motion: Motion, picture: Tensor) -> io.NodeOutput:
         """picture: IMAGE [1, H, W, 3] -> IMAGE [P, h, w, 3] and MASK [P, h, w]; h and w reach beyond H and W."""
-        plates, fill = scene_of(motion, one_picture(picture, f"{TITLE}: picture")).pictures()
+        pixels = one_picture(picture, f"{TITLE}: picture")
+        with said_by(TITLE):
+            plates, fill = scene_of(motion, pixels).pictures()
         return io.NodeOutput(as_image(plates), fill[:, 0].to(comfy.model_management.intermediate_device()))
 
 

@@ -12,13 +12,13 @@ from ..microcinema_core.errors import InputError
 from ..microcinema_core.motion.moments import COUNT, RATE, Moments
 from ..microcinema_core.motion.plates import View
 from ..microcinema_core.motion.render import Renderer
-from ..microcinema_core.motion.scene import Motion
+from ..microcinema_core.motion.scene import Motion, Scene
 from ..microcinema_core.motion.tracks import MAX_POINTS, grid_points, tracked
 from ..microcinema_core.shot.dials import Dial
 from .dials import widget
 from .leaving import leaving
 from .node import Node
-from .pictures import check_pictures, one_picture
+from .pictures import check_pictures, one_picture, said_by
 from .plates import scene_of
 from .told import tell
 from .types import MotionSocket
@@ -86,16 +86,21 @@ class MicroCinemaRender(Node):
         pixels = one_picture(picture, f"{TITLE}: picture")
         view = view_of(pixels.shape[2], pixels.shape[1], width, height)
         check_memory(frames, view)
-        scene = scene_of(motion, pixels)
-        if plates is None:
-            scene = scene.filled()
-        else:
-            check_pictures(plates, f"{TITLE}: plates")
-            scene = scene.filled_with(plates[..., :3].float().movedim(-1, 1).to(scene.picture.device))
-        renderer = Renderer(scene, Moments(motion.plan, frames, fps, loop), view)
+        with said_by(TITLE):
+            renderer = Renderer(
+                _filled(scene_of(motion, pixels), plates), Moments(motion.plan, frames, fps, loop), view
+            )
         tell(TITLE, leaving(renderer), otherwise="every region stays in the frame")
         made, unknown = rendered(renderer)
         return io.NodeOutput(made, unknown, _tracks(renderer, tracks))
+
+
+def _filled(scene: Scene, plates: Tensor | None) -> Scene:
+    """plates: IMAGE [P, h, w, 3] as somebody filled them, or None."""
+    if plates is None:
+        return scene.filled()
+    check_pictures(plates, "plates")
+    return scene.filled_with(plates[..., :3].float().movedim(-1, 1).to(scene.picture.device))
 
 
 def view_of(picture_width: int, picture_height: int, width: int, height: int) -> View:

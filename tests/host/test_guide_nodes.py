@@ -155,7 +155,7 @@ def test_what_does_not_fit_the_clip_is_refused(small: Kit) -> None:
     frames, unknown = rendered(small, picture)
     for given, says in (
         ({"guide": frames[:2]}, r"the guide holds 2 frames, the clip 3 frames; give MicroCinema Render as many"),
-        ({"guide": frames[:, :24]}, r"the guide's latents are 5x3, the keyframe's 5x4; set width and height"),
+        ({"guide": frames[:, :24]}, r"guide's frames are of 40x24 pixels, the keyframe of 40x32; set width"),
         ({"guide": frames, "guide_mask": unknown[:2]}, r"guide_mask has shape \[2, 32, 40\], the guide \[3, 32, 40\]"),
         ({"guide": frames, "guide_mask": unknown * torch.nan}, "guide_mask holds NaN"),
         ({"guide": frames * torch.nan}, "guide holds NaN"),

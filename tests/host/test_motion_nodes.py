@@ -186,7 +186,9 @@ def test_plates_leave_and_come_back(nodes: Nodes) -> None:
     assert torch.equal(frames[0], noise()[0])
     assert not unknown.any()  # all of it is known now
     assert (frames[-1, :, -14:] - red).abs().max() < 1e-6
-    with pytest.raises(Exception, match=r"filled plates are 1 of .*this motion and picture need 1 of"):
+    with pytest.raises(
+        Exception, match=r"MicroCinema Render: the filled plates are 1 of .*this motion and picture need 1 of"
+    ):
         nodes.render(motion, noise(), plates=filled[:, :-8])
 
 
