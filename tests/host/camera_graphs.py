@@ -77,7 +77,7 @@ def motion_brush() -> Workflow:
         f"""# Paint what moves
 
 1. Right-click **Load Image**, choose **Open in MaskEditor**, paint over the thing that shall move, and save.
-2. Say in **MicroCinema Region** where it goes: a share of the frame to the right and up, larger, turned.
+2. Say in **MicroCinema Region** where it goes: a share of the frame to the right and up, smaller, turned.
 3. Press **Run**. Until something is painted, the node says so and nothing is made.
 
 The background is filled where the thing was. For a second thing add another MicroCinema Region between this one and
@@ -88,7 +88,7 @@ MicroCinema Render, with a mask of its own (a second Load Image of the same pict
     shown = picture(flow)
     flow.group = "What moves"
     camera_still = camera(flow, prompt="the camera is still")
-    moved = region(flow, shown[1], horizontal=0.08, vertical=0.06, roll=6.0)
+    moved = region(flow, shown[1], horizontal=0.04, vertical=0.3, zoom=0.9)
     moved.inputs["motion"] = camera_still[0]
     frames = render(flow, moved, shown[0])
     save(flow, frames[0], FPS)
