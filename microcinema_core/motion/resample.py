@@ -112,7 +112,7 @@ class Texture:
             width, height = self._small_size(level)
             small = self.pixels
             if level:
-                small = _fewer(_fewer(small, height).mT, width).mT
+                small = shrunk(small, width, height, self.smooth)
             self.copies[level] = enlarged(small, self._factor(level), self.smooth)
         else:
             self.copies[level] = self.copies.pop(level)
@@ -127,6 +127,15 @@ def shrinking(matrix: Matrix, box: Box) -> float:
         return 1.0
     du, dv = (matrix[:2, :2] - np.outer((u / w, v / w), matrix[2, :2])) / w
     return max(math.sqrt(abs(du[0] * dv[1] - du[1] * dv[0])), 1e-6)
+
+
+def shrunk(pixels: Tensor, width: int, height: int, smooth: int) -> Tensor:
+    """[C, h, w] -> [C, height, width], antialiased; the first `smooth` by a windowed sinc, others without ringing."""
+    colour = _fewer(_fewer(pixels[:smooth], height).mT, width).mT
+    if smooth == len(pixels):
+        return colour
+    plain = F.interpolate(pixels[None, smooth:], (height, width), mode="bilinear", antialias=True)[0]
+    return torch.cat([colour, plain])
 
 
 def enlarged(pixels: Tensor, factor: int, smooth: int) -> Tensor:
