@@ -120,11 +120,12 @@ class Scene:
         width, height = plate.size
         part = picture[:, top : top + height, left : left + width].to(plate.colour).clamp(0, 1)
         colour = torch.lerp(plate.colour, part, _lack(plate))
-        if plate.alpha is None:
-            return replace(plate, colour=colour, given=torch.ones_like(plate.given))
+        every = torch.ones_like(plate.given)
+        if plate.region is None or plate.alpha is None:
+            return replace(plate, colour=colour, given=every)
         # Beside a region's edge its colour is carried on, so that no background shows through.
-        whole = replace(plate, given=((plate.alpha > SURE) | (plate.given > 0)).float())
-        return replace(_filled(replace(whole, colour=colour)), given=torch.ones_like(plate.given))
+        own = ((plate.alpha > SURE) | (plate.given > 0)).to(every)
+        return replace(_filled(replace(plate, colour=colour, given=own)), given=every)
 
 
 def _told(shape: tuple[int, ...]) -> str:
