@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
+from .camera import MicroCinemaCamera
 from .encode import AppearNetEncode
 from .folder import register_folder
 from .load import LoadMicroCinema
+from .plates import MicroCinemaPlates
 from .prior import NoisePriorLatent, NoisePriorNoise
+from .region import MicroCinemaRegion
+from .render import MicroCinemaRender
 from .sample import MicroCinemaSampler
 from .tsr import TSRInterpolate
 
@@ -24,4 +28,8 @@ class MicroCinemaExtension(ComfyExtension):
             NoisePriorNoise,
             MicroCinemaSampler,
             TSRInterpolate,
+            MicroCinemaCamera,
+            MicroCinemaRegion,
+            MicroCinemaPlates,
+            MicroCinemaRender,
         ]

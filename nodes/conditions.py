@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 from weakref import WeakValueDictionary
 
@@ -24,16 +24,23 @@ from .finite import is_finite
 KEY = "microcinema"  # in a conditioning's dictionary
 
 
-def keyframe_guide(latents: Tensor) -> Guide:
-    """Model-space keyframes [N, C, h, w], one a clip -> their guide, where the host keeps results.
+def model_guide(guide: Guide, form: Any) -> Guide:
+    """A guide of the VAE's latents [N, C, T, h, w] as the model takes it, float32, where the host keeps results.
 
-    Raises InputError for latents with NaN or infinity.
+    form: the host's latent format. Raises InputError for latents with NaN or infinity.
     """
+    latents = by_frame(guide.latents, form.process_in)
     if not is_finite(latents):
         raise InputError(
             "MicroCinema: the keyframe's latents are NaN or infinite; get the model's file and that of its VAE anew"
         )
-    return Guide(latents.unsqueeze(2).float()).to(comfy.model_management.intermediate_device())
+    return Guide(latents.float(), guide.known).to(comfy.model_management.intermediate_device())
+
+
+def by_frame(latents: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """Latents [N, C, T, h, w] changed as a batch of frames [N * T, C, h, w], as the host has them."""
+    frames = change(latents.float().transpose(1, 2).flatten(0, 1))
+    return frames.unflatten(0, (len(latents), -1)).transpose(1, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +121,17 @@ class Placed:
         made = cls(source, source.guide.to(device), appearance, sigmas)
         source.placed[device, dtype, sigmas] = made
         return made
+
+    def window(self, frames: list[int]) -> Placed:
+        """What is said of some frames of the clip alone, where each has its own."""
+        if self.guide.latents.shape[2] == 1:
+            return self
+        known = self.guide.known
+        if known is not None and known.shape[2] > 1:
+            known = known[:, :, frames]
+        guide = Guide(self.guide.latents[:, :, frames], known)
+        appearance = None if self.appearance is None else self.appearance.at(frames)
+        return replace(self, guide=guide, appearance=appearance)
 
     def acts(self, sigma: Tensor) -> bool:
         """Whether the features act at this sigma, [B*T] of one number; lambda z_c acts always."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 from comfy_api.latest import io
@@ -33,6 +34,15 @@ def setting(
     """The dial of a field, with these settings' value as default; `name`, where the input's is another."""
     dial, value = dials_of(type(settings))[field], getattr(settings, field)
     return widget(name or field, dial, value, optional=optional, advanced=advanced)
+
+
+def choice(
+    name: str, dial: Dial, options: type[StrEnum], default: StrEnum, *, advanced: bool | None = None
+) -> io.Input:
+    """A dial whose values have names."""
+    return io.Combo.Input(
+        name, options=list(map(str, options)), default=str(default), tooltip=dial.help, advanced=advanced
+    )
 
 
 def seed_input() -> io.Int.Input:

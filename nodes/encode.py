@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import node_helpers
 from comfy_api.latest import io
-from comfy_execution.utils import get_executing_context
-from server import PromptServer
+from torch import Tensor
 
 from ..microcinema_core.config import Kind
 from ..microcinema_core.errors import InputError
+from ..microcinema_core.models.guide import Guide
 from ..microcinema_core.shot.dials import Dial, dials_of
 from ..microcinema_core.shot.plan import SHOT, ShotConfig
 from ..microcinema_core.shot.timing import FRAMES, MAX_FRAMES, POSITIONS, frame_times, keyframe_index
 from .appearance import HostAppearNet
-from .conditions import KEY, Acting, Encoded, keyframe_guide
+from .conditions import KEY, Acting, Encoded, model_guide
 from .dials import CLIP, RATE, setting, widget
+from .guiding import check_size, elsewhere, frames_guide, guide_inputs, with_keyframe
 from .latents import latent_format
 from .node import Node
+from .told import tell
 from .types import AppearNetSocket
 from .vae import encode_keyframes
 
+TITLE = "AppearNet Encode"
 ACTING = Acting()
 INDEX = "index"
-TOLD: set[str] = set()  # nodes that show a number of clips, which the page leaves there until it is told another
 
 
 class AppearNetEncode(Node):
@@ -33,7 +34,7 @@ class AppearNetEncode(Node):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="MicroCinemaAppearNetEncode",
-            display_name="AppearNet Encode",
+            display_name=TITLE,
             category="MicroCinema",
             description="Reads the keyframe once and adds its appearance to both prompts, for KSampler and others.",
             search_aliases=["keyframe", "image to video conditioning", "i2v encode", "first frame", "start image"],
@@ -51,6 +52,7 @@ class AppearNetEncode(Node):
                 setting(ACTING, "start", "start_percent", advanced=True),
                 setting(ACTING, "end", "end_percent", advanced=True),
                 setting(SHOT, "share_attention", optional=True, advanced=True),
+                *guide_inputs(),
             ],
             outputs=[
                 io.Conditioning.Output(display_name="positive"),
@@ -74,7 +76,10 @@ class AppearNetEncode(Node):
         start_percent: float,
         end_percent: float,
         share_attention: bool = ACTING.share_attention,
+        guide: Tensor | None = None,
+        guide_mask: Tensor | None = None,
     ) -> io.NodeOutput:
+        """keyframe: IMAGE [N, H, W, 3]; guide: IMAGE [N * frames, H, W, 3] -> both prompts with one Encoded."""
         if appearnet.header.kind is not Kind.VIDEO:
             raise InputError(
                 "AppearNet Encode: this APPEARNET is a temporal super-resolution model's; connect it to TSR Interpolate"
@@ -85,12 +90,17 @@ class AppearNetEncode(Node):
             )
         key = keyframe_index(keyframe_at.get(INDEX, keyframe_at["keyframe_at"]), frames)
         config = appearnet.header.config
-        tell(len(keyframe), frames)
         latents = encode_keyframes(vae, keyframe, config.unet.in_channels)
-        guide = keyframe_guide(latent_format(config.latent).process_in(latents.float()))
+        given = Guide(latents.unsqueeze(2))
+        if guide is not None:
+            led = frames_guide(vae, TITLE, guide, guide_mask, len(keyframe), frames, config.unet.in_channels)
+            check_size(led, latents, guide, keyframe, TITLE)
+            given = with_keyframe(led, latents, key)
+        _tell(len(keyframe), frames, guide is not None and elsewhere(guide, keyframe, key))
+        read = model_guide(given, latent_format(config.latent))
         encoded = Encoded(
-            guide,
-            appearnet.encode(guide, strength),
+            read,
+            appearnet.encode(read, strength),
             frames,
             [motion * seconds for seconds in frame_times(frames, fps, key)],
             config.unet,
@@ -101,18 +111,15 @@ class AppearNetEncode(Node):
         return io.NodeOutput(*both)
 
 
-def tell(clips: int, frames: int) -> None:
-    """Several pictures are several clips, and a whole video given here is rarely meant: on the node and in the log."""
-    several = clips > 1
-    if several:
-        said = "AppearNet Encode: %d keyframes make as many clips of %d frames each; for one clip give one picture"
-        logging.info(said, clips, frames)
-    running = get_executing_context()
-    if running is None or not (several or running.node_id in TOLD):
-        return
-    shown = f"{clips} clips of {frames} frames, one of each keyframe" if several else f"1 clip of {frames} frames"
-    PromptServer.instance.send_progress_text(shown, running.node_id)
-    (TOLD.add if several else TOLD.discard)(running.node_id)
+def _tell(clips: int, frames: int, astray: bool) -> None:
+    """Several pictures are several clips, and a whole video given here is rarely meant. astray: the guide is."""
+    said = shown = ""
+    if clips > 1:
+        said = f"{clips} keyframes make as many clips of {frames} frames each; for one clip give one picture"
+        shown = f"{clips} clips of {frames} frames, one of each keyframe"
+    if astray:
+        said = shown = "the guide shows the keyframe elsewhere; set keyframe_at as in MicroCinema Camera"
+    tell(TITLE, said, shown, otherwise=f"1 clip of {frames} frames")
 
 
 def _keyframe_at() -> io.DynamicCombo.Input:

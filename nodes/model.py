@@ -157,14 +157,17 @@ class HostModel(comfy.model_base.BaseModel):
     def resize_cond_for_context_window(
         self, cond_key: str, cond_value: Any, window: Any, x_in: Tensor, device: Any, retain_index_list: Any = ()
     ) -> Any:
-        """The number of frames in a context window; None leaves all other conditioning to the host.
+        """The frames in a context window, and what the guide says of them; None leaves all else to the host.
 
         x_in: [rows, C, h, w]. A window may have an anchor frame in front, which the host's own count leaves out.
         """
-        if cond_key != "num_video_frames":
+        if cond_key not in ("num_video_frames", "encoded"):
             return None
         anchor = getattr(window, "causal_anchor_index", None)
-        return comfy.conds.CONDConstant(len(window.index_list) + (anchor is not None and anchor >= 0))
+        frames = [*([anchor] if anchor is not None and anchor >= 0 else []), *window.index_list]
+        if cond_key == "encoded":
+            return CONDEncoded(cond_value.cond.window(frames))
+        return comfy.conds.CONDConstant(len(frames))
 
     def state_dict_for_saving(
         self, unet_state_dict: dict[str, Tensor], *parts: Any, **kwargs: Any

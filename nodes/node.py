@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any
 
+from comfy_api.input import CurveInput
 from comfy_api.latest import io
 from torch import Tensor
 
 from ..microcinema_core.errors import InputError, shown
+from ..microcinema_core.motion.scene import Motion
 from ..microcinema_core.shot.dials import Dial
 from .appearance import HostAppearNet
 from .missing import Missing
@@ -49,6 +51,9 @@ def check_input(place: str, expected: io.Input, value: Any) -> None:
         _check_choice(place, expected, value)
     elif isinstance(expected, io.Combo.Input):
         _check_listed(place, expected.options, value)
+    elif isinstance(expected, io.String.Input):
+        if not isinstance(value, str):
+            raise InputError(f"{place} must be text, got {_named(value)}")
     elif isinstance(expected, io.Boolean.Input):
         if not isinstance(value, Integral):
             raise InputError(f"{place} must be true or false, got {_named(value)}")
@@ -110,6 +115,9 @@ SOCKETS: dict[str, Callable[[Any], bool]] = {
     "APPEARNET": lambda value: isinstance(value, HostAppearNet),
     "VAE": lambda value: hasattr(value, "decode"),
     "IMAGE": lambda value: isinstance(value, Tensor),
+    "MASK": lambda value: isinstance(value, Tensor),
+    "MOTION": lambda value: isinstance(value, Motion),
+    "CURVE": lambda value: isinstance(value, CurveInput),
     "LATENT": lambda value: isinstance(value, dict) and hasattr(value.get("samples"), "shape"),
     "CONDITIONING": _is_conditioning,
 }

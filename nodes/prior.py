@@ -20,12 +20,16 @@ from ..microcinema_core.errors import InputError
 from ..microcinema_core.models.guide import Guide
 from ..microcinema_core.shot.settings import GAMMA
 from ..microcinema_core.shot.timing import FRAMES
+from .conditions import by_frame, model_guide
 from .dials import CLIP, seed_input, widget
+from .guiding import frames_guide, guide_inputs
 from .model import HostModel
 from .node import Node
+from .pictures import check_pictures
 from .vae import check_image, encode_keyframes
 
 AUTO, VALUE = "auto", "value"
+LATENT = "Appearance Noise Prior Latent"
 
 
 def gamma_input() -> io.DynamicCombo.Input:
@@ -79,25 +83,33 @@ def model_space(model: Any, latents: Tensor) -> Tensor:
     return scaled
 
 
-def prior_latent(model: Any, vae: Any, keyframe: Tensor, frames: int, gamma: float) -> dict[str, Any]:
-    """A LATENT [N * frames, C, h, w] that gives every clip the noise of its single run, and gamma z_c."""
+def check_form(model: Any) -> Any:
+    """The host's latent format. Raises InputError for a MODEL whose frames are no batch."""
     form = model.get_model_object("latent_format")
     if form.latent_dimensions != 2:
         raise InputError(
-            "Appearance Noise Prior Latent: this model's latents hold frames in a dimension of their own; "
+            f"{LATENT}: this model's latents hold frames in a dimension of their own; "
             "use Appearance Noise Prior Noise with SamplerCustomAdvanced"
         )
+    return form
+
+
+def prior_latent(model: Any, guide: Guide, frames: int, gamma: float) -> dict[str, Any]:
+    """A LATENT [N * frames, C, h, w] that gives every clip the noise of its single run, and gamma z_c.
+
+    guide: model-space latents of N clips.
+    """
+    form = check_form(model)
     a, b = start(model)
     if gamma and b / a < 1e-6:
         raise InputError(
-            "Appearance Noise Prior Latent: this model leaves the latent out of its start (flow matching); "
+            f"{LATENT}: this model leaves the latent out of its start (flow matching); "
             "use Appearance Noise Prior Noise with SamplerCustomAdvanced"
         )
-    latents = encode_keyframes(vae, keyframe, form.latent_channels)
-    mean = prior_mean(Guide(model_space(model, latents)), a / b * gamma) if gamma else None
-    samples = torch.zeros_like(latents, dtype=torch.float32) if mean is None else form.process_out(mean)
-    clips = latents.shape[0]
-    return {"samples": samples.repeat_interleave(frames, dim=0), "batch_index": list(range(frames)) * clips}
+    mean = prior_mean(guide, a / b * gamma) if gamma else None
+    samples = torch.zeros_like(guide.latents) if mean is None else by_frame(mean, form.process_out)
+    samples = samples.expand(-1, -1, frames, -1, -1).transpose(1, 2).flatten(0, 1).contiguous()
+    return {"samples": samples, "batch_index": list(range(frames)) * guide.clips}
 
 
 class NoisePriorLatent(Node):
@@ -105,7 +117,7 @@ class NoisePriorLatent(Node):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="MicroCinemaNoisePriorLatent",
-            display_name="Appearance Noise Prior Latent",
+            display_name=LATENT,
             category="MicroCinema",
             description="Latents to sample a clip from with KSampler at denoise 1: the noise will hold a little of the "
             "keyframe. Also the empty latents of the right size and number.",
@@ -114,21 +126,38 @@ class NoisePriorLatent(Node):
                 *keyframe_inputs(),
                 widget("frames", FRAMES, CLIP.frames, "As in AppearNet Encode."),
                 gamma_input(),
+                *guide_inputs(),
             ],
             outputs=[io.Latent.Output(tooltip="For a sampler at denoise 1, from its first step on.")],
         )
 
     @classmethod
-    def run(cls, model: Any, vae: Any, keyframe: Tensor, frames: int, gamma: dict[str, Any]) -> io.NodeOutput:
-        """keyframe: IMAGE [N, H, W, 3] in 0..1, one for each clip -> a LATENT [N * frames, C, h, w]."""
-        return io.NodeOutput(prior_latent(model, vae, keyframe, frames, gamma_of(model, gamma)))
+    def run(
+        cls,
+        model: Any,
+        vae: Any,
+        keyframe: Tensor,
+        frames: int,
+        gamma: dict[str, Any],
+        guide: Tensor | None = None,
+        guide_mask: Tensor | None = None,
+    ) -> io.NodeOutput:
+        """keyframe: IMAGE [N, H, W, 3], one for each clip; guide: IMAGE [N * frames, H, W, 3], in 0..1 both.
+
+        -> a LATENT [N * frames, C, h, w].
+        """
+        share, form = gamma_of(model, gamma), check_form(model)
+        given = Guide(encode_keyframes(vae, keyframe, form.latent_channels).unsqueeze(2))
+        if guide is not None:
+            given = frames_guide(vae, LATENT, guide, guide_mask, len(keyframe), frames, form.latent_channels)
+        return io.NodeOutput(prior_latent(model, model_guide(given, form), frames, share))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PriorNoise:
     """The host's NOISE: n + gamma z_c, in the model's own space, as the host scales latents but not noise.
 
-    z_c: [N, C, h, w], or [N, C, 1, h, w] for latents with a dimension of frames.
+    z_c: [N, C, h, w], or [N, C, T or 1, h, w] for latents with a dimension of frames.
     """
 
     seed: int
@@ -149,7 +178,8 @@ class PriorNoise:
     def _per_row(self, samples: Tensor) -> Tensor:
         """z_c for each row of the batch, whose clips follow one another."""
         rows, clips = samples.shape[0], self.z_c.shape[0]
-        if rows % clips or samples.ndim != self.z_c.ndim or samples.shape[-2:] != self.z_c.shape[-2:]:
+        steps = self.z_c.shape[2:-2] in ((), (1,), tuple(samples.shape[2:-2]))
+        if rows % clips or samples.ndim != self.z_c.ndim or samples.shape[-2:] != self.z_c.shape[-2:] or not steps:
             raise InputError(
                 f"Appearance Noise Prior Noise: {clips} keyframes of latents {list(self.z_c.shape[1:])} do not fit "
                 f"latents of shape {list(samples.shape)}; encode keyframes of the latents' size"
@@ -170,14 +200,21 @@ class NoisePriorNoise(Node):
                 *keyframe_inputs(),
                 seed_input(),
                 gamma_input(),
+                guide_inputs()[0],
             ],
             outputs=[io.Noise.Output(tooltip="For SamplerCustomAdvanced, at full denoise.")],
         )
 
     @classmethod
-    def run(cls, model: Any, vae: Any, keyframe: Tensor, seed: int, gamma: dict[str, Any]) -> io.NodeOutput:
-        """keyframe: IMAGE [N, H, W, 3] in 0..1, one for each clip -> a NOISE."""
+    def run(
+        cls, model: Any, vae: Any, keyframe: Tensor, seed: int, gamma: dict[str, Any], guide: Tensor | None = None
+    ) -> io.NodeOutput:
+        """keyframe: IMAGE [N, H, W, 3] in 0..1, one for each clip; guide: IMAGE [T, H, W, 3] of one -> a NOISE."""
         check_image(keyframe)
-        # One by one: a video VAE would take a batch for the frames of one clip.
-        latents = torch.cat([vae.encode(picture[None, ..., :3]) for picture in keyframe])
+        if guide is None:
+            # One by one: a video VAE would take a batch for the frames of one clip.
+            latents = torch.cat([vae.encode(picture[None, ..., :3]) for picture in keyframe])
+        else:
+            check_pictures(guide, "Appearance Noise Prior Noise: guide")
+            latents = vae.encode(guide[..., :3])
         return io.NodeOutput(PriorNoise(seed, gamma_of(model, gamma), model_space(model, latents)))

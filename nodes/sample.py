@@ -20,7 +20,8 @@ from ..microcinema_core.models.guide import Guide
 from ..microcinema_core.shot.hold import hold
 from ..microcinema_core.shot.plan import SHOT
 from ..microcinema_core.shot.settings import SAMPLING
-from .conditions import KEY, Encoded
+from .agreement import check_agreement
+from .conditions import KEY, Encoded, model_guide
 from .dials import seed_input, setting
 from .model import HostModel
 from .node import Node
@@ -94,8 +95,16 @@ class MicroCinemaSampler(Node):
                 f"MicroCinema Sampler: {keyframe.shape[0]} keyframes are given and AppearNet Encode was given "
                 f"{encoded.clips}; connect the same pictures to both"
             )
-        latent = prior_latent(model, vae, keyframe, encoded.frames, gamma_of(model, gamma))
-        exact = encode_keyframes(vae, keyframe, latent["samples"].shape[1]) if exact_keyframe else None
+        form = model.get_model_object("latent_format")
+        keyframes = encode_keyframes(vae, keyframe, form.latent_channels)
+        led = encoded.guide.latents.shape[2] > 1
+        if led:
+            check_agreement(
+                encoded, keyframes.repeat_interleave(encoded.frames, 0), model.model.header.config.latent.downscale
+            )
+        guide = encoded.guide if led else model_guide(Guide(keyframes.unsqueeze(2)), form)
+        latent = prior_latent(model, guide, encoded.frames, gamma_of(model, gamma))
+        exact = keyframes if exact_keyframe else None
         sampled = model if exact is None else anchored(model, exact, encoded)
         samples = comfy.sample.sample(
             sampled,

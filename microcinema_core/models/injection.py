@@ -5,7 +5,7 @@ AppearNet makes an `Appearance` once per clip; a denoising step pays only the mu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -34,6 +34,10 @@ class Appearance:
     def scaled(self, strength: float) -> Appearance:
         """Every term times the strength, 1 as trained."""
         return self if strength == 1 else self._each(lambda term: term * strength)
+
+    def at(self, frames: Sequence[int]) -> Appearance:
+        """What it says of some frames, where it says something of each."""
+        return self._each(lambda term: term if term.shape[1] == 1 else term[:, list(frames)])
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Appearance:
         return Appearance(

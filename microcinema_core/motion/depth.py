@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from itertools import pairwise
 
 import torch
@@ -18,9 +17,8 @@ from torch.nn import functional as F
 
 from ..errors import InputError
 from .fill import fill
+from .plan import DepthKind
 
-RANGE = 4.0  # distance of the farthest point, the nearest being at 1
-PLANES = 8
 EDGE = 0.1  # a larger range of disparity within a blurred edge's width is an edge, a smaller one a slope
 EDGES_PER_SIDE = 128  # a blurred edge's half width is the longer side divided by this: depth networks have one size
 STEP = 0.05  # between neighbours of a sharpened disparity: an edge
@@ -32,14 +30,7 @@ BINS = 1024  # of the histogram from which planes are chosen
 ROUNDS = 50  # of Lloyd's algorithm
 
 
-class DepthKind(StrEnum):
-    """What bright means in a depth picture."""
-
-    DISPARITY = "disparity"  # near, as depth networks give it
-    DISTANCE = "distance"  # far, as renderers do
-
-
-def disparity(depth: Tensor, kind: DepthKind, farthest: float = RANGE) -> Tensor:
+def disparity(depth: Tensor, kind: DepthKind, farthest: float) -> Tensor:
     """A depth picture [1, H, W] of any scale as disparity [1, H, W] in 1/farthest..1.
 
     The ends are what fills three pixels somewhere, not percentiles: a small near thing counts, a speck does not. Raises
@@ -72,7 +63,7 @@ def sharpened(disparity: Tensor) -> Tensor:
     return disparity
 
 
-def levels(disparity: Tensor, count: int = PLANES) -> list[float]:
+def levels(disparity: Tensor, count: int) -> list[float]:
     """At most `count` disparities of planes, far to near: means of the groups nearest to them (Lloyd).
 
     Where there are no more values than planes, these values.
@@ -106,6 +97,11 @@ class Band:
     last: float = math.inf
     end: float = math.inf
 
+    @property
+    def whole(self) -> bool:
+        """Whether it shows everything."""
+        return self.start == -math.inf and self.end == math.inf
+
     def alpha(self, disparity: Tensor) -> Tensor:
         """How much of a pixel of this disparity the plane shows: [...] -> [...], 0..1."""
         alpha = torch.ones_like(disparity)
@@ -135,7 +131,7 @@ def bands(levels: list[float], *, behind: bool = False) -> list[Band]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Relief:
+class Sheets:
     """A picture with its depth.
 
     front: [5, H, W], colour, disparity, matte (0 beside a near edge, where the back sheet shows the same pixel).
@@ -147,7 +143,7 @@ class Relief:
     levels: list[float]
 
 
-def relief(picture: Tensor, disparity: Tensor, reach: int, planes: int = PLANES) -> Relief:
+def sheets(picture: Tensor, disparity: Tensor, reach: int, planes: int) -> Sheets:
     """The two sheets of a picture [3, H, W] and its disparity [1, H, W].
 
     reach: how far two planes move against each other at most, in pixels: so far behind its near edges the back sheet is
@@ -166,7 +162,7 @@ def relief(picture: Tensor, disparity: Tensor, reach: int, planes: int = PLANES)
     # The front sheet's edges are its matte's alone: where that is not 0 in a kernel's reach, disparity is one side's.
     clear = (_highest(sharp, 2 * SUPPORT) - sharp > STEP) & ~hidden
     front = torch.where(rim & ~hidden, _highest(sharp, SUPPORT), sharp)
-    return Relief(
+    return Sheets(
         torch.cat([picture, front, (~clear).to(picture)]),
         torch.cat([colour, depth, (~hidden).to(picture)]),
         levels(sharp, planes),

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from .camera import Aspect, Matrix, aspect, path, seen
+from .depth import Band
 from .moments import Moment, extremes
 from .plan import Plan, Region
 from .resample import Box
@@ -68,12 +69,16 @@ class Plate:
 
     colour: [3, h, w], pixels 0..1. given: [1, h, w], 1 where the keyframe shows it, 0 where it was or is to be filled.
     alpha: [1, h, w], what of it there is; None: all. corner: its left and top in the picture, in whole pixels.
+    disparity: [1, h, w], of a sheet that stands for as many planes as it has `bands`; a plane of it has its own `band`.
     """
 
     colour: Tensor
     given: Tensor
     corner: tuple[int, int]
     alpha: Tensor | None = None
+    disparity: Tensor | None = None
+    bands: tuple[Band, ...] = ()
+    band: Band | None = None
     distance: float = 1.0
     region: Region | None = None
     pivot: tuple[float, float] = (0.0, 0.0)  # in pixels of the picture
@@ -81,6 +86,16 @@ class Plate:
     @property
     def size(self) -> tuple[int, int]:
         return self.colour.shape[2], self.colour.shape[1]
+
+    @property
+    def planes(self) -> tuple[Plate, ...]:
+        """What is rendered: a sheet's planes, which share its pixels, or the plate itself."""
+        return tuple(replace(self, band=band, distance=1 / band.level) for band in self.bands) or (self,)
+
+    @property
+    def backmost(self) -> bool:
+        """Whether nothing is seen behind it."""
+        return self.alpha is None and (self.band is None or self.band.whole)
 
     def where(self, plan: Plan, moment: Moment, view: View) -> Matrix | None:
         """From the frame's pixels to the picture's, of this plate at a moment; None: it is not seen."""

@@ -29,6 +29,7 @@ class _Layer:
     plate: Plate
     texture: Texture
     shift: Matrix  # from the picture's pixels to the plate's
+    extent: Box  # of the plate's pixels: where there is anything of it
 
 
 class Renderer:
@@ -39,7 +40,7 @@ class Renderer:
         size = (scene.picture.shape[2], scene.picture.shape[1])
         self.scene, self.moments = scene, moments
         self.view = View.covering(*size, size) if view is None else view
-        self.layers = [self._layer(plate) for plate in scene.plates]
+        self.layers = sorted((layer for plate in scene.plates for layer in self._layers(plate)), key=_order)
         self.still = self.view.to_picture @ self.view.from_pixels
         self.keyframe = self._keyframe()
 
@@ -74,7 +75,7 @@ class Renderer:
         height, width = self.scene.picture.shape[1:]
         colour = behind.colour.clone()
         colour[:, -top : height - top, -left : width - left] = self.scene.picture
-        return _Layer(behind, Texture(colour, 3, 1 / self.view.scale), _shift(behind))
+        return _Layer(behind, Texture(colour, 3, 1 / self.view.scale), _shift(behind), (0, 0, *behind.size))
 
     def _outside(self) -> Tensor:
         """What of the unmoved frame lies beyond the picture."""
@@ -84,14 +85,17 @@ class Renderer:
         within = ((y > 0) & (y < height))[:, None] & ((x > 0) & (x < width))
         return 1 - within[None].to(like)
 
-    def _layer(self, plate: Plate) -> _Layer:
-        parts = [plate.colour, plate.given] if plate.alpha is None else [plate.colour, plate.given, plate.alpha]
-        return _Layer(plate, Texture(torch.cat(parts), 3, self._largest(plate)), _shift(plate))
+    def _layers(self, plate: Plate) -> list[_Layer]:
+        """A plate's planes, which share its pixels: colour, what is given, alpha, disparity."""
+        parts = [plate.colour, plate.given, plate.alpha, plate.disparity]
+        texture = Texture(torch.cat([part for part in parts if part is not None]), 3, self._largest(plate))
+        return [_Layer(plane, texture, _shift(plate), _extent(plane)) for plane in plate.planes]
 
     def _largest(self, plate: Plate) -> float:
         """How many pixels of a frame show one of the plate's at most."""
         whole = (0, 0, self.view.width, self.view.height)
-        places = (plate.where(self.scene.plan, moment, self.view) for moment in extremes(self.scene.plan))
+        nearest = plate.planes[-1]
+        places = (nearest.where(self.scene.plan, moment, self.view) for moment in extremes(self.scene.plan))
         return max((1 / shrinking(place, whole) for place in places if place is not None), default=1.0)
 
 
@@ -103,25 +107,53 @@ def _shift(plate: Plate) -> Matrix:
 def _compose(picture: Tensor, known: Tensor, layer: _Layer, matrix: Matrix, view: View) -> None:
     """Lay a plate over what is there of the frame."""
     whole = (0, 0, view.width, view.height)
-    if layer.plate.alpha is None:
+    if layer.plate.backmost:
         seen = layer.texture.sample(matrix, whole)
         picture.copy_(seen[:3])
         known.copy_(seen[3:4])
         return
-    box = _shown(matrix, layer.plate.size, view)
+    box = _shown(matrix, layer.extent, view)
     if box is None:
         return
     left, top, right, bottom = box
     seen = layer.texture.sample(matrix, box)
-    alpha = seen[4:5]
+    alpha = _alpha(layer.plate, seen[4:])
     picture[:, top:bottom, left:right].lerp_(seen[:3], alpha)
     known[:, top:bottom, left:right].lerp_(seen[3:4], alpha)
 
 
-def _shown(matrix: Matrix, size: tuple[int, int], view: View) -> Box | None:
-    """The part of the frame in which a plate of so many pixels is seen; None: nowhere."""
-    width, height = size
-    corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1.0]]).T
+def _alpha(plate: Plate, seen: Tensor) -> Tensor:
+    """[1, h, w] of what was resampled besides colour and what is given: alpha and disparity, where a plate has them."""
+    if plate.band is None:
+        return seen[:1]
+    band = plate.band.alpha(seen[-1:])
+    return band if plate.alpha is None else band * seen[:1]
+
+
+def _extent(plate: Plate) -> Box:
+    """The part of a plate's pixels that may be seen."""
+    width, height = plate.size
+    if plate.band is None or plate.disparity is None or plate.backmost:
+        return 0, 0, width, height
+    there = plate.band.alpha(plate.disparity)[0] > 0
+    rows, columns = (there.any(dim=axis).nonzero().flatten() for axis in (1, 0))
+    if not len(rows):
+        return 0, 0, 0, 0
+    return int(columns[0]) - 1, int(rows[0]) - 1, int(columns[-1]) + 2, int(rows[-1]) + 2
+
+
+def _order(layer: _Layer) -> tuple[bool, int, float]:
+    """Back to front; of equals, the order of the scene's plates."""
+    plate = layer.plate
+    return not plate.backmost, plate.region.order if plate.region is not None else 0, -plate.distance
+
+
+def _shown(matrix: Matrix, extent: Box, view: View) -> Box | None:
+    """The part of the frame in which a part of a plate is seen; None: nowhere."""
+    left, top, right, bottom = extent
+    if left == right:
+        return None
+    corners = np.array([[left, top, 1], [right, top, 1], [left, bottom, 1], [right, bottom, 1.0]]).T
     x, y, w = np.linalg.inv(matrix) @ corners
     if (w < 1e-6).any():
         return 0, 0, view.width, view.height

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import InputError
+from .depth import bands, disparity, sheets
 from .fill import fill
 from .moments import extremes
 from .plan import NEAREST, Plan, Region
@@ -27,6 +31,8 @@ from .plates import (
     reach,
 )
 from .resample import Box
+
+DEEPEST = 0.25  # of the longer side: how far behind near things what they hide is filled
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,11 +120,12 @@ class Scene:
         width, height = plate.size
         part = picture[:, top : top + height, left : left + width].to(plate.colour).clamp(0, 1)
         colour = torch.lerp(plate.colour, part, _lack(plate))
-        if plate.alpha is None:
-            return replace(plate, colour=colour, given=torch.ones_like(plate.given))
+        every = torch.ones_like(plate.given)
+        if plate.region is None or plate.alpha is None:
+            return replace(plate, colour=colour, given=every)
         # Beside a region's edge its colour is carried on, so that no background shows through.
-        whole = replace(plate, given=((plate.alpha > SURE) | (plate.given > 0)).float())
-        return replace(_filled(replace(whole, colour=colour)), given=torch.ones_like(plate.given))
+        own = ((plate.alpha > SURE) | (plate.given > 0)).to(every)
+        return replace(_filled(replace(plate, colour=colour, given=own)), given=every)
 
 
 def _told(shape: tuple[int, ...]) -> str:
@@ -137,7 +144,7 @@ def _lacks(plate: Plate) -> bool:
 
 def _filled(plate: Plate) -> Plate:
     """A region's colour goes on beyond its mask's soft edge, where the picture already mixes it with what is behind."""
-    source = plate.given if plate.alpha is None else plate.given * (plate.alpha > SURE)
+    source = plate.given if plate.region is None or plate.alpha is None else plate.given * (plate.alpha > SURE)
     if not bool(source.any()):
         source = plate.given
     return plate if bool((source == 1).all()) else replace(plate, colour=fill(plate.colour, source))
@@ -170,7 +177,8 @@ def cut(picture: Tensor, motion: Motion, view: View | None = None) -> Scene:
     view = View.covering(*size, size) if view is None else view
     cuts = [mask.to(picture) for mask in region_masks(plan, motion.masks, view.picture)]
     background = Plate(picture, torch.ones_like(picture[:1]), (0, 0))
-    regions = [_region(region, mask) for region, mask in zip(plan.regions, cuts, strict=True)]
+    near = None if motion.depth is None else disparity_of(motion.depth, plan, view.picture).to(picture)
+    regions = [_region(region, mask, near) for region, mask in zip(plan.regions, cuts, strict=True)]
     box = (0, 0, *view.picture)
     for plate in [background, *(plate for plate in regions if _touches_edge(plate.alpha))]:
         box = _union(box, reach(plate, plan, view))
@@ -184,19 +192,64 @@ def cut(picture: Tensor, motion: Motion, view: View | None = None) -> Scene:
         given = given * (1 - grown(padded(plate.alpha, box)) * within)
         placed = replace(plate, colour=canvas, given=within, alpha=padded(plate.alpha, box), corner=box[:2])
         plates.append(cropped(placed))
-    behind = replace(background, colour=canvas, given=given, corner=box[:2])
-    scene = Scene(picture, (behind, *sorted(plates, key=_depth)), box, plan)
+    behind = [replace(background, colour=canvas, given=given, corner=box[:2])]
+    if near is not None:
+        behind = _sheets(picture, near, plan, view, given, box)
+    scene = Scene(picture, (*behind, *plates), box, plan)
     check_clear(scene)
     return scene
 
 
-def _depth(plate: Plate) -> tuple[int, float]:
-    assert plate.region is not None
-    return plate.region.order, -plate.distance
+def disparity_of(depth: Tensor, plan: Plan, picture: tuple[int, int]) -> Tensor:
+    """A depth picture [1, h, w] or [h, w] of any size as the disparity [1, H, W] of a picture of that width and height.
+
+    Raises InputError for one that is constant, empty or no picture.
+    """
+    depth = depth.float()[None] if depth.ndim == 2 else depth.float()
+    if depth.ndim != 3 or len(depth) != 1 or 0 in depth.shape:
+        raise InputError(f"the depth picture must be grey, [1, H, W], got {list(depth.shape)}")
+    width, height = picture
+    if tuple(depth.shape[1:]) != (height, width):
+        depth = F.interpolate(depth[None], (height, width), mode="bilinear", antialias=True)[0]
+    return disparity(depth, plan.relief.kind, plan.relief.range)
 
 
-def _region(region: Region, mask: Tensor) -> Plate:
-    """A region's plate, its colour still to come."""
+def _sheets(picture: Tensor, near: Tensor, plan: Plan, view: View, given: Tensor, box: Box) -> list[Plate]:
+    """The background as two sheets of planes: what is seen of it, and what is behind that."""
+    cut = sheets(picture, near, _parallax(plan, view), plan.relief.planes)
+    made = []
+    for sheet, behind in ((cut.back, True), (cut.front, False)):
+        canvas = padded(sheet, box)
+        depth = fill(canvas[3:4], given, 0.0).clamp(near.min(), near.max())
+        plate = Plate(
+            torch.where(given > 0, canvas[:3], padded(picture, box)),
+            given * canvas[4:5] if behind else given,
+            box[:2],
+            disparity=depth,
+            bands=tuple(bands(cut.levels, behind=behind)),
+            alpha=None if behind else torch.where(given > 0, canvas[4:5], 1.0),
+        )
+        made.append(plate)
+    return made
+
+
+def _parallax(plan: Plan, view: View) -> int:
+    """How many pixels of the picture its nearest and farthest planes move against each other at most."""
+    corners = np.array([[0, 0, 1], [view.width, 0, 1], [0, view.height, 1], [view.width, view.height, 1.0]]).T
+    nothing = torch.zeros(1, 1, 1)
+    planes = [Plate(nothing, nothing, (0, 0), distance=distance) for distance in (1.0, plan.relief.range)]
+    most = 0.0
+    for moment in extremes(plan):
+        near, far = (plane.where(plan, moment, view) for plane in planes)
+        if near is not None and far is not None:
+            (x0, y0, w0), (x1, y1, w1) = near @ corners, far @ corners
+            if (w0 > 1e-3).all() and (w1 > 1e-3).all():
+                most = max(most, float(np.hypot(x0 / w0 - x1 / w1, y0 / w0 - y1 / w1).max()))
+    return math.ceil(min(most, max(view.picture) * DEEPEST)) + 1
+
+
+def _region(region: Region, mask: Tensor, near: Tensor | None) -> Plate:
+    """A region's plate, its colour still to come. near: the disparity [1, H, W] of the picture, where it has depth."""
     height, width = mask.shape[1:]
     if region.pivot is not None:
         pivot = (region.pivot[0] * width, region.pivot[1] * height)
@@ -205,7 +258,9 @@ def _region(region: Region, mask: Tensor) -> Plate:
         x = (mask.sum(dim=(0, 1)) @ (torch.arange(width).to(mask) + 0.5)) / total
         y = (mask.sum(dim=(0, 2)) @ (torch.arange(height).to(mask) + 0.5)) / total
         pivot = (float(x), float(y))
-    distance = 1.0 if region.distance is None else region.distance
+    distance = region.distance
+    if distance is None:
+        distance = 1.0 if near is None else float(mask.sum() / (mask * near).sum())
     return Plate(mask, mask, (0, 0), alpha=mask, distance=distance, region=region, pivot=pivot)
 
 
@@ -223,11 +278,12 @@ def check_clear(scene: Scene) -> None:
     """Raises InputError where the camera comes to a plate or passes it."""
     plan = scene.plan
     for plate in scene.plates:
+        nearest = plate.planes[-1].distance
         for moment in extremes(plan):
             travelled = plan.camera.dolly * (plan.done(moment.u) - plan.done(moment.key))
-            if plate.distance - travelled < NEAREST:
+            if nearest - travelled < NEAREST:
                 called = "the picture" if plate.region is None else "a region"
                 raise InputError(
-                    f"the camera goes {travelled:.2f} forward and runs into {called} at distance {plate.distance:g}; "
+                    f"the camera goes {travelled:.2f} forward and runs into {called} at distance {nearest:g}; "
                     "give a smaller dolly or a greater distance"
                 )

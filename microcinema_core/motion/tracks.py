@@ -41,10 +41,10 @@ def tracked(renderer: Renderer, points: Tensor) -> Tracks:
 
     A point belongs to the nearest plate that it lies on.
     """
-    scene, still = renderer.scene, renderer.view.to_picture @ renderer.view.from_pixels
-    start = np.concatenate([points.double().numpy(), np.ones((len(points), 1))], axis=1) @ still.T
+    planes = [layer.plate for layer in renderer.layers]
+    start = np.concatenate([points.double().numpy(), np.ones((len(points), 1))], axis=1) @ renderer.still.T
     owner = np.zeros(len(points), int)
-    for number, plate in enumerate(scene.plates):
+    for number, plate in enumerate(planes):
         owner[_lies_on(plate, start)] = number
     places, visible = zip(*(_at(renderer, moment, start, owner) for moment in renderer.moments), strict=True)
     return Tracks(torch.from_numpy(np.stack(places)).float(), torch.from_numpy(np.stack(visible)))
@@ -54,8 +54,8 @@ def _at(
     renderer: Renderer, moment: Moment, start: NDArray[np.float64], owner: NDArray[np.int_]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Places [N, 2] and visibility [N] in one frame."""
-    scene, view = renderer.scene, renderer.view
-    matrices = [plate.where(scene.plan, moment, view) for plate in scene.plates]
+    view, planes = renderer.view, [layer.plate for layer in renderer.layers]
+    matrices = [plate.where(renderer.scene.plan, moment, view) for plate in planes]
     places, visible = np.zeros((len(start), 2)), np.zeros(len(start), bool)
     for number, matrix in enumerate(matrices):
         mine = owner == number
@@ -67,7 +67,7 @@ def _at(
     within = (places >= 0) & (places < (view.width, view.height))
     visible &= within.all(axis=1)
     seen = np.concatenate([places, np.ones((len(places), 1))], axis=1)
-    for number, (plate, matrix) in enumerate(zip(scene.plates, matrices, strict=True)):
+    for number, (plate, matrix) in enumerate(zip(planes, matrices, strict=True)):
         if matrix is not None:
             on = seen @ matrix.T
             visible &= ~((owner < number) & _lies_on(plate, on / np.where(on[:, 2:] > 1e-6, on[:, 2:], np.inf)))
@@ -76,10 +76,13 @@ def _at(
 
 def _lies_on(plate: Plate, places: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which places [N, 3] of the picture's plane a plate covers."""
-    if plate.alpha is None:
+    if plate.backmost:
         return np.ones(len(places), bool)
     width, height = plate.size
     column, row = (np.floor(places[:, i] - plate.corner[i]).astype(int) for i in (0, 1))
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    alpha = plate.alpha[0].cpu().numpy()
-    return np.asarray(inside & (alpha[row.clip(0, height - 1), column.clip(0, width - 1)] > 0.5))
+    at = torch.from_numpy(row.clip(0, height - 1)), torch.from_numpy(column.clip(0, width - 1))
+    alpha = torch.ones(len(places)) if plate.alpha is None else plate.alpha[0].cpu()[at]
+    if plate.band is not None and plate.disparity is not None:
+        alpha = alpha * plate.band.alpha(plate.disparity[0].cpu()[at])
+    return np.asarray(inside & (alpha.numpy() > 0.5))

@@ -43,14 +43,15 @@ FRAMES = 9
 Frames = NDArray[np.uint8]
 
 
-def random_path(scene: Scene, rng: np.random.Generator) -> tuple[float, float]:
-    """How far right and up a shape goes, in sides, half of it before the keyframe, and stays in view."""
+def random_path(scene: Scene, rng: np.random.Generator) -> tuple[float, float] | None:
+    """How far right and up a shape goes, in sides, half of it before the keyframe, and stays in view; None: nowhere."""
     room = EXTENT * scene.radius + MARGIN
-    while True:
+    for _ in range(1000):
         across, up = rng.uniform(-MOST, MOST, 2)
         ends = [(scene.x + s * across / 2, scene.y - s * up / 2) for s in (-1, 1)]
         if math.hypot(across, up) >= LEAST and all(room <= v <= 1 - room for end in ends for v in end):
             return float(across), float(up)
+    return None
 
 
 def motion_of(triple: Triple, path: tuple[float, float]) -> Motion:
@@ -89,12 +90,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     pipeline = MicroCinemaPipeline.from_pretrained(embedded(Kind.VIDEO))
     triples, rng = read_triples("final"), np.random.default_rng(SEED)
-    chosen = [triples[i * len(triples) // options.clips] for i in range(options.clips)]
+    free = [(triple, path) for triple in triples if (path := random_path(triple.scene, rng)) is not None]
+    chosen = [free[i * len(free) // options.clips] for i in range(options.clips)]
     led: list[float] = []
     alone: list[float] = []
     sheets: list[Frames] = []
-    for seed, triple in enumerate(tqdm(chosen, desc="steering")):
-        path = random_path(triple.scene, rng)
+    for seed, (triple, path) in enumerate(tqdm(chosen, desc="steering")):
         for distances, motion in ((led, motion_of(triple, path)), (alone, None)):
             clip = pipeline(triple.keyframe(SIZE), triple.prompt, ShotConfig(motion=0.0), seed=seed, motion=motion)
             distances.append(off_path(clip.frames[0], triple.scene, path))

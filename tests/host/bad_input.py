@@ -73,7 +73,36 @@ def sources() -> Graph:
         "huge": node("MicroCinemaLoad", file="huge.safetensors"),
         "texts": node("MicroCinemaLoad", file="toybox-text.safetensors"),
         "image-stage": node("MicroCinemaLoad", file="toybox-image.safetensors"),
-    } | others()  # fmt: skip
+    } | others() | motions()  # fmt: skip
+
+
+def motions() -> Graph:
+    """A picture under a camera, with a region and plates."""
+    still = dict.fromkeys(("horizontal", "vertical", "dolly", "pan", "tilt", "roll", "shake"), 0.0)
+    more = {"depth_kind": "disparity", "depth_range": 4.0, "depth_planes": 4, "fov": 50.0, "shake_seed": 0}
+    size = {"width": SIZE, "height": SIZE}
+    return {
+        "camera": node(
+            "MicroCinemaCamera", **still, **more, zoom=1.2, ease="linear", duration=0.0, keyframe_at="last",
+        ),
+        "black": node("SolidMask", value=0.0, **size),
+        "patch": node("SolidMask", value=1.0, width=16, height=16),
+        "hole": node(
+            "MaskComposite", destination=["black", 0], source=["patch", 0], x=24, y=24, operation="add"
+        ),
+        "two-masks": node("ImageToMask", image=["two", 0], channel="red"),
+        "region": node(
+            "MicroCinemaRegion", mask=["hole", 0], motion=["camera", 0], horizontal=0.1, vertical=0.0, zoom=1.0,
+            roll=0.0, distance=0.0, order=0, ease="the plan's", pivot="middle of the mask",
+        ),
+        "render": node(
+            "MicroCinemaRender", motion=["region", 0], picture=["picture", 0], frames=FRAMES, fps=8.0, width=0,
+            height=0, loop=False, tracks=4,
+        ),
+        "small": node("SolidMask", value=1.0, width=8, height=9),
+        "opaque": node("LoadImage", image="example.png"),
+        "larger-two": node("EmptyImage", width=SIZE + 8, height=SIZE, batch_size=FRAMES, color=0x808080),
+    }  # fmt: skip
 
 
 def others() -> Graph:
@@ -110,6 +139,9 @@ def others() -> Graph:
     }  # fmt: skip
 
 
+LED = {"encode.guide": ["render", 0]}  # so that the frames are asked for
+PLAN = '{"format": "microcinema.motion", "version": 1%s}'
+
 CASES = [
     # Refused by the host before anything runs.
     Case("a text for a number", {"sample.steps": "many"}),
@@ -128,6 +160,13 @@ CASES = [
     Case("a sampler that does not exist", {"sample.sampler_name": "best"}),
     Case("a picture of no width", {"picture.width": 0}),
     Case("a gamma without its number", {"sample.gamma.value": MISSING}),
+    Case("no motion", {"render.motion": MISSING} | LED),
+    Case("a picture for a motion", {"render.motion": ["picture", 0]} | LED),
+    Case("a zoom of 0", {"camera.zoom": 0.0} | LED),
+    Case("a field of view of 180 degrees", {"camera.fov": 180.0} | LED),
+    Case("an ease that does not exist", {"camera.ease": "bouncy"} | LED),
+    Case("a frame without frames a second", {"render.fps": 0.0} | LED),
+    Case("a number for a plan", {"camera.plan": ["zero", 0]} | LED),
     # Refused when the node runs.
     Case("a place of the keyframe that does not exist", {"encode.keyframe_at": "somewhere"}),
     Case("a keyframe beyond the last frame", {"encode.keyframe_at.index": FRAMES}),
@@ -205,6 +244,37 @@ CASES = [
     Case("latents of NaN to interpolate", {"interpolate.latent": ["nan", 0]}),
     Case("a model whose numbers overflow", {"sample.model": ["huge", 0]}),
     Case("a model whose numbers overflow, in KSampler", {"sample.model": ["huge", 0]}, stock=True),
+    Case("a zoom that is no number (NaN)", {"camera.zoom": torch.nan} | LED),
+    Case("a link that brings a zoom of 0", {"camera.zoom": ["nought", 0]} | LED),
+    Case("a number for a motion", {"render.motion": 1} | LED),
+    Case("a text for a curve", {"camera.curve": "0,0 1,1"} | LED),
+    Case("a file's name for a plan", {"camera.plan": "plans/mine.json"} | LED),
+    Case("a plan of another program", {"camera.plan": '{"camera": {"zoom": 2}}'} | LED),
+    Case("a plan of a later version", {"camera.plan": PLAN.replace("1", "2") % ""} | LED),
+    Case("a plan with a key that no plan has", {"camera.plan": PLAN % ', "speed": 2'} | LED),
+    Case("a plan that names a file", {"camera.plan": PLAN % ', "regions": [{"mask": "hat.png"}]'} | LED),
+    Case("a plan with a number that is none (NaN)", {"camera.plan": PLAN % ', "duration": NaN'} | LED),
+    Case("a plan with a thousand regions", {"camera.plan": PLAN % f', "regions": [{", ".join(["{}"] * 1000)}]'} | LED),
+    Case("a plan with a million regions", {"camera.plan": PLAN % f', "regions": [{", ".join(["{}"] * 10**6)}]'} | LED),
+    Case("a region without outline or mask", {"camera.plan": PLAN % ', "regions": [{}]'} | LED),
+    Case("a mask in which nothing is painted", {"region.mask": ["black", 0]} | LED),
+    Case("the mask of a picture that has none", {"region.mask": ["opaque", 1]} | LED),
+    Case("several masks for a region", {"region.mask": ["two-masks", 0]} | LED),
+    Case("a mask of another size than the picture", {"region.mask": ["patch", 0]} | LED),
+    Case(
+        "a camera that runs into a region",
+        {"camera.dolly": 0.5, "camera.keyframe_at": "first", "region.distance": 0.2} | LED,
+    ),
+    Case("several pictures to move", {"render.picture": ["two", 0]} | LED),
+    Case("a picture made of NaN to move", {"render.picture": ["broken", 0]} | LED),
+    Case("several depth pictures", {"camera.depth": ["two", 0]} | LED),
+    Case("frames that no memory holds", {"render.frames": 10_000_000, "render.width": 4096} | LED),
+    Case("filled plates of another size", {"render.plates": ["larger", 0]} | LED),
+    Case("filled plates of another number", {"render.plates": ["two", 0]} | LED),
+    Case("a guide of another number of frames", {"render.frames": 5} | LED),
+    Case("a guide of another size", {"encode.guide": ["larger-two", 0]}),
+    Case("a guide made of NaN", {"encode.guide": ["broken", 0]}),
+    Case("a guide's mask that is not the guide's", {"encode.guide_mask": ["black", 0]} | LED),
     Case("a file without MODEL", {"sample.model": ["texts", 0]}),
     Case("a file without APPEARNET", {"encode.appearnet": ["image-stage", 1]}),
     Case("a file without VAE", {"decode.vae": ["texts", 3]}),
@@ -224,6 +294,15 @@ WORKS = [
     Case("a picture of 8x9 pixels", {"encode.keyframe": ["tiny", 0], "sample.keyframe": ["tiny", 0]}),
     Case("half a picture file", {"upload.image": "half.png", "encode.keyframe": ["upload", 0]}),
     Case("a prompt limited to an area, for interpolation", {"interpolate.conditioning": ["area", 0]}),
+    Case("a region that leaves the frame", {"region.horizontal": 2.0, "camera.keyframe_at": "first"} | LED),
+    Case("a mask that covers the picture", {"region.mask": ["whole", 0]} | LED),
+    Case("a depth picture of one brightness", {"camera.depth": ["picture", 0]} | LED),
+    Case("a depth picture of another size", {"camera.depth": ["tiny", 0]} | LED),
+    Case("a guide that shows the keyframe elsewhere", {"picture.color": 0x102030} | LED),
+    Case(
+        "a picture of an odd size to move",
+        {"render.picture": ["tiny", 0], "render.width": SIZE, "render.height": SIZE, "region.mask": ["small", 0]} | LED,
+    ),
 ]
 
 

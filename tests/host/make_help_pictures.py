@@ -1,6 +1,7 @@
 """Make the pictures of the help pages anew: .comfyui/venv/bin/python -P tests/host/make_help_pictures.py
 
-One run of one graph, a few minutes on an idle machine. Starts a server of its own unless --server names one.
+One graph for each part, `toybox` (a few minutes on an idle machine) and `camera`. Starts a server of its own unless
+--server names one.
 """
 
 import argparse
@@ -12,8 +13,9 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).parent))
 
+import camera_graphs as cameras
 import workflow_graphs as graphs
-from make_workflows import load_client, with_server
+from make_workflows import ROCKET, load_client, upload, with_server
 from PIL import Image, ImageOps
 from run_host import ROOT
 from workflow_graphs import FRAMES, Node, Workflow
@@ -23,6 +25,15 @@ GAMMAS, STRONG_GAMMAS = (0.0, 0.1, 0.4), (0.0, 0.05, 0.15, 0.4)
 SHOWN = range(0, FRAMES, 2)
 GAP, EDGE = 4, 3  # pixels
 PROMPT = "A yellow square moves right slowly over a night sky"
+PARTS = ("toybox", "camera")
+TILE = 240  # pixels across
+PAINT = 0xF0409A
+MOVES: dict[str, dict[str, Any]] = {
+    "as it is": {"prompt": "the camera is still"},
+    "to the right": {"horizontal": 0.15},
+    "nearer": {"zoom": 1.4},
+    "rolled": {"roll": 12.0},
+}
 Pictures = dict[str, list[Image.Image]]
 
 
@@ -67,17 +78,48 @@ def pictures_with_prior(flow: Workflow, keyframe: Node) -> None:
         keep(flow, f"noise {gamma}", made[0], model)
 
 
+def camera_graph(coffee: str, rocket: str) -> Workflow:
+    """Moves of a camera, a region's way, plates, and what Render gives beside its frames."""
+    flow = Workflow("help-camera", "")
+    cup = flow.add("LoadImage", "cup", image=coffee)
+    pad = flow.add("LoadImage", "pad", image=rocket)
+    small = {"width": TILE, "frames": 3}
+    for title, dials in MOVES.items():
+        made = cameras.render(flow, cameras.camera(flow, **dials), cup[0], **small)
+        flow.add("SaveImage", title, images=made[0], filename_prefix="help")
+    rising = cameras.region(flow, pad[1], vertical=0.55, zoom=0.8)
+    rising.inputs["motion"] = cameras.camera(flow, prompt="the camera is still")[0]
+    made = cameras.render(flow, rising, pad[0], **small)
+    flow.add("SaveImage", "rising", images=made[0], filename_prefix="help")
+    plates = flow.add("MicroCinemaPlates", "plates", motion=rising[0], picture=pad[0])
+    paint = flow.add("EmptyImage", "paint", width=2048, height=2048, batch_size=1, color=PAINT)
+    marked = flow.add(
+        "ImageCompositeMasked", "marked", destination=plates[0], source=paint[0], x=0, y=0, resize_source=True,
+        mask=plates[1],
+    )  # fmt: skip
+    flow.add("SaveImage", "plate", images=marked[0], filename_prefix="help")
+    swung = cameras.camera(flow, horizontal=0.2, roll=-8.0, ease="linear")
+    made = cameras.render(flow, swung, cup[0], tracks=40, width=TILE, frames=9)
+    followed = flow.add(
+        "WanMoveVisualizeTracks", "tracks", images=made[0], tracks=made[2], line_resolution=24, circle_size=3,
+        opacity=0.9, line_width=4,
+    )  # fmt: skip
+    unknown = flow.add("MaskToImage", "mask", mask=made[1])
+    for title, images in (("frames", made), ("unknown", unknown), ("followed", followed)):
+        flow.add("SaveImage", title, images=images[0], filename_prefix="help")
+    return flow
+
+
 def keep(flow: Workflow, title: str, latent: list[Any], model: Node) -> None:
     frames = graphs.decode(flow, latent, model[3], f"decode {title}")
     flow.add("SaveImage", title, images=frames[0], filename_prefix="help")
 
 
-def run(address: str) -> Pictures:
+def run(flow: Workflow, comfy: Any) -> Pictures:
     """What each SaveImage of the graph kept, by its title."""
     import tempfile
 
-    flow, client = help_graph(), load_client()
-    comfy = client.ComfyClient(address, timeout=300)
+    client = load_client()
     kept: Pictures = {}
     with tempfile.TemporaryDirectory() as folder:
         for file in comfy.run(flow.api):
@@ -90,11 +132,11 @@ def run(address: str) -> Pictures:
 def rows(pictures: Iterable[Sequence[Image.Image]]) -> Image.Image:
     """One row below the other, on white."""
     lines = list(pictures)
-    side = lines[0][0].width + GAP
-    sheet = Image.new("RGB", (len(lines[0]) * side - GAP, len(lines) * side - GAP), "white")
+    across, down = (side + GAP for side in lines[0][0].size)
+    sheet = Image.new("RGB", (len(lines[0]) * across - GAP, len(lines) * down - GAP), "white")
     for y, line in enumerate(lines):
         for x, picture in enumerate(line):
-            sheet.paste(picture, (x * side, y * side))
+            sheet.paste(picture, (x * across, y * down))
     return sheet
 
 
@@ -118,8 +160,25 @@ def draw(kept: Pictures) -> dict[str, Image.Image]:
     }
 
 
-def make(address: str) -> None:
-    for name, picture in draw(run(address)).items():
+def draw_camera(kept: Pictures) -> dict[str, Image.Image]:
+    height = kept["rising"][0].height
+    plate = kept["plate"][0]
+    plate = plate.resize((round(plate.width * height / plate.height), height), Image.Resampling.LANCZOS)
+    return {
+        "Camera": rows([[kept[title][-1] for title in MOVES]]),
+        "Region": rows([kept["rising"]]),
+        "Plates": rows([[kept["rising"][0], plate]]),
+        "Render": rows([[kept[title][-1] for title in ("frames", "unknown", "followed")]]),
+    }
+
+
+def make(address: str, parts: Sequence[str]) -> None:
+    comfy, drawn = load_client().ComfyClient(address, timeout=300), {}
+    if "toybox" in parts:
+        drawn |= draw(run(help_graph(), comfy))
+    if "camera" in parts:
+        drawn |= draw_camera(run(camera_graph(upload(comfy, "coffee.jpg"), upload(comfy, *ROCKET)), comfy))
+    for name, picture in drawn.items():
         path = DOCS / f"MicroCinema{name}.jpg"
         picture.save(path, quality=90)
         print(path.relative_to(ROOT), flush=True)
@@ -128,11 +187,12 @@ def make(address: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Make the pictures of the help pages.")
     parser.add_argument("--server", help="address of a running ComfyUI with this pack")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     options = parser.parse_args()
     if options.server:
-        make(options.server)
+        make(options.server, options.parts)
     else:
-        with_server(make)
+        with_server(lambda address: make(address, options.parts))
     return 0
 
 

@@ -5,7 +5,8 @@ Parts, in this order, all by default:
   canvas    workflows/NAME.json, made by ComfyUI's own page in a browser, then laid out here
   pictures  workflows/NAME.jpg, frames of the video that the workflow makes as shipped: minutes for each
 
-Starts a server of its own unless --server names one. What needs files that are fetched gets a drawn card instead.
+Starts a server of its own unless --server names one. What needs files that are fetched gets a drawn card instead, and
+what loads a picture shows one of assets/pictures.
 --quick interpolates once, with one step: the pictures show the model's own slow frames, which stay as they are.
 """
 
@@ -28,6 +29,9 @@ from setup_host import find_host
 from workflow_graphs import READY, Workflow, all_workflows
 
 API, CANVAS = ROOT / "docs" / "api", ROOT / "workflows"
+PICTURES = ROOT / "assets" / "pictures"
+ROCKET = ("rocket.jpg", (309, 122, 338, 406))  # with the box in which it stands
+SHOWN: dict[str, tuple[Any, ...]] = {"a-photo-moves": ("coffee.jpg",), "motion-brush": ROCKET}
 PARTS = ("api", "canvas", "pictures")
 SIDE = 384  # of a picture, in pixels
 GAP, TITLE, PAD = 40, 34, 24  # pixels of the canvas: between nodes, a node's title, a group's edge
@@ -143,6 +147,30 @@ def renumber_links(canvas: Canvas) -> None:
             made["links"] = [number[link] for link in made.get("links") or []] or None
 
 
+def with_own_picture(graph: dict[str, Any], name: str, comfy: Any) -> dict[str, Any]:
+    """One of assets/pictures for Load Image; where a mask is asked for, painted on as the mask editor would save it."""
+    for node in graph.values():
+        if node["class_type"] == "LoadImage":
+            node["inputs"]["image"] = upload(comfy, *SHOWN[name])
+    return graph
+
+
+def upload(comfy: Any, picture: str, painted: Sequence[int] = ()) -> str:
+    """A picture's name in the server's input folder. painted: a box (left, top, right, bottom) that is selected."""
+    from PIL import Image
+
+    shown = Image.open(PICTURES / picture).convert("RGBA")
+    if painted:
+        alpha = shown.getchannel("A")
+        alpha.paste(0, tuple(painted))
+        shown.putalpha(alpha)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{Path(picture).stem}.png"
+        shown.save(path)
+        name: str = comfy.upload(path)
+    return name
+
+
 def make_picture(flow: Workflow, address: str, quick: bool) -> None:
     """Run the workflow and keep frames of what it made."""
     from PIL import Image
@@ -150,7 +178,8 @@ def make_picture(flow: Workflow, address: str, quick: bool) -> None:
     client = load_client()
     comfy = client.ComfyClient(address, timeout=300)
     start = time.monotonic()
-    (video,) = comfy.run(with_less_interpolation(flow.api) if quick else flow.api)
+    graph = with_own_picture(flow.api, flow.name, comfy)
+    (video,) = comfy.run(with_less_interpolation(graph) if quick else graph)
     with tempfile.TemporaryDirectory() as folder:
         frames = read_video(comfy.download(video, folder))
     picture = contact_sheet(frames).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
@@ -173,9 +202,11 @@ def read_video(path: Path) -> list[Any]:
 
 
 def contact_sheet(frames: list[Any]) -> Any:
-    """As many frames, evenly spaced, as fit a picture's side at their own size; one where they are large."""
-    from PIL import Image
+    """As many frames, evenly spaced, as fit a picture's side at their own size; large ones are scaled down to four."""
+    from PIL import Image, ImageOps
 
+    if max(frames[0].size) > SIDE:
+        frames = [ImageOps.fit(frame, (SIDE // 2, SIDE // 2), Image.Resampling.LANCZOS) for frame in frames]
     width, height = frames[0].size
     across = max(1, SIDE // max(width, height))
     chosen = [frames[round(i * (len(frames) - 1) / max(1, across**2 - 1))] for i in range(across**2)]

@@ -85,11 +85,13 @@ def load(pack: ModuleType, nodes: dict[str, type], path: Path) -> Kit:
 
 
 def standalone(
-    kit: Kit, keyframes: torch.Tensor, prompts: tuple, latent: dict, steps: int, cfg: float, sampler: str = "euler"
-) -> Callable[[], torch.Tensor]:
+    kit: Kit, keyframes: torch.Tensor, prompts: tuple, latent: dict, steps: int, cfg: float, sampler: str = "euler",
+    led: tuple | None = None,
+) -> Callable[[], torch.Tensor]:  # fmt: skip
     """The same clips by the core alone: its networks, denoiser and sampler, on the host's sigmas and noise of seed 7.
 
-    AppearNet runs here; the result samples and returns latents as KSampler does.
+    AppearNet runs here; the result samples and returns latents as KSampler does. led: VAE latents [N, C, T, h, w] of
+    every frame in place of the keyframes', and what is known of them.
     """
     import comfy.sample
     import comfy.samplers
@@ -102,7 +104,9 @@ def standalone(
     start = noise * (1 + sigmas[0] ** 2).sqrt() + form.process_in(latent["samples"])
     video = start.unflatten(0, (-1, encoded.frames)).transpose(1, 2)
     with torch.inference_mode():
-        guide = kit.core("models.guide").Guide(form.process_in(kit.vae.encode(keyframes)).unsqueeze(2))
+        clips, known = (kit.vae.encode(keyframes).unsqueeze(2), None) if led is None else led
+        scaled = torch.stack([form.process_in(frames) for frames in clips.unbind(2)], dim=2)
+        guide = kit.core("models.guide").Guide(scaled, known)
         appearance = networks.appearnet(guide).scaled(encoded.acting.strength)
         shared = {"appearance": appearance, "frame_time": torch.tensor(encoded.seconds)}
         shared["shared_frame"] = encoded.key if encoded.acting.share_attention else None

@@ -22,6 +22,7 @@ from pathlib import Path
 from setup_host import HOME, ROOT, TORCH, Host, HostSetupError, set_up
 
 PACK = "microcinema"
+EXAMPLE = "example.png"  # the picture that ComfyUI brings, which every installation has in its input folder
 NOT_OF_THE_PACK = {"build", "configs", "dist", "docs", "out", "studies", "tests"}
 BOOT_SECONDS = 300  # 10 on an idle machine
 
@@ -54,6 +55,8 @@ def start_server(host: Host, base: Path, flags: Sequence[str] = (), record: Path
     """
     for name in ("custom_nodes", "input", "models", "output", "temp", "user"):
         (base / name).mkdir(parents=True, exist_ok=True)
+    if not (base / "input" / EXAMPLE).exists():
+        shutil.copy(host.tree / "input" / EXAMPLE, base / "input")
     port = free_port()
     guard = [] if record is None else [str(Path(__file__).with_name("loopback_only.py")), str(record)]
     options = ["--cpu", "--disable-auto-launch", "--database-url", "sqlite:///:memory:", "--base-directory", str(base)]

@@ -16,6 +16,10 @@ IDS = (
     "MicroCinemaNoisePriorNoise",
     "MicroCinemaSampler",
     "MicroCinemaTSRInterpolate",
+    "MicroCinemaCamera",
+    "MicroCinemaRegion",
+    "MicroCinemaPlates",
+    "MicroCinemaRender",
 )
 SECTIONS = ("Inputs", "Common mistakes", "What it does not do")
 SELECT = """([id, number]) => {

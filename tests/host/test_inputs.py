@@ -25,11 +25,22 @@ def good(kit: Kit, expected: Any) -> Any:
         return {
             "MODEL": kit.model, "APPEARNET": kit.appearnet, "VAE": kit.vae, "IMAGE": pictures(1),
             "LATENT": {"samples": torch.zeros(3, 4, 4, 5)}, "CONDITIONING": [[torch.zeros(1, 2, 3), {}]],
+            "MASK": torch.ones(1, 32, 40), "MOTION": still(kit), "CURVE": curve(),
         }[expected.get_io_type()]  # fmt: skip
     if hasattr(expected, "default"):
         return expected.default
     option = max(expected.options, key=lambda option: len(option.inputs))
     return {expected.id: option.key} | {part.id: good(kit, part) for part in option.inputs}
+
+
+def still(kit: Kit) -> Any:
+    return kit.core("motion.scene").Motion(kit.core("motion.plan").Plan())
+
+
+def curve() -> Any:
+    from comfy_api.input import MonotoneCubicCurve
+
+    return MonotoneCubicCurve([(0, 0), (1, 1)])
 
 
 def places(inputs: list[Any], before: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -98,7 +109,7 @@ def test_choices_that_do_not_exist_are_refused_everywhere(small: Kit, pack_nodes
         for path, expected in places(node.GET_SCHEMA().inputs):
             if not hasattr(expected, "options"):
                 continue
-            inner = (*path, path[-1]) if path[-1] in ("gamma", "keyframe_at") else path
+            inner = (*path, path[-1]) if path[-1] in ("gamma", "keyframe_at", "pivot") else path
             for value in ("none of them", 3, None, torch.ones(1)):
                 assert f"{path[0]} must be one of " in refusal(small, node, inner, value)
             assert f"{path[0]} must be one of " in refusal(small, node, path, None)  # as the host gives unknown ones
@@ -107,3 +118,18 @@ def test_choices_that_do_not_exist_are_refused_everywhere(small: Kit, pack_nodes
 def test_every_node_is_checked(small: Kit, pack_nodes: dict[str, type]) -> None:
     assert all(issubclass(node, small.ours("node").Node) for node in pack_nodes.values())
     assert not any("execute" in vars(node) for node in pack_nodes.values())
+
+
+def test_what_is_no_text_is_refused_everywhere(small: Kit, pack_nodes: dict[str, type]) -> None:
+    seen = []
+    for node in pack_nodes.values():
+        schema = node.GET_SCHEMA()
+        for expected in schema.inputs:
+            if expected.get_io_type() != "STRING":
+                continue
+            seen.append(expected.id)
+            for value in (3, True, ["plan"], {}, torch.ones(1)):
+                assert refusal(small, node, (expected.id,), value).startswith(
+                    f"{schema.display_name}: {expected.id} must be text, got "
+                )
+    assert set(seen) == {"prompt", "plan"}

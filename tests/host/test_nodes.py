@@ -11,7 +11,9 @@ import pytest
 import torch
 from nodes_kit import FRAMES, GAMMA, MOVES_LEFT, WEIGHTS, Kit, load, pictures
 
-IDS = {"Load", "AppearNetEncode", "NoisePriorLatent", "NoisePriorNoise", "Sampler", "TSRInterpolate"}
+IDS = {"Load", "AppearNetEncode", "NoisePriorLatent", "NoisePriorNoise", "Sampler", "TSRInterpolate"} | {
+    "Camera", "Region", "Plates", "Render",
+}  # fmt: skip
 AUTO = {"gamma": "auto"}
 
 

@@ -19,8 +19,10 @@ API, CANVAS = ROOT / "docs" / "api", ROOT / "workflows"
 FLOWS = {flow.name: flow for flow in all_workflows()}
 SIZES = ("width", "height", "x", "y")
 Graph = dict[str, dict[str, Any]]
-SHIPPED = {"toybox-extend": (257, 32), "toybox-loop": (256, 32), "toybox-seeds": (33, 8)}  # frames, a second
-QUICK = {"toybox-extend": (65, 8), "toybox-loop": (65, 8)}  # the loop asks for 256 and gets what there is
+MOVED = {"a-photo-moves": (97, 24), "motion-brush": (97, 24)}  # frames, a second
+SHIPPED = {"toybox-extend": (257, 32), "toybox-loop": (256, 32), "toybox-seeds": (33, 8)} | MOVED
+QUICK = {"toybox-extend": (65, 8), "toybox-loop": (65, 8)} | MOVED  # the loop asks for 256 and gets what there is
+PAINTED = ("motion-brush",)  # whose picture has to be painted on first
 
 
 def named(makes: Any) -> Any:
@@ -33,10 +35,12 @@ def api_form(name: str) -> Graph:
 
 
 def with_few_steps(graph: Graph) -> Graph:
-    """One step, one pass of interpolation, half the size."""
+    """One step, one pass of interpolation, half the size, and rendered frames far smaller than the picture."""
     for node in graph.values():
         inputs = node["inputs"]
         inputs |= {name: 1 for name in ("steps", "passes") if name in inputs}
+        if node["class_type"] == "MicroCinemaRender":
+            inputs["width"] = 96
         if node["class_type"] in ("EmptyImage", "EmptyLatentImage", "ImageCompositeMasked"):
             inputs |= {name: inputs[name] // 2 for name in SIZES if name in inputs}
     return graph
@@ -72,17 +76,60 @@ def test_what_has_to_be_fetched_is_named_on_the_canvas(name: str) -> None:
         assert "not trained for photos" in note
 
 
+def painted(graph: Graph, comfy: Any, folder: Path) -> Graph:
+    """With what the mask editor would save as its picture: what was painted on is transparent."""
+    from PIL import Image, ImageDraw
+
+    picture = Image.new("RGBA", (128, 96), (90, 140, 60, 255))
+    ImageDraw.Draw(picture).ellipse((40, 30, 80, 70), fill=(250, 60, 50, 0))
+    picture.save(folder / "painted.png")
+    for node in graph.values():
+        if node["class_type"] == "LoadImage":
+            node["inputs"]["image"] = comfy.upload(folder / "painted.png")
+    return graph
+
+
+def ready(flow: Workflow, comfy: Any, folder: Path) -> Graph:
+    graph = api_form(flow.name)
+    return painted(graph, comfy, folder) if flow.name in PAINTED else graph
+
+
 @named(READY)
 def test_a_workflow_makes_a_video(flow: Workflow, comfy: Any, tmp_path: Path) -> None:
-    (file,) = comfy.run(with_few_steps(api_form(flow.name)))
+    (file,) = comfy.run(with_few_steps(ready(flow, comfy, tmp_path)))
     assert read_video(comfy.download(file, tmp_path)) == QUICK.get(flow.name, (33, 8))
 
 
 @pytest.mark.slow
 @named(READY)
 def test_a_workflow_makes_a_video_as_shipped(flow: Workflow, comfy: Any, tmp_path: Path) -> None:
-    (file,) = comfy.run(api_form(flow.name), deadline=580)
+    (file,) = comfy.run(ready(flow, comfy, tmp_path), deadline=580)
     assert read_video(comfy.download(file, tmp_path)) == SHIPPED.get(flow.name, (129, 32))
+
+
+def test_the_brush_says_that_nothing_is_painted_yet(comfy: Any, client: ModuleType) -> None:
+    with pytest.raises(client.RunError) as refused:
+        comfy.run(api_form("motion-brush"))
+    assert "Open in MaskEditor" in refused.value.details["exception_message"]
+
+
+def test_the_depth_workflow_takes_a_depth_picture_in_place_of_the_depth_model(
+    comfy: Any, client: ModuleType, tmp_path: Path
+) -> None:
+    from PIL import Image
+
+    Image.linear_gradient("L").convert("RGB").save(tmp_path / "depth.png")
+    graph = with_few_steps(api_form("depth-camera"))
+    for title in ("Load depth model", "Depth"):
+        graph = {key: node for key, node in graph.items() if node["_meta"]["title"] != title}
+    depth = client.find_node(graph, "Depth picture")
+    depth |= {"class_type": "LoadImage", "inputs": {"image": comfy.upload(tmp_path / "depth.png")}}
+    (file,) = comfy.run(graph)
+    assert read_video(comfy.download(file, tmp_path)) == (97, 24)
+
+
+def test_the_first_template_is_the_first_by_name() -> None:
+    assert min(FLOWS) == READY[0]().name == "a-photo-moves"
 
 
 @named(TO_FETCH)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from microcinema_core.motion.depth import Relief, bands
+from microcinema_core.motion.depth import Sheets, bands
 
 
 def moved(sheet: Tensor, right: float, down: float = 0.0) -> Tensor:
@@ -25,7 +25,7 @@ def warped(sheet: Tensor, x: Tensor, y: Tensor) -> Tensor:
     return torch.lerp(upper, lower, along)
 
 
-def composed(relief: Relief, right: float, down: float = 0.0) -> dict[str, Tensor]:
+def composed(relief: Sheets, right: float, down: float = 0.0) -> dict[str, Tensor]:
     """The two sheets with each plane shifted by its level times (right, down) pixels.
 
     picture [3, H, W]; source [2, H, W], where in the picture its pixels come from; covered [1, H, W], by the front

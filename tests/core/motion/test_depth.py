@@ -10,11 +10,13 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from microcinema_core.errors import InputError
-from microcinema_core.motion.depth import RANGE, DepthKind, bands, disparity, levels, relief, sharpened
+from microcinema_core.motion.depth import bands, disparity, levels, sharpened, sheets
+from microcinema_core.motion.plan import DepthKind, Relief
 
 from .compositor import composed, rubber, stretched
 
 SIDE = 128
+RANGE, PLANES = Relief().range, 8
 
 
 def noise(height: int = SIDE, width: int = SIDE) -> Tensor:
@@ -42,7 +44,7 @@ def scene(softness: int) -> Tensor:
 def test_two_greys_become_the_nearest_and_the_farthest(kind: DepthKind) -> None:
     depth = box(0.4, 0.6)
     far, near = (0.4, 0.6) if kind == DepthKind.DISPARITY else (0.6, 0.4)
-    made = disparity(depth, kind)
+    made = disparity(depth, kind, RANGE)
     assert (made[depth == near] == 1).all()
     assert (made[depth == far] == 1 / RANGE).all()
 
@@ -58,7 +60,7 @@ def test_distance_is_the_inverse_of_disparity() -> None:
 def test_a_speck_does_not_flatten_the_rest() -> None:
     depth = box(0.4, 0.6)
     depth[:, 5, 5] = 1
-    assert (disparity(depth, DepthKind.DISPARITY)[:, 40:80, 50:90] == 1).all()
+    assert (disparity(depth, DepthKind.DISPARITY, RANGE)[:, 40:80, 50:90] == 1).all()
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,7 @@ def test_a_speck_does_not_flatten_the_rest() -> None:
 )
 def test_a_depth_picture_without_depth_is_refused(depth: Tensor, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        disparity(depth, DepthKind.DISPARITY)
+        disparity(depth, DepthKind.DISPARITY, RANGE)
 
 
 @pytest.mark.parametrize("softness", [1, 2, 4])
@@ -111,13 +113,13 @@ def test_each_disparity_is_wholly_on_one_plane(count: int) -> None:
 @pytest.mark.parametrize("softness", [0, 1, 3])
 def test_standing_still_is_the_picture_bit_for_bit(softness: int) -> None:
     picture, depth = noise(), scene(softness)
-    assert torch.equal(composed(relief(picture, depth, 24), 0.0)["picture"], picture)
+    assert torch.equal(composed(sheets(picture, depth, 24, PLANES), 0.0)["picture"], picture)
 
 
 def test_two_planes_shift_by_whole_pixels_and_nothing_lies_between() -> None:
     """Levels 1/4 and 1: twelve pixels move the wall by three and the square by twelve."""
     picture = noise()
-    seen = composed(relief(picture, box(), 12), 12.0)
+    seen = composed(sheets(picture, box(), 12, PLANES), 12.0)
     assert torch.equal(seen["picture"][:, 40:80, 62:102], picture[:, 40:80, 50:90])
     wall = torch.ones(SIDE, SIDE, dtype=torch.bool)
     wall[:, :3] = False
@@ -130,7 +132,7 @@ def test_two_planes_shift_by_whole_pixels_and_nothing_lies_between() -> None:
 def test_what_was_hidden_is_filled_from_behind_alone() -> None:
     wall, square = torch.tensor([0.2, 0.4, 0.6]), torch.tensor([0.9, 0.1, 0.1])
     picture = torch.where(box() == 1, square.view(3, 1, 1), wall.view(3, 1, 1))
-    seen = composed(relief(picture, box(), 9), 12.0)["picture"]
+    seen = composed(sheets(picture, box(), 9, PLANES), 12.0)["picture"]
     torch.testing.assert_close(seen[:, 40:80, 53:62], wall.view(3, 1, 1).expand(3, 40, 9), atol=0.01, rtol=0)
 
 
@@ -138,7 +140,7 @@ def test_what_was_hidden_is_filled_from_behind_alone() -> None:
 def test_no_rubber_sheet(softness: int) -> None:
     """A mesh over the same depth draws more than one pixel in a hundred out or together more than three times."""
     picture, depth = noise(), scene(softness)
-    seen = composed(relief(picture, depth, 20), 20.37)
+    seen = composed(sheets(picture, depth, 20, PLANES), 20.37)
     assert rubber(seen["source"][..., 22:], seen["owner"][:, 22:]) < 1e-3
     assert rubber(stretched(picture, depth, 20.37)[1][..., 22:]) > 0.01
 
@@ -147,7 +149,7 @@ def test_no_rubber_sheet(softness: int) -> None:
 @pytest.mark.parametrize("right", [-30.0, 17.3, 40.0])
 def test_a_slope_does_not_tear(planes: int, right: float) -> None:
     ramp = torch.linspace(0.25, 1, 512).view(1, 1, -1).expand(1, 32, -1)
-    seen = composed(relief(noise(32, 512), ramp, 30, planes), right)
+    seen = composed(sheets(noise(32, 512), ramp, 30, planes), right)
     inside = seen["covered"][..., 40:-40]
     assert (inside < 1).float().mean() == 0
 
@@ -170,7 +172,7 @@ def peak(planes: int) -> int:
         def freed(self, size: int) -> None:
             self.alive -= size
 
-    made = relief(noise(), scene(2), 20, planes)
+    made = sheets(noise(), scene(2), 20, planes)
     with Ledger() as ledger:
         composed(made, 10.0)
     return ledger.most

@@ -271,9 +271,8 @@ def test_what_is_in_front() -> None:
     whole = torch.ones(SIZE[1], SIZE[0])
     regions = [Region(distance=2.0, order=1), Region(distance=0.5), Region(distance=0.9), Region(distance=0.9)]
     plan = Plan(regions=tuple(regions))
-    plates = cut(ramps(), Motion(plan, (whole,) * 4)).plates
-    assert [plan.regions.index(p.region) if p.region else None for p in plates] == [None, 2, 2, 1, 0]
+    drawn = [layer.plate.region for layer in renderer(plan, (whole,) * 4).layers]
+    assert [plan.regions.index(region) if region else None for region in drawn] == [None, 2, 2, 1, 0]
     later = replace(regions[3], horizontal=0.1)
-    plates = cut(ramps(), Motion(Plan(regions=(*regions[:3], later)), (whole,) * 4)).plates
-    assert plates[1].region == regions[2]
-    assert plates[2].region == later
+    drawn = [layer.plate.region for layer in renderer(Plan(regions=(*regions[:3], later)), (whole,) * 4).layers]
+    assert drawn[1:3] == [regions[2], later]

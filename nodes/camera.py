@@ -1,0 +1,162 @@
+"""MicroCinema Camera: dials, words or a written plan as a MOTION."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..microcinema_core.motion.easing import Ease
+from ..microcinema_core.motion.plan import PUSH_IN, Camera, DepthKind, Plan, Relief
+from ..microcinema_core.motion.scene import Motion
+from ..microcinema_core.motion.words import Reading, read_words
+from ..microcinema_core.shot.dials import dials_of
+from ..microcinema_core.shot.timing import POSITIONS
+from .dials import choice, setting, widget
+from .node import Node
+from .pictures import one_picture
+from .told import tell
+from .types import LINK, CurveSocket, MotionSocket
+
+TITLE = "MicroCinema Camera"
+SHARES = dict(zip(POSITIONS, (0.5, 0.0, 1.0), strict=True))
+SHARE = "share"
+SAMPLES = 65  # points of a curve
+PLAN, CAMERA, RELIEF = Plan(), Camera(), Relief()
+TAKEN = ("fov",)  # a dial that does nothing alone
+
+
+class MicroCinemaCamera(Node):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        moves = [f.name for f in fields(Camera) if f.name not in TAKEN]
+        return io.Schema(
+            node_id="MicroCinemaCamera",
+            display_name=TITLE,
+            category="MicroCinema",
+            description="How a camera moves over a picture, for MicroCinema Render. With nothing set: a slow push-in.",
+            search_aliases=["camera motion", "ken burns", "parallax", "pan zoom", "dolly", "2.5d", "motion plan"],
+            inputs=[
+                *(setting(CAMERA, name) for name in moves),
+                _ease(),
+                widget("duration", _duration(), 0.0),
+                _keyframe_at(),
+                io.String.Input(
+                    "prompt", optional=True, multiline=True, default="",
+                    tooltip="Camera words are read from it for what is left as it is: `the camera slowly pulls back`.",
+                ),
+                CurveSocket.Input(
+                    "curve", optional=True, extra_dict=LINK,
+                    tooltip="How the moves spread over their time, from Curve Editor; it takes the place of ease.",
+                ),
+                io.Image.Input(
+                    "depth", optional=True, tooltip="A depth picture of the same picture, of any size, for parallax.",
+                ),
+                choice("depth_kind", dials_of(Relief)["kind"], DepthKind, RELIEF.kind, advanced=True),
+                setting(RELIEF, "range", "depth_range", advanced=True),
+                setting(RELIEF, "planes", "depth_planes", advanced=True),
+                *(setting(CAMERA, name, advanced=True) for name in TAKEN),
+                setting(PLAN, "seed", "shake_seed", advanced=True),
+                io.String.Input(
+                    "plan", optional=True, multiline=True, default="", advanced=True,
+                    tooltip="A motion plan as JSON, which takes the place of all dials and words.",
+                ),
+            ],
+            outputs=[MotionSocket.Output(display_name="motion", tooltip="For MicroCinema Region, Plates and Render.")],
+        )  # fmt: skip
+
+    @classmethod
+    def run(
+        cls,
+        horizontal: float,
+        vertical: float,
+        dolly: float,
+        pan: float,
+        tilt: float,
+        zoom: float,
+        roll: float,
+        shake: float,
+        ease: str,
+        duration: float,
+        keyframe_at: dict[str, Any],
+        depth_kind: str,
+        depth_range: float,
+        depth_planes: int,
+        fov: float,
+        shake_seed: int,
+        prompt: str | None = None,
+        curve: Any = None,
+        depth: Tensor | None = None,
+        plan: str | None = None,
+    ) -> io.NodeOutput:
+        """depth: IMAGE [1, H, W, 3] of any size -> a MOTION. Raises ConfigError for a text that is no plan."""
+        picture = None if depth is None else one_picture(depth, f"{TITLE}: depth").mean(0, keepdim=True)
+        if plan and plan.strip():
+            written = Plan.from_json(plan, f"{TITLE}: plan")
+            tell(TITLE, "the plan is followed; dials and words are not")
+            return io.NodeOutput(Motion(written, (None,) * len(written.regions), picture))
+        dials = Camera(horizontal, vertical, dolly, pan, tilt, zoom, roll, shake, fov)
+        made = Plan(
+            dials,
+            relief=Relief(DepthKind(depth_kind), depth_range, depth_planes),
+            ease=Ease(ease),
+            curve=None if curve is None else _points(curve),
+            duration=duration or None,
+            keyframe_at=keyframe_at.get(SHARE, SHARES.get(keyframe_at["keyframe_at"], PLAN.keyframe_at)),
+            seed=shake_seed,
+        )
+        told, said = spoken(made, read_words(prompt or ""))
+        tell(TITLE, said, otherwise="the dials alone")
+        return io.NodeOutput(Motion(told, (), picture))
+
+
+def spoken(plan: Plan, reading: Reading) -> tuple[Plan, str]:
+    """The plan with what words say where a dial is at its default, and what is to be said of it.
+
+    A camera of which nobody says anything pushes in slowly.
+    """
+    if not plan.camera.moves and not reading.phrases:
+        return replace(plan, camera=replace(PUSH_IN, fov=plan.camera.fov)), _slow_push()
+    free = {name: value for name, value in reading.dials.items() if getattr(plan.camera, name) == getattr(CAMERA, name)}
+    ease = Ease(reading.ease) if reading.ease and plan.ease is PLAN.ease and plan.curve is None else plan.ease
+    words = ", ".join(f"`{phrase.text}`" for phrase in reading.phrases)
+    if not words:
+        return plan, ""
+    does = ", ".join(f"{name} {value:g}" for name, value in free.items())
+    if ease is not plan.ease:
+        does = ", ".join(filter(None, (does, f"ease {ease}")))
+    return replace(plan, camera=replace(plan.camera, **free), ease=ease), f"read {words}: {does or 'nothing to set'}"
+
+
+def _slow_push() -> str:
+    return f"nothing is set: a slow push-in, zoom {PUSH_IN.zoom:g}; write `still camera` for none"
+
+
+def _points(curve: Any) -> tuple[tuple[float, float], ...]:
+    """A CURVE of the host, evenly sampled."""
+    xs = np.linspace(0.0, 1.0, SAMPLES)
+    return tuple((float(x), float(y)) for x, y in zip(xs, curve.interp_array(xs), strict=True))
+
+
+def _ease() -> io.Input:
+    return choice("ease", dials_of(Plan)["ease"], Ease, PLAN.ease)
+
+
+def _duration() -> Any:
+    return replace(dials_of(Plan)["duration"], above=False, help=f"{dials_of(Plan)['duration'].help} 0: the clip's.")
+
+
+def _keyframe_at() -> io.DynamicCombo.Input:
+    key = dials_of(Plan)["keyframe_at"]
+    share = widget(SHARE, replace(key, help="A share of the move's duration."), PLAN.keyframe_at)
+    return io.DynamicCombo.Input(
+        "keyframe_at",
+        options=[
+            *(io.DynamicCombo.Option(name, []) for name in SHARES),
+            io.DynamicCombo.Option(SHARE, [share]),
+        ],
+        tooltip="When the picture is seen as it is. Models that begin with a picture want it first.",
+    )

@@ -1,0 +1,85 @@
+"""The multiplane camera's nodes over HTTP: one graph through all four, what nodes say, and frames that lead a clip."""
+
+from contextlib import closing
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from bad_input import motions
+from http_graphs import FRAMES, Graph, graph, node, put, stock
+from PIL import Image
+
+SIZE = (48, 64)  # height, width
+COUNT = 5
+
+
+def written(folder: Path) -> Path:
+    """A picture of noise with a transparent square, as the mask editor saves what is painted."""
+    pixels = np.random.default_rng(3).integers(0, 256, (*SIZE, 3), np.uint8)
+    alpha = np.full(SIZE, 255, np.uint8)
+    alpha[16:32, 20:36] = 0
+    Image.fromarray(np.dstack([pixels, alpha])).save(folder / "camera.png")
+    return folder / "camera.png"
+
+
+def through_all(name: str) -> Graph:
+    """Load Image, Camera, Region, Plates, and back into Render; frames and tracks are saved as pictures."""
+    made = motions() | {
+        "picture": node("LoadImage", image=name),
+        "plates": node("MicroCinemaPlates", motion=["region", 0], picture=["picture", 0]),
+        "tracks": node(
+            "WanMoveVisualizeTracks", images=["render", 0], tracks=["render", 2], line_resolution=24, circle_size=2,
+            opacity=0.75, line_width=2,
+        ),
+        "unknown": node("MaskToImage", mask=["render", 1]),
+        "frames": node("SaveImage", images=["render", 0], filename_prefix="motion"),
+        "followed": node("SaveImage", images=["tracks", 0], filename_prefix="motion"),
+        "open": node("SaveImage", images=["unknown", 0], filename_prefix="motion"),
+    }  # fmt: skip
+    changes = {
+        "camera.horizontal": 0.25, "camera.zoom": 1.0, "camera.keyframe_at": "first", "region.mask": ["picture", 1],
+        "camera.prompt": "a fox, the camera slowly tilts up", "render.plates": ["plates", 0], "render.frames": COUNT,
+        "region.horizontal": 1.5,
+    }  # fmt: skip
+    return put(made, changes)
+
+
+def saved(comfy: Any, files: list, name: str, folder: Path) -> np.ndarray:
+    """[T, H, W, 3] of what one Save Image kept."""
+    pictures = [comfy.download(file, folder) for file in files if file.node_id == name]
+    return np.stack([np.asarray(Image.open(path).convert("RGB")) for path in pictures])
+
+
+def texts(client: ModuleType, comfy: Any, asked: Graph) -> tuple[list, list[str]]:
+    """What a graph made, and what the page is told to write on its nodes."""
+    with closing(client.EventStream(comfy.address, comfy.client_id, 30)) as events:
+        files = comfy.wait(comfy.queue(asked), deadline=60)
+        told = [event[8:].decode() for event in events.read(1) if isinstance(event, bytes) and event[:4] == b"\0\0\0\3"]
+    return files, told
+
+
+def test_a_graph_through_all_four_nodes(comfy: Any, client: ModuleType, tmp_path: Path) -> None:
+    path = written(tmp_path)
+    files, told = texts(client, comfy, through_all(comfy.upload(path)))
+    frames = saved(comfy, files, "frames", tmp_path / "a")
+    picture = np.asarray(Image.open(path).convert("RGB"))
+    assert frames.shape == (COUNT, *SIZE, 3)
+    assert (frames[0] == picture).all()
+    assert (frames[-1] != picture).any()
+    assert not saved(comfy, files, "open", tmp_path / "b").any()  # the plates came back: all of it is known
+    assert (saved(comfy, files, "followed", tmp_path / "c")[0] != frames[0]).any()
+    assert any(text.startswith("cameraread `the camera slowly tilts up`: tilt ") for text in told), told
+    assert any(text.startswith("renderregion 1 is outside the frame at frame ") for text in told), told
+
+
+def test_rendered_frames_lead_a_clip_over_http(comfy: Any) -> None:
+    """With KSampler and its prior, and in our sampler; the keyframe is the guide's last frame, as the camera's."""
+    for asked in (graph(), stock(graph())):
+        led = {"encode.guide": ["render", 0], "encode.guide_mask": ["render", 1], "render.frames": FRAMES}
+        if "prior" in asked:
+            led |= {"prior.guide": ["render", 0], "prior.guide_mask": ["render", 1]}
+        black = {"black": node("SolidMask", value=0.0, width=64, height=64)}
+        two = {"two": node("EmptyImage", width=64, height=64, batch_size=2, color=0)}
+        [made] = comfy.run(put(asked | motions() | black | two, led))
+        assert made.filename.endswith(".mp4")
