@@ -49,7 +49,7 @@ def test_every_key_is_there_with_its_limits(section: str) -> None:
         if not dial.bounds:
             continue
         limits = found[name][-1].replace("2^64 - 1", str(2**64 - 1))
-        assert [float(bound) for bound in re.findall(r"-?[\d.]+", limits)] == [dial.low, dial.high], name
+        assert [float(bound) for bound in re.findall(r"-?[\d.]+", limits)] == [float(dial.low), float(dial.high)], name
 
 
 def test_the_signs_are_one_table_of_all_moves() -> None:
