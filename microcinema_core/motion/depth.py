@@ -23,7 +23,6 @@ EDGE = 0.1  # a larger range of disparity within a blurred edge's width is an ed
 EDGES_PER_SIDE = 128  # a blurred edge's half width is the longer side divided by this: depth networks have one size
 STEP = 0.05  # between neighbours of a sharpened disparity: an edge
 OWN = 0.1  # of an edge's height: so near to one side, a pixel belongs there as it is
-INSIDE = 0.01  # how far a source counts that is near itself
 SUPPORT = 2  # pixels that a resample's kernel reaches
 OVERLAP = 0.25  # of the gap between two planes: how far the farther goes on under the nearer
 BINS = 1024  # of the histogram from which planes are chosen
@@ -152,18 +151,16 @@ def sheets(picture: Tensor, disparity: Tensor, reach: int, planes: int) -> Sheet
     sharp = sharpened(disparity.to(picture))
     near = _highest(sharp, 1)
     edge = torch.where(near - sharp > STEP, (near + sharp) / 2, math.inf)  # halfway up, at the far side
-    hidden = sharp > _lowest(edge, 2 * reach + 1)  # twice: what is filled from inside lies where it is never seen
-    rim = _highest(sharp, SUPPORT) - sharp > STEP
-    # A picture's edges are soft too: the rim has some of the near side's colour. What lies further inside near things
-    # counts where there is nothing else.
-    source = torch.where(sharp > _lowest(edge, 3 * reach + 1), INSIDE, 1.0).to(picture) * (~hidden & ~rim)
+    rim, beside = (_highest(sharp, wide) - sharp > STEP for wide in (SUPPORT, 2 * SUPPORT))
+    # More than is ever seen, as what is further inside would be a source; what an edge stands before is behind it.
+    hidden = (sharp > _lowest(edge, 3 * reach + 1)) & ~beside
+    source = (~hidden & ~rim).to(picture)  # a picture's edges are soft too: the rim has some of the near side's colour
     colour = torch.where(hidden, fill(picture, source), picture)
     depth = torch.where(hidden, fill(sharp, source, texture=0).minimum(sharp), sharp)
     # The front sheet's edges are its matte's alone: where that is not 0 in a kernel's reach, disparity is one side's.
-    clear = (_highest(sharp, 2 * SUPPORT) - sharp > STEP) & ~hidden
-    front = torch.where(rim & ~hidden, _highest(sharp, SUPPORT), sharp)
+    front = torch.where(rim, _highest(sharp, SUPPORT), sharp)
     return Sheets(
-        torch.cat([picture, front, (~clear).to(picture)]),
+        torch.cat([picture, front, (~beside).to(picture)]),
         torch.cat([colour, depth, (~hidden).to(picture)]),
         levels(sharp, planes),
     )

@@ -135,7 +135,7 @@ class Relief(Settings):
     ] = 4.0
     planes: Annotated[
         int, Dial("Planes that the depth is cut into; more are smoother and slower.", 2, 64, option="depth_planes")
-    ] = 12
+    ] = 16
 
 
 PATH = ("horizontal", "vertical", "zoom", "roll")
