@@ -40,6 +40,7 @@ demo: $(VENV)/.stamp-standalone ## move a photo by the camera alone, and a keyfr
 
 gallery: $(VENV)/.stamp-standalone ## make docs/results/gallery again, what is there already excepted: up to an hour on two cores
 	$(BIN)/python -m studies.gallery --out docs/results/gallery
+	$(BIN)/python -m studies.camera.pictures
 
 bench: $(VENV)/.stamp-dev ## speed and memory beside diffusers, into docs/results/bench: hours on a CPU, ten minutes with OPTIONS=--quick
 	$(BIN)/python -m studies.speed $(OPTIONS)

@@ -36,12 +36,18 @@ import hostile  # noqa: E402
 
 from microcinema_core import media  # noqa: E402
 from microcinema_core.checkpoint.identify import identify  # noqa: E402
+from microcinema_core.cli.regions import Told  # noqa: E402
 from microcinema_core.errors import MicroCinemaError  # noqa: E402
 from microcinema_core.importers.convert import convert  # noqa: E402
 from microcinema_core.importers.inflate import Order, inflate_file  # noqa: E402
 from microcinema_core.importers.text_to_video import open_text_to_video  # noqa: E402
+from microcinema_core.motion.easing import Ease  # noqa: E402
+from microcinema_core.motion.plan import Camera, Plan, Region, Relief  # noqa: E402
+from microcinema_core.motion.scene import Motion  # noqa: E402
 from microcinema_core.shot.plan import ShotConfig  # noqa: E402
 from microcinema_core.shot.settings import SamplingConfig  # noqa: E402
+from microcinema_core.standalone.camera import move  # noqa: E402
+from microcinema_core.standalone.framing import Timing  # noqa: E402
 from microcinema_core.standalone.pipeline import MicroCinemaPipeline  # noqa: E402
 from microcinema_core.training.config import TrainConfig  # noqa: E402
 from microcinema_core.training.data.films import find_films, read_frames  # noqa: E402
@@ -50,6 +56,26 @@ from microcinema_core.training.loop import train  # noqa: E402
 SECONDS = 30  # for one case, which takes less than one on an idle machine
 PICTURES = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 ODD_TOML = ("nan", "-inf", "1979-05-27", "[[[[", "{a=1}", "'x'", "-5", "1e30", "[" * 5000, "a.b = 1")
+REGIONS = ("mask.png:horizontal=.2,zoom=1.1", "C:\\mask.png:order=-1,ease=linear", "a=b:c.png:roll=9,distance=2", "m")
+ODD_WORDS = (
+    "=",
+    ",",
+    ":",
+    "::",
+    "nan",
+    "inf",
+    "1e400",
+    "-",
+    "9" * 5000,
+    "\0",
+    "\n",
+    "\udcff",
+    "٣",
+    "²",
+    "zoom=",
+    "\x1b[2J",
+    " ",
+)
 SOURCES = ("folder", "modelscope", "single.safetensors")
 Read = Callable[[Path], object]
 
@@ -161,6 +187,25 @@ def spoil_toml(folder: Path, rng: random.Random) -> str:
     return lines[i][:60]
 
 
+def spoil_plan(folder: Path, rng: random.Random) -> str:
+    """A value of a plan becomes another, or anything changes anywhere."""
+    path = folder / "plan.json"
+    if rng.random() < 0.3:
+        return spoil_bytes("*.json")(folder, rng)
+    path.write_text(odd(json.loads(path.read_text(encoding="utf-8")), rng), encoding="utf-8")
+    return path.name
+
+
+def spoil_regions(folder: Path, rng: random.Random) -> str:
+    """A region's text with parts taken from a few, in any order, and characters of any kind in it."""
+    text = rng.choice(REGIONS)
+    for _ in range(rng.randint(1, 4)):
+        at = rng.randint(0, len(text))
+        text = text[:at] + rng.choice(ODD_WORDS) + text[at + rng.randint(0, 3) :]
+    (folder / "region").write_text(text, encoding="utf-8", errors="surrogatepass")
+    return text[:80]
+
+
 # Good material
 
 
@@ -201,12 +246,28 @@ def make_state(folder: Path) -> None:
     resume(folder)
 
 
+def make_plan(folder: Path) -> None:
+    polygon = ((0.1, 0.2), (0.6, 0.1), (0.5, 0.8))
+    one = Region(horizontal=0.2, zoom=1.2, roll=10.0, ease=Ease.EASE_IN, pivot=(0.2, 0.3), polygon=polygon)
+    other = Region(distance=0.7, order=2, polygon=polygon)
+    camera = Camera(0.1, -0.1, 0.2, 3.0, -4.0, 1.2, 5.0, 0.3, 40.0)
+    plan = Plan(
+        camera, (one, other), Relief(range=3.0), curve=((0.0, 0.0), (0.5, 0.7), (1.0, 1.0)), duration=2.0, seed=3
+    )
+    (folder / "plan.json").write_text(plan.to_json(), encoding="utf-8")
+
+
+def make_regions(folder: Path) -> None:
+    (folder / "region").write_text(REGIONS[0], encoding="utf-8")
+
+
 # Readers
 
 
 def read_any_picture(folder: Path) -> None:
     for path in sorted(folder.iterdir()):
-        refusing(media.read_picture, path)
+        for read in (media.read_picture, media.read_mask, media.read_depth):
+            refusing(read, path)
 
 
 def read_any_clip(folder: Path) -> None:
@@ -250,6 +311,18 @@ def resume(folder: Path) -> None:
         train(config, build, progress=False)
 
 
+def read_plan(folder: Path) -> None:
+    """Whatever is taken for a plan can be shown."""
+    plan = Plan.from_json((folder / "plan.json").read_bytes().decode("utf-8", "replace"))
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8))
+    for frame in move(picture, Motion(plan, (None,) * len(plan.regions)), Timing(3, 2.0)):
+        assert frame.shape == (30, 40, 3)
+
+
+def read_region(folder: Path) -> None:
+    Told.parse((folder / "region").read_text(encoding="utf-8", errors="surrogatepass"))
+
+
 def refusing(read: Read, path: Path) -> None:
     try:
         read(path)
@@ -263,6 +336,8 @@ TARGETS = (
     Target("models", 40, make_models, spoil_header("*.safetensors"), read_models),
     Target("sources", 40, make_sources, spoil_source, read_sources),
     Target("configurations", 400, make_configurations, spoil_toml, read_configurations),
+    Target("plans", 150, make_plan, spoil_plan, read_plan),
+    Target("regions", 1000, make_regions, spoil_regions, read_region),
     Target("training state", 100, make_state, spoil_bytes("checkpoint-*/*"), resume, talks=True),
 )
 

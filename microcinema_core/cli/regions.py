@@ -28,12 +28,19 @@ class Told:
     def parse(cls, text: str) -> Told:
         """MASK or MASK:KEY=VALUE,KEY=VALUE. Raises InputError for what is none."""
         name, colon, rest = text.rpartition(":")
-        if not colon or ("=" not in rest and not Path(name).is_file()):  # C:\mask.png
+        if not colon or ("=" not in rest and not _is_file(name)):  # C:\mask.png
             return cls(Path(text), None)
         try:
             return cls(Path(name), Region(**_values(rest)))
         except MicroCinemaError as error:
             raise InputError(f"--region {shown(text, MAX_SAID)}: {error}") from error
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except OSError:  # too long a name; where it may not be looked
+        return False
 
 
 def _values(text: str) -> dict[str, Any]:

@@ -15,6 +15,8 @@ INTRODUCTION = """\
 Clips by **Toybox**, the model that is embedded in this repository. It knows coloured shapes over simple backgrounds and
 is **not trained for photos**. Every picture shows its keyframe first. {made}
 
+Photos and paintings that move under the camera alone have [a page of their own](../camera/README.md).
+
 `make gallery` makes this page; the same weights and settings give the same clips. The commands below run in this
 folder.
 """

@@ -17,6 +17,7 @@ ELSEWHERE = {  # sections whose own tests read their table
     "Training configurations": "training/test_parts.py",
 }
 FILES = {
+    "camera": "core/cli/test_camera.py",
     "commands": "core/cli/test_hostile_commands.py",
     "controls": "core/cli/test_controls.py",
     "outputs": "core/cli/test_outputs.py",
@@ -97,6 +98,42 @@ LINES = {
             names and texts with terminal commands or line breaks
         files numbers_that_would_not_load_again_are_not_written
             a tensor that is not finite, when saving
+    """,
+    "Cameras, regions, plans, plates": r"""
+        camera numbers_that_cannot_be
+            a dial that is NaN, infinite or out of its bounds; zoom 0, a field of view of 180, a million planes
+        camera regions_that_cannot_be
+            a region's unknown key, one given twice, a value that is no number or NaN, no `KEY=VALUE`
+        camera regions_that_cannot_be
+            a mask that is missing, no picture, of another size, or empty
+        camera a_plan_with_its_masks_in_order_and_options_before_it
+            a mask alone and no plan that needs it, or a plan's region without one
+        camera a_name_with_a_colon_is_a_name
+            a colon in a mask's name, `C:\mask.png` too
+        camera plans_that_cannot_be
+            a plan that is no JSON, no plan, of another version, too long, or brackets in brackets
+        camera plans_that_cannot_be
+            a plan with an unknown key, a file path, NaN, a number out of its bounds
+        camera plans_that_cannot_be
+            a plan with a hundred thousand regions
+        camera the_camera_runs_into_nothing
+            a camera that would run into the picture or a region
+        camera a_region_that_leaves_the_frame_is_a_note
+            a region that leaves the frame
+        camera depth_pictures_that_cannot_be
+            a depth picture of one grey, of another size, with a million planes
+        camera plates_that_do_not_fit
+            plates that are missing, of another size or number, or no pictures
+        camera plates_go_into_a_folder_of_their_own
+            a folder for plates with other files, or with plates that were changed or not made here
+        camera what_is_read_is_not_replaced
+            an output that is also read: picture, mask, depth, plan, plates
+        camera what_means_something_to_a_model_alone
+            an option that only a model has
+        camera ctrl_c_leaves_nothing
+            Ctrl-C while frames are made
+        camera what_a_frame_raises_is_said_and_nothing_is_left
+            the memory is full
     """,
     "Sizes": r"""
         outputs a_clip_too_large_for_its_file_is_refused_at_once

@@ -422,6 +422,15 @@ def test_the_camera_runs_into_nothing(folder: Path, capsys: pytest.CaptureFixtur
     assert "runs into a region at distance 0.5" in said
 
 
+def test_depth_pictures_that_cannot_be(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("L", (WIDE, HIGH), 90).save("flat.png")
+    Image.new("L", (9, 9), 90).save("small.png")
+    asked = ["key.png", "--dolly=0.2", "--out=a.mp4"]
+    assert "the depth picture is 9x9, the picture 96x64" in refused(capsys, *asked, "--depth=small.png")
+    assert "planes must be between 2 and 64" in refused(capsys, *asked, "--depth=flat.png", "--depth-planes=1000000")
+    assert "is one grey all over" in refused(capsys, *asked, "--depth=flat.png")
+
+
 def test_options_that_do_not_go_together(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words, message in {
         ("--out=a.mp4", "--frames=3", "--duration=2"): "give either frames or a duration",
