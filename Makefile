@@ -15,6 +15,7 @@ NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 	$$p $(NEW_ENOUGH) >/dev/null 2>&1 && echo $$p && break; done)
 
+DEMO_PHOTO := assets/pictures/earthrise
 DEMO_IMAGE := assets/demo-keyframe.png
 DEMO_PROMPT := A bright yellow star moves to the left quickly over a night sky.
 
@@ -27,12 +28,14 @@ TRAIN_CONFIGS := $(foreach stage,autoencoder text image video tsr,configs/toybox
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.stamp-standalone ## animate the demo keyframe with the embedded model
+demo: $(VENV)/.stamp-standalone ## move a photo by the camera alone, and a keyframe by the embedded model
 	@mkdir -p $(OUT)
 	@start=$$(date +%s); \
-	$(BIN)/microcinema animate --image $(DEMO_IMAGE) --prompt "$(DEMO_PROMPT)" \
+	$(BIN)/microcinema animate $(DEMO_PHOTO).jpg --plan $(DEMO_PHOTO).json --out $(OUT)/demo-photo.mp4 && \
+	$(BIN)/microcinema animate --image $(DEMO_IMAGE) --model toybox --prompt "$(DEMO_PROMPT)" \
 		--out $(OUT)/demo.mp4 --contact-sheet $(OUT)/demo-sheet.png && \
-	echo "Video: $(OUT)/demo.mp4" && echo "All frames as one picture: $(OUT)/demo-sheet.png" && \
+	echo "A photo moves, with no model: $(OUT)/demo-photo.mp4" && \
+	echo "A model moves what is in the picture: $(OUT)/demo.mp4; its frames as one picture: $(OUT)/demo-sheet.png" && \
 	echo "It took $$(( $$(date +%s) - start )) s after set-up."
 
 gallery: $(VENV)/.stamp-standalone ## make docs/results/gallery again, what is there already excepted: up to an hour on two cores

@@ -1,11 +1,11 @@
-"""`microcinema animate`: a keyframe and a sentence become a shot."""
+"""`microcinema animate`: the camera moves over a picture, or a keyframe and a sentence become a shot."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,11 +13,15 @@ import typer
 
 from ..checkpoint.embedded import embedded
 from ..config import Kind
+from ..motion.easing import Ease
+from ..motion.plan import EASE, Camera, Plan, Relief
 from ..shot.dials import Dial, dials_of
 from ..shot.plan import ShotConfig
 from ..shot.settings import TSR_SAMPLING, TSR_STEPS, Precision, SamplingConfig, check_seed
+from .camera import check_alone, check_led, move_picture
 from .console import Attention, Debug, Json, PrecisionOption, Seed, complain, progress, quiet_libraries, say, show
-from .options import gathering, option
+from .directions import Dials, Directions, directed
+from .options import gathering, given, option, written
 from .request import Models, Request
 
 if TYPE_CHECKING:
@@ -25,8 +29,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..diffusion.samplers import Callback
+    from ..motion.scene import Motion
     from ..standalone.pipeline import Shot
 
+EASED = Plan().ease
 GRID = Dial("Clips side by side, with the seeds that follow.", 1, 64)
 EXACT_KEYFRAME = typer.Option(
     "--exact-keyframe/--no-exact-keyframe",
@@ -38,7 +44,12 @@ EXACT_KEYFRAME = typer.Option(
 @gathering
 def animate(
     *,
+    context: typer.Context,
     request: Request,
+    camera: Camera,
+    ease: Annotated[Ease, option("ease", EASE)] = EASED,
+    relief: Relief,
+    directions: Directions,
     sampling: SamplingConfig,
     seed: Seed = 0,
     exact_keyframe: Annotated[bool | None, EXACT_KEYFRAME] = None,
@@ -50,51 +61,98 @@ def animate(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Make a shot around a keyframe. Interrupted, the same command goes on where it stopped."""
+    """Move a picture: the camera alone or, with --model, also what is in it. Interrupted, a model's shot goes on."""
     started = time.monotonic()
+    dials = Dials(camera, relief, ease, check_seed(seed), given(context))
+    if request.alone:
+        check_alone(dials.given, written(context))
+        move_picture(request, directions, dials, shot, json=json)
+        return
+    check_led(directions)
     seeds, fast = _seeds(seed, grid), replace(TSR_SAMPLING, steps=tsr_steps)
     models = Models.of(request, shot.passes, attention)
-    target, picture = request.target(), request.picture()
+    target, picture = request.target(*directions.inputs), request.picture()
     place = request.keyframe_place(target, seed)
-    size = models.check(shot, sampling, request.keyframe_size() if picture is None else picture.size)
-    _check_tiled(request.out, size, grid)
+    picture_size = request.keyframe_size() if picture is None else picture.size
+    shot, motion = _led(directions, dials, request.text, picture_size, models, shot)
+    size = models.check(shot, sampling, picture_size)
+    _check_tiled(str(request.out), size, grid)
     shot = _with_anchor(shot, exact_keyframe, models.video)
-    from ..standalone.precision import default_device, dtype_for
-
-    device = default_device()
-    dtype = dtype_for(precision, device)
     work = target.beside("unfinished")
+    wanted = _Wanted(request, models, shot, sampling, fast, seeds, motion, precision, work)
     quiet_libraries()
-    from ..standalone.pipeline import MicroCinemaPipeline
     from ..standalone.workspace import check_folder, in_use, lock_of
 
     for one in seeds:
         check_folder(work / str(one))
     with in_use(work, lock_of(work)), _hint(work):
-        keyframe = picture or _make_keyframe(request, place, seed)
-        with progress("Loading"):
-            pipeline = MicroCinemaPipeline.from_pretrained(
-                models.video, tsr=models.tsr, device=device, dtype=dtype, attention=attention
-            )
-        with progress("Frames") as callback:
-            bar = _Bar(callback, grid)
-            shots = [
-                pipeline.shoot(
-                    keyframe,
-                    request.prompt,
-                    shot,
-                    sampling=sampling,
-                    tsr_sampling=fast,
-                    seed=one,
-                    workspace=work / str(one),
-                    callback=bar.of(i),
-                )
-                for i, one in enumerate(seeds)
-            ]
-            settings = _write(shots, request)
+        shots, settings = _shoot(wanted, picture or _make_keyframe(request, place, seed))
         for made in shots:
             made.clean()
     _report(target.path, request.contact_sheet, shots, settings, time.monotonic() - started, json)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Wanted:
+    """A model's shots, checked as far as their files tell."""
+
+    request: Request
+    models: Models
+    shot: ShotConfig
+    sampling: SamplingConfig
+    fast: SamplingConfig
+    seeds: range
+    motion: Motion | None
+    precision: Precision
+    work: Path
+
+
+def _shoot(wanted: _Wanted, keyframe: Image.Image) -> tuple[list[Shot], dict[str, Any]]:
+    """Make the shots and write them; returns what is written into the file, too."""
+    from ..standalone.pipeline import MicroCinemaPipeline
+    from ..standalone.precision import default_device, dtype_for
+
+    device, models = default_device(), wanted.models
+    dtype = dtype_for(wanted.precision, device)
+    with progress("Loading"):
+        pipeline = MicroCinemaPipeline.from_pretrained(
+            models.video, tsr=models.tsr, device=device, dtype=dtype, attention=models.attention
+        )
+    with progress("Frames") as callback:
+        bar = _Bar(callback, len(wanted.seeds))
+        shots = [
+            pipeline.shoot(
+                keyframe,
+                wanted.request.text,
+                wanted.shot,
+                sampling=wanted.sampling,
+                tsr_sampling=wanted.fast,
+                seed=one,
+                motion=wanted.motion,
+                workspace=wanted.work / str(one),
+                callback=bar.of(i),
+            )
+            for i, one in enumerate(wanted.seeds)
+        ]
+        return shots, _write(shots, wanted.request)
+
+
+def _led(
+    directions: Directions,
+    dials: Dials,
+    prompt: str,
+    picture: tuple[int, int] | None,
+    models: Models,
+    shot: ShotConfig,
+) -> tuple[ShotConfig, Motion | None]:
+    """What camera and regions do, where anybody asked, and the shot whose keyframe a plan's file places."""
+    found = directed(directions, dials, prompt, picture)
+    if not found.asked or not found.motion.plan.moves:
+        return shot, None
+    say(found.line, err=True)
+    if directions.plan is not None and "keyframe_at" not in dials.given:
+        shot = replace(shot, keyframe_at=models.keyframe_at(found.motion.plan, shot.frames))
+    return shot, found.motion
 
 
 def _seeds(first: int, count: int) -> range:
@@ -160,7 +218,7 @@ def _write(shots: list[Shot], request: Request) -> dict[str, Any]:
         settings["seeds"] = [shot.settings["seed"] for shot in shots]
         frames = tiled(shots)
     collector = media.SheetCollector(len(one))
-    media.save_clip(request.out, collector.tee(frames), one.fps, settings)
+    media.save_clip(str(request.out), collector.tee(frames), one.fps, settings)
     if request.contact_sheet is not None:
         media.save_picture(request.contact_sheet, collector.sheet(), settings)
     return settings

@@ -43,6 +43,17 @@ def gathering(command: Callable[..., None]) -> Callable[..., None]:
     return gathered
 
 
+def given(context: typer.Context) -> frozenset[str]:
+    """The options that somebody wrote, by field."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return frozenset(name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE")
+
+
+def written(context: typer.Context) -> dict[str, str]:
+    """How each option is written, by field."""
+    return {str(parameter.name): parameter.opts[0] for parameter in context.command.params}
+
+
 def _options(group: Any) -> Iterator[Parameter]:
     """A dataclass's fields as parameters that typer reads."""
     hints = get_type_hints(group, include_extras=True)

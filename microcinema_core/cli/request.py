@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 
-from ..checkpoint.embedded import embedded, sibling
+from ..checkpoint.embedded import NAME, embedded, sibling
 from ..config import Kind
 from ..errors import InputError
 from ..files import check_writable, replaces
@@ -20,21 +21,30 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from ..media import Target
+    from ..motion.plan import Plan
+
+EMBEDDED = Path(NAME)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """What a shot is made of and where it goes. Raises InputError for what does not go together."""
 
-    prompt: Annotated[str, typer.Option(help="What happens.", show_default=False)]
+    still: Annotated[
+        Path | None, typer.Argument(metavar="PICTURE", help="The keyframe: a picture of any size.", show_default=False)
+    ] = None
+    prompt: Annotated[
+        str | None,
+        typer.Option(help="What happens; words of the camera move it, the rest is a model's.", show_default=False),
+    ] = None
     out: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="*.mp4, *.webm, *.gif: a video. NAME.png, NAME-%04d.png: numbered pictures. FOLDER/: such pictures.",
             show_default=False,
         ),
-    ]
-    image: Annotated[Path | None, typer.Option(help="The keyframe: a picture of any size.", show_default=False)] = None
+    ] = None
+    image: Annotated[Path | None, typer.Option(help="The same as PICTURE.", show_default=False)] = None
     keyframe_prompt: Annotated[
         str | None, typer.Option(help="Make the keyframe from this text instead.", show_default=False)
     ] = None
@@ -47,40 +57,66 @@ class Request:
     contact_sheet: Annotated[
         Path | None, typer.Option(help="Also write frames as one picture (PNG).", show_default=False)
     ] = None
-    model: Annotated[Path | None, typer.Option(help="Video model file.", show_default="the embedded one")] = None
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help=f"Video model file, which makes the scene itself move; {NAME}: the embedded one.",
+            show_default="none: the camera alone moves",
+        ),
+    ] = None
     tsr_model: Annotated[
         Path | None, typer.Option(help="Temporal super-resolution file.", show_default="NAME-tsr beside NAME-video")
     ] = None
 
     def __post_init__(self) -> None:
-        check_prompt(self.prompt)
+        check_prompt(self.text)
         check_prompt(self.keyframe_prompt or "")
+        if self.still is not None and self.image is not None:
+            raise InputError("give the picture once: PICTURE and --image are the same")
+        object.__setattr__(self, "image", self.image or self.still)
         if (self.image is None) == (self.keyframe_prompt is None):
-            raise InputError("give either --image or --keyframe-prompt")
+            raise InputError("give either a picture or --keyframe-prompt")
+        if self.prompt is None and not self.alone:
+            raise InputError("give --prompt: the model needs to know what happens")
         if self.keyframe_prompt is None and (self.keyframe_model or self.keyframe_out):
             raise InputError("--keyframe-model and --keyframe-out go with --keyframe-prompt")
 
-    def target(self) -> Target:
-        """Raises InputError for places that cannot be written, and for those of files that are read."""
+    @property
+    def text(self) -> str:
+        return self.prompt or ""
+
+    @property
+    def alone(self) -> bool:
+        """Whether the picture moves without any model."""
+        return self.model is None and self.keyframe_prompt is None
+
+    def target(self, *more: Path) -> Target:
+        """more: what is read besides.
+
+        Raises InputError for places that cannot be written, and for those of files that are read.
+        """
         from ..media import Target
 
+        if self.out is None:
+            raise InputError("give --out: where the clip goes, for example clip.mp4")
         target = Target.of(self.out)
-        for read in self.inputs:
+        for read in (*self.inputs, *more):
             if target.replaces(read):
                 raise InputError(f"{read}: would be replaced by the clip that is made of it; give another --out")
         if self.contact_sheet is not None:
-            self._check_beside(self.contact_sheet, target, "--contact-sheet")
+            self._check_beside(self.contact_sheet, target, "--contact-sheet", *more)
         return target
 
     @property
     def inputs(self) -> tuple[Path, ...]:
         """The files that are read."""
-        named = (self.image, self.model, self.tsr_model, self.keyframe_model)
+        model = None if self.model == EMBEDDED else self.model
+        named = (self.image, model, self.tsr_model, self.keyframe_model)
         return tuple(path for path in named if path is not None)
 
-    def _check_beside(self, path: Path, target: Target, option: str) -> None:
+    def _check_beside(self, path: Path, target: Target, option: str, *more: Path) -> None:
         """Raises InputError where a picture cannot be written there, beside the clip."""
-        check_writable(path, ".png", self.inputs)
+        check_writable(path, ".png", (*self.inputs, *more))
         if target.replaces(path):
             raise InputError(f"{path}: is where the clip goes; give {option} another name")
 
@@ -143,11 +179,19 @@ class Models:
 
     @classmethod
     def of(cls, request: Request, passes: int | None, attention: str) -> Self:
-        """The embedded model where none is named, and the TSR model beside it where passes are wanted."""
-        video, tsr = request.model, request.tsr_model
+        """The embedded model where none is named or it is, and the TSR model beside it where passes are wanted."""
+        video = None if request.model == EMBEDDED else request.model
+        tsr = request.tsr_model
         if tsr is None and passes != 0:
             tsr = embedded(Kind.TSR) if video is None else sibling(video, Kind.TSR)
         return cls(video or embedded(Kind.VIDEO), tsr, attention)
+
+    def keyframe_at(self, plan: Plan, frames: int | None) -> str:
+        """The frame of the video model's clip in which a plan shows its keyframe."""
+        from ..checkpoint.format import read_header
+
+        count = frames or read_header(self.video).config.clip.frames
+        return str(math.floor(plan.keyframe_at * (count - 1) + 0.5))
 
     def check(
         self, shot: ShotConfig, sampling: SamplingConfig, picture_size: tuple[int, int] | None

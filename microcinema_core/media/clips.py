@@ -56,7 +56,7 @@ def save_picture(path: str | Path, picture: Frames, settings: Settings) -> None:
     """[H, W, 3] as a PNG file. Raises OSError where the disk refuses."""
     path = Path(path)
     with _disk_errors(path), written_whole(path) as temporary:
-        _write_png(temporary, picture, settings)
+        write_png(temporary, picture, settings)
 
 
 @contextmanager
@@ -86,11 +86,12 @@ def _write_numbered(pattern: Path, frames: Iterable[Frames], settings: Settings)
     paths = []
     for i, frame in enumerate(frames):
         paths.append(pattern.with_name(pattern.name % i))
-        _write_png(paths[-1], frame, {**settings, "frame": i})
+        write_png(paths[-1], frame, {**settings, "frame": i})
     return paths
 
 
-def _write_png(path: Path, picture: Frames, settings: Settings) -> None:
+def write_png(path: Path, picture: Frames, settings: Settings) -> None:
+    """[H, W, 3] with its settings, as it is written: `save_picture` writes it whole."""
     info = PngInfo()
     info.add_text(SETTINGS_KEY, json.dumps(dict(settings)))
     with path.open("wb") as file:

@@ -53,7 +53,13 @@ def read_picture(path: str | Path) -> Image.Image:
 
     Raises InputError for whatever cannot be read as a picture, without decoding what is too large.
     """
-    path = Path(path)
+    with opened_picture(Path(path)) as image:
+        return to_rgb(image, f"{path}: ")
+
+
+@contextmanager
+def opened_picture(path: Path) -> Iterator[Image.Image]:
+    """A picture file, decoded as it is. Raises InputError as `read_picture` does."""
     if check_readable(path, A_PICTURE) == 0:
         raise InputError(f"{path}: is an empty file; give {A_PICTURE}")
     with warnings.catch_warnings():
@@ -64,7 +70,7 @@ def read_picture(path: str | Path) -> Image.Image:
             _check_size(image, f"{path}: ")
             with _decoding(f"{path}: "):
                 load(image)
-            return to_rgb(image, f"{path}: ")
+            yield image
 
 
 def _formats() -> list[str]:
@@ -154,7 +160,7 @@ def to_rgb(image: Image.Image, where: str = "") -> Image.Image:
     EXIF orientation and colour profile are applied, transparency lies over white, 16 bits are scaled down, and of an
     animation the current frame is taken (the first of one just opened). Raises InputError for floating-point pixels.
     """
-    image = _upright(image)
+    image = upright(image)
     if image.mode.startswith("I"):
         return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
     if image.mode == "F":
@@ -166,7 +172,8 @@ def to_rgb(image: Image.Image, where: str = "") -> Image.Image:
     return canvas.convert("RGB")
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def upright(image: Image.Image) -> Image.Image:
+    """Turned as its EXIF data say."""
     image.load()  # so that below only damaged EXIF remains
     try:
         return ImageOps.exif_transpose(image)

@@ -201,12 +201,12 @@ def _grid(matrix: Matrix, box: Box, like: Tensor) -> Tensor:
     left, top, right, bottom = box
     x = torch.arange(left, right, device=like.device, dtype=like.dtype) + 0.5
     y = torch.arange(top, bottom, device=like.device, dtype=like.dtype)[:, None] + 0.5
-    rows = [(float(a) * x + float(b) * y).add_(float(c)) for a, b, c in matrix]
-    across, down, depth = rows
-    if matrix[2, 0] or matrix[2, 1]:
-        behind = depth < BEHIND
-        depth = depth.clamp(min=BEHIND)
-        across, down = ((side / depth).masked_fill_(behind, -FAR) for side in (across, down))
-    elif matrix[2, 2] != 1:
-        across, down = across / float(matrix[2, 2]), down / float(matrix[2, 2])
-    return torch.stack((across, down), dim=-1)[None]
+    grid = torch.empty((1, bottom - top, right - left, 2), device=like.device, dtype=like.dtype)
+    flat = not (matrix[2, 0] or matrix[2, 1])
+    scale = float(matrix[2, 2]) if flat else 1.0
+    for axis, (a, b, c) in enumerate(matrix[:2] / scale):
+        torch.add(float(a) * x + float(c), float(b) * y, out=grid[0, ..., axis])
+    if flat:
+        return grid
+    depth = torch.add(float(matrix[2, 0]) * x + float(matrix[2, 2]), float(matrix[2, 1]) * y)[None, ..., None]
+    return grid.div_(depth.clamp(min=BEHIND)).masked_fill_(depth < BEHIND, -FAR)

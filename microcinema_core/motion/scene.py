@@ -120,9 +120,11 @@ class Scene:
         width, height = plate.size
         part = picture[:, top : top + height, left : left + width].to(plate.colour).clamp(0, 1)
         colour = torch.lerp(plate.colour, part, _lack(plate))
-        # Beside a region's edge its colour is carried on, so that no background shows through.
         every = torch.ones_like(plate.given)
-        own = every if plate.alpha is None else ((plate.alpha > SURE) | (plate.given > 0)).to(every)
+        if plate.region is None or plate.alpha is None:
+            return replace(plate, colour=colour, given=every)
+        # Beside a region's edge its colour is carried on, so that no background shows through.
+        own = ((plate.alpha > SURE) | (plate.given > 0)).to(every)
         return replace(_filled(replace(plate, colour=colour, given=own)), given=every)
 
 

@@ -1,66 +1,135 @@
-"""A picture under the camera, as files have it: the frames of a motion plan, with no model."""
+"""A picture moves under the camera, with no model: the frames of a motion plan, made while they are read."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import InputError
-from ..media import to_picture, to_pixels
-from ..motion.plan import Plan
-from ..motion.plates import View, check_mask
-from ..motion.scene import Motion
+from .. import __version__
+from ..media import Frames, save_clip, to_picture, to_pixels, to_uint8
+from ..motion.moments import Moments
+from ..motion.plates import Plate
+from ..motion.render import Renderer
+from ..motion.scene import Motion, Scene, cut
 from ..shot.resize import ResizePolicy, Size
+from .ahead import ahead
+from .framing import TIMING, Timing, framed, own_size, source
 
-MAX_SOURCE = 4 * 2560 * 1440  # pixels of a picture that frames are resampled from; a larger one is scaled down
-
-
-def source(image: Any, motion: Motion) -> tuple[Tensor, Motion]:
-    """A picture [3, H, W], pixels 0..1, and the motion with its masks and depth, all scaled down alike if too large.
-
-    image: PIL, uint8 [H, W, 3] or float tensor [3, H, W] in 0..1.
-    Raises InputError for unusable pictures and for masks of another size than the picture.
-    """
-    pixels = to_pixels([np.asarray(to_picture(image))])[0]
-    height, width = pixels.shape[1:]
-    for number, mask in enumerate(motion.masks, start=1):
-        if mask is not None:
-            check_mask(mask, (width, height), f"region {number}'s mask")
-    share = math.sqrt(MAX_SOURCE / (width * height))
-    if share >= 1:
-        return pixels, motion
-    size = (max(1, round(height * share)), max(1, round(width * share)))
-    masks = tuple(None if mask is None else _scaled(mask.reshape(1, height, width), size) for mask in motion.masks)
-    depth = None if motion.depth is None else _scaled(motion.depth, size)
-    return _scaled(pixels, size), replace(motion, masks=masks, depth=depth)
+Observer = Callable[[int, int, Any], None]  # (frames done, in all, None)
 
 
-def _scaled(pixels: Tensor, size: tuple[int, int]) -> Tensor:
-    """[C, H, W] -> [C, *size] in 0..1."""
-    return F.interpolate(pixels[None].float(), size, mode="bicubic", antialias=True)[0].clamp_(0, 1)
+@dataclass(frozen=True, slots=True, eq=False)
+class Take:
+    """A clip that is made while its frames are read, a few at a time. settings: all that makes it."""
 
+    renderer: Renderer
+    settings: dict[str, Any]
+    callback: Observer | None = None
+    unknown: list[float] = field(default_factory=list)  # the share of each frame made that the picture does not show
 
-def framed(picture: Size, width: int, height: int, policy: ResizePolicy) -> View:
-    """A frame of this size over a picture: `pad` shows the picture whole, the others fill the frame with it."""
-    make = View.around if policy is ResizePolicy.PAD else View.covering
-    return make(width, height, picture)
+    @property
+    def fps(self) -> float:
+        return self.renderer.moments.fps
 
+    @property
+    def size(self) -> Size:
+        """Width and height of the frames."""
+        return self.renderer.view.width, self.renderer.view.height
 
-def keyed(plan: Plan, key: int, frames: int, fps: float, loop: bool = False) -> Plan:
-    """The plan whose keyframe is seen at frame `key` of a clip, which, looped, sees it on the way back too.
+    def __len__(self) -> int:
+        """The number of frames, known beforehand."""
+        return len(self.renderer)
 
-    Raises InputError where the plan's own duration ends before that frame.
-    """
-    way, turn = (min(key, frames - key), frames / 2) if loop else (key, max(1, frames - 1))
-    seconds = turn / fps if plan.duration is None else plan.duration
-    if way / fps > seconds:
-        raise InputError(
-            f"the keyframe would be seen {way / fps:g} s into the clip, and the plan's move lasts {seconds:g} s; "
-            "let it be seen earlier, or give the plan a longer duration or none"
+    def __iter__(self) -> Iterator[Frames]:
+        """uint8 RGB [H, W, 3], one after the other; the next ones are made meanwhile."""
+        return ahead(self.frames(range(len(self))))
+
+    def frames(self, indices: Iterable[int]) -> Iterator[Frames]:
+        """The frames [H, W, 3] of these indices alone."""
+        self.unknown.clear()
+        for index in indices:
+            frame = self.renderer[index]
+            self.unknown.append(float(frame.unknown.mean()))
+            yield to_uint8(frame.picture)
+            if self.callback is not None:
+                self.callback(len(self.unknown), len(self), None)
+
+    def leaving(self) -> int:
+        """How many regions are out of the frame when the clip begins or ends."""
+        ends = {0, len(self) - 1, len(self) // 2}
+        regions = [plate for plate in self.renderer.scene.plates if plate.region is not None]
+        return sum(any(not self._shows(plate, index) for index in ends) for plate in regions)
+
+    def _shows(self, plate: Plate, index: int) -> bool:
+        view, moments = self.renderer.view, self.renderer.moments
+        matrix = plate.where(self.renderer.scene.plan, moments[index], view)
+        if matrix is None:
+            return False
+        (left, top), (width, height) = plate.corner, plate.size
+        corners = np.array(
+            [[left, top, 1], [left + width, top, 1], [left, top + height, 1], [left + width, top + height, 1]]
         )
-    return replace(plan, keyframe_at=way / fps / seconds)
+        x, y, w = np.linalg.inv(matrix) @ corners.T
+        x, y = x / np.maximum(w, 1e-6), y / np.maximum(w, 1e-6)
+        return bool(x.max() > 0 and y.max() > 0 and x.min() < view.width and y.min() < view.height)
+
+    def save(self, out: str | Path) -> None:
+        """Make it and write it, as what the name's ending says; see `media.Target`."""
+        save_clip(out, iter(self), self.fps, self.settings)
+
+
+def move(
+    image: Any,
+    motion: Motion,
+    timing: Timing = TIMING,
+    *,
+    size: Size | None = None,
+    resize: ResizePolicy = ResizePolicy.CROP,
+    plates: Sequence[Frames] | None = None,
+    callback: Observer | None = None,
+) -> Take:
+    """A picture, moved as the motion says.
+
+    image: PIL, uint8 [H, W, 3] or float tensor [3, H, W] in 0..1, of any size. size: width, height of the frames; None
+    is the picture's own (`own_size`), plates: filled by somebody else, [h, w, 3] each, as `Scene.pictures` gives them.
+    callback: (frames made, all, None); may raise Cancelled.
+    Raises InputError for what cannot be done with this picture, before any frame is made.
+    """
+    picture, motion = source(image, motion)
+    scene = staged(picture, motion, size or own_size(to_picture(image).size), resize)
+    scene = scene.filled() if plates is None else scene.filled_with(to_pixels(plates))
+    return taken(scene, timing, size or own_size(to_picture(image).size), resize, callback)
+
+
+def staged(picture: Tensor, motion: Motion, size: Size, resize: ResizePolicy) -> Scene:
+    """A picture [3, H, W] cut into plates, to be filled, which do not depend on the size that only crops it."""
+    own = (picture.shape[2], picture.shape[1])
+    return cut(picture, motion, framed(own, *size, resize) if resize is ResizePolicy.PAD else None)
+
+
+def plates_of(scene: Scene) -> tuple[Frames, Frames]:
+    """The plates to fill, [P, h, w, 3], and where, white = fill, in the same shape."""
+    plates, fill = scene.pictures()
+    return to_uint8(plates), to_uint8(fill.expand(-1, 3, -1, -1))
+
+
+def taken(scene: Scene, timing: Timing, size: Size, resize: ResizePolicy, callback: Observer | None = None) -> Take:
+    """The clip of a filled scene."""
+    height, width = scene.picture.shape[1:]
+    renderer = Renderer(
+        scene, Moments(scene.plan, timing.frames, timing.fps, timing.loop), framed((width, height), *size, resize)
+    )
+    return Take(renderer, _settings(renderer), callback)
+
+
+def _settings(renderer: Renderer) -> dict[str, Any]:
+    moments, view = renderer.moments, renderer.view
+    plan = json.loads(moments.plan.to_json())
+    clip = {"frames": len(moments), "fps": moments.fps, "width": view.width, "height": view.height}
+    return {"plan": plan, **clip, "keyframe": moments.keyframe, "program": f"microcinema {__version__}"}

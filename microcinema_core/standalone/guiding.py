@@ -17,7 +17,7 @@ from ..motion.render import Renderer
 from ..motion.scene import Motion, cut
 from ..shot.plan import Loop, ShotPlan
 from ..shot.resize import Size
-from .camera import framed, keyed, source
+from .framing import framed, keyed, source
 
 
 def guide_of(

@@ -212,6 +212,8 @@ class MicroCinemaPipeline:
                 request |= {"motion": digest(motion), "picture": _digest(np.asarray(picture))}
             kept = Workspace(workspace, settings | request)
         guide = partial(self._guide, job, picture, frame)
+        if motion is not None:  # at once: the camera may run into something
+            guide = partial(_same, guide())
         make = partial(self._frames, job, guide, seed, tsr_sampling, tsr_batch, kept, callback)
         return Shot(job.plan, (width, height), settings, make, kept)
 
@@ -328,6 +330,10 @@ class MicroCinemaPipeline:
         own = {"keyframe_at": plan.clip_key, "width": size[0], "height": size[1]}
         led = {} if job.motion is None else {"plan": json.loads(job.motion.plan.to_json())}
         return {**given, **plan.shot.changed(), **own, **led}
+
+
+def _same(guide: Guide) -> Guide:
+    return guide
 
 
 def _digest(frame: Frames) -> str:

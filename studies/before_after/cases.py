@@ -42,7 +42,8 @@ def demo(tree: Path) -> list[Case]:
     """The Makefile's, as it stands and with its frames as pictures, which no encoder has touched."""
     makefile = (tree / "Makefile").read_text(encoding="utf-8")
     image, prompt = str(tree / variable(makefile, "DEMO_IMAGE")), variable(makefile, "DEMO_PROMPT")
-    words = ("animate", "--image", image, "--prompt", prompt)
+    model = str(tree / "weights" / "toybox-video.safetensors")
+    words = ("animate", "--model", model, "--image", image, "--prompt", prompt)
     return [
         Case("demo", "demo", program(*words, "--out", "demo.mp4", "--contact-sheet", "demo-sheet.png")),
         Case("demo, as pictures", "demo-pictures", program(*words, "--out", PICTURES)),

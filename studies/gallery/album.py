@@ -12,6 +12,7 @@ from typing import Any
 
 from PIL import Image
 
+from microcinema_core.checkpoint.embedded import NAME
 from microcinema_core.files import written_whole
 from microcinema_core.shot.dials import dials_of
 from microcinema_core.shot.plan import ShotConfig
@@ -88,7 +89,8 @@ class Section:
 
 def command(ask: Ask, out: str, sampling: SamplingConfig, tsr_sampling: SamplingConfig) -> str:
     """The command line that makes the shot, run in the page's folder."""
-    words = ["microcinema", "animate", "--image", ask.keyframe.file, "--prompt", ask.prompt, "--seed", str(ask.seed)]
+    words = ["microcinema", "animate", "--model", NAME, "--image", ask.keyframe.file, "--prompt", ask.prompt]
+    words += ["--seed", str(ask.seed)]
     dials = dials_of(ShotConfig)
     for name, value in ask.shot.changed().items():
         words.append("--" + (dials[name].option or name).replace("_", "-"))

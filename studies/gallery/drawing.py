@@ -49,14 +49,14 @@ def at_rate(frames: Frames, fps: float, to_fps: float) -> Frames:
     return np.repeat(frames, round(to_fps / fps), axis=0)
 
 
-def write_webp(path: Path, frames: Frames, fps: float, hold: int = HOLD) -> None:
+def write_webp(path: Path, frames: Frames, fps: float, hold: int = HOLD, quality: int = QUALITY) -> None:
     """A clip [T, H, W, 3], endless; frame i begins at i / fps, rounded to 1 ms; the last stays `hold` ms longer."""
     begins = [round(1000 * i / fps) for i in range(len(frames) + 1)]
     delays = [end - begin for begin, end in pairwise(begins)]
     delays[-1] += hold
     first, *others = map(Image.fromarray, frames)
     first.save(
-        path, format="WEBP", save_all=True, append_images=others, duration=delays, loop=0, quality=QUALITY, method=6
+        path, format="WEBP", save_all=True, append_images=others, duration=delays, loop=0, quality=quality, method=6
     )
 
 

@@ -57,6 +57,7 @@ def material(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Path:
 def animate(material: Path, **options: str | None) -> list[str]:
     """A command line that works, but for these options; None leaves one out."""
     given = {"image": str(material / "key.png"), "prompt": PROMPT, "out": "clip.mp4", "steps": "2", "frames": "3"}
+    given["model"] = "toybox"
     pairs = {name.replace("_", "-"): value for name, value in {**given, **options}.items() if value is not None}
     return ["animate", *(part for name, value in pairs.items() for part in (f"--{name}", value))]
 

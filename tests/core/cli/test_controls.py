@@ -49,6 +49,7 @@ def folder(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> It
 def animate(out: str, **options: Any) -> list[str]:
     """The quickest command that works, but for these options. A clip of three frames: 3, 9 or 33 after the passes."""
     quick = {"image": "key.png", "prompt": PROMPT, "steps": 1, "tsr_steps": 1, "cfg": 1, "frames": 3, "passes": 0}
+    quick["model"] = "toybox"
     given = {name: value for name, value in (quick | options).items() if value is not None}
     words = [
         f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}")
@@ -292,7 +293,8 @@ def test_the_manual_s_examples_work_in_their_order(folder: Path) -> None:
     examples = [shlex.split(line)[1:] for line in lines if line.startswith("    microcinema ")]
     assert len(examples) > 15
     for example in examples:
-        quick = ["--steps=1", "--tsr-steps=1", "--frames=3"] if example[0] == "animate" else []
+        by_model = example[0] == "animate" and {"--model", "--keyframe-prompt"} & {*example}
+        quick = ["--steps=1", "--tsr-steps=1", "--frames=3"] if by_model else []
         assert cli.run([*example, *quick]) == 0, example
 
 

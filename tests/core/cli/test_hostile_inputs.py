@@ -36,10 +36,15 @@ def folder(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 ODD = ("pipe", "circle", "socket", "/dev/zero", "x" * 300, "none/such", "key.png/inside")
+MOVE = ["animate", "key.png", "--out", "made/clip.mp4"]
 USES = {
     "--image": ["animate", "--prompt", "x", "--out", "made/clip.mp4", "--image"],
     "--model": ["animate", "--prompt", "x", "--out", "made/clip.mp4", "--image", "key.png", "--model"],
-    "--tsr-model": ["animate", "--prompt", "x", "--out", "made/clip.mp4", "--image", "key.png", "--tsr-model"],
+    "--tsr-model": [*MOVE, "--prompt=x", "--model=toybox", "--tsr-model"],
+    "--depth": [*MOVE, "--depth"],
+    "--plan": [*MOVE, "--plan"],
+    "--plates-in": [*MOVE, "--plates-in"],
+    "--region": [*MOVE, "--region"],
     "keyframe --model": ["keyframe", "--prompt", "x", "--out", "made/key.png", "--model"],
     "inspect": ["inspect"],
     "train": ["train"],
@@ -84,7 +89,7 @@ def test_libraries_print_nothing(folder: Path) -> None:
     if "AVIF" in Image.SAVE:
         pictures.append(spoiled(folder / "a.avif", "AVIF", b"mdat", 40))
     for path in pictures:
-        done = program("animate", "--image", str(path), "--prompt", "x", "--out", "made/clip.mp4", "--steps", "0")
+        done = program("animate", "--image", str(path), "--prompt", "x", "--out", "made/clip.mp4", "--fps", "0")
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (cli.WRONG_INPUT, "", 1), done.stderr
 
 

@@ -11,6 +11,7 @@ import typer
 from microcinema_core import cli
 from microcinema_core.cli.animate import GRID
 from microcinema_core.cli.options import gathering
+from microcinema_core.motion.plan import Camera, Relief
 from microcinema_core.shot.dials import Dial, Settings, dials_of
 from microcinema_core.shot.plan import ShotConfig
 from microcinema_core.shot.settings import TSR_STEPS, PictureConfig, SamplingConfig
@@ -18,9 +19,13 @@ from microcinema_core.shot.settings import TSR_STEPS, PictureConfig, SamplingCon
 MANUAL = Path(__file__).parents[3] / "docs" / "usage.md"
 # Every option with the default that `--help` shows; None: it shows none.
 ANIMATE = {
-    "--prompt": None, "--out": None, "--image": None, "--keyframe-prompt": None,
+    "still": None, "--prompt": None, "--out": None, "--image": None, "--keyframe-prompt": None,
     "--keyframe-model": "the embedded one", "--keyframe-out": "beside the clip", "--contact-sheet": None,
-    "--model": "the embedded one", "--tsr-model": "NAME-tsr beside NAME-video",
+    "--horizontal": "0.0", "--vertical": "0.0", "--dolly": "0.0", "--pan": "0.0", "--tilt": "0.0", "--zoom": "1.0",
+    "--roll": "0.0", "--shake": "0.0", "--fov": "50.0", "--ease": "ease_in_out", "--region": None, "--plan": None,
+    "--depth": None, "--depth-kind": "disparity", "--depth-range": "4.0", "--depth-planes": "12",
+    "--plates-out": None, "--plates-in": None, "--preview": "False",
+    "--model": "none: the camera alone moves", "--tsr-model": "NAME-tsr beside NAME-video",
     "--steps": "12", "--cfg": "2.0", "--sampler": "dpmpp_2m", "--gamma": "the model's", "--seed": "0",
     "--keyframe-at": "centre", "--exact-keyframe": "where AppearNet is not trained", "--strength": "1.0",
     "--share-attention": "False", "--motion": "1.0", "--frames": "the model's", "--extend-before": "0",
@@ -51,11 +56,16 @@ def shown(parameter: Any) -> str | None:
 def test_a_command_takes_what_it_always_took(command: str, expected: dict[str, str | None]) -> None:
     found = parameters(command)
     assert {name: shown(parameter) for name, parameter in found.items()} == expected
-    assert {name for name, parameter in found.items() if parameter.required} == {"--prompt", "--out"}
+    required = {name for name, parameter in found.items() if parameter.required}
+    assert required == ({"--prompt", "--out"} if command == "keyframe" else set())
 
 
 @pytest.mark.parametrize(
-    ("command", "settings"), [("animate", SamplingConfig), ("animate", ShotConfig), ("keyframe", PictureConfig)]
+    ("command", "settings"),
+    [
+        *(("animate", settings) for settings in (SamplingConfig, ShotConfig, Camera, Relief)),
+        ("keyframe", PictureConfig),
+    ],
 )
 def test_the_help_is_the_dial_s_with_its_bounds(command: str, settings: type[Settings]) -> None:
     found = parameters(command)

@@ -36,6 +36,7 @@ def picture(path: Path) -> None:
 def animate(**options: str | None) -> list[str]:
     """The shortest command that works, but for these options; None leaves one out."""
     given = {"image": "key.png", "prompt": "a red star", "out": "clip.mp4", "steps": "1", "frames": "3", "passes": "0"}
+    given["model"] = "toybox"
     named = {name.replace("_", "-"): value for name, value in (given | options).items() if value is not None}
     return ["animate", *(f"--{name}={value}" for name, value in named.items())]
 

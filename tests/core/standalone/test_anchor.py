@@ -208,6 +208,7 @@ def folder(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 def animate(out: str, *more: str) -> list[str]:
     quick = ["--steps=1", "--cfg=1", "--frames=3", "--passes=0"]
+    quick += [] if any("--model" in word for word in more) else ["--model=toybox"]
     return ["animate", "--image=key.png", "--prompt=a red star", f"--out={out}", *quick, *more]
 
 

@@ -24,7 +24,7 @@ from microcinema_core.shot.plan import Loop, ShotConfig
 from microcinema_core.shot.resize import ResizePolicy
 from microcinema_core.shot.settings import SamplingConfig
 from microcinema_core.standalone import guiding
-from microcinema_core.standalone.camera import MAX_SOURCE, keyed, source
+from microcinema_core.standalone.framing import MAX_SOURCE, keyed, source
 from microcinema_core.standalone.pipeline import MicroCinemaPipeline
 
 ONE = SamplingConfig(steps=1, cfg=1.0)
@@ -177,12 +177,12 @@ def test_a_mask_of_another_size_is_refused_before_anything_is_scaled() -> None:
         source(picture(), Motion(Plan(regions=(Region(),)), (torch.ones(4, 5),)))
 
 
-def test_too_large_a_picture_is_scaled_with_its_masks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_large_a_picture_is_scaled_with_its_masks() -> None:
     assert MAX_SOURCE > 14e6
-    monkeypatch.setattr("microcinema_core.standalone.camera.MAX_SOURCE", 96 * 64 // 4)
     mask = torch.zeros(64, 96)
     mask[:, 48:] = 1
-    pixels, motion = source(picture(), Motion(Plan(regions=(Region(),)), (mask,), torch.rand(1, 64, 96)))
+    given = Motion(Plan(regions=(Region(),)), (mask,), torch.rand(1, 64, 96))
+    pixels, motion = source(picture(), given, 96 * 64 // 4)
     assert pixels.shape == (3, 32, 48)
     assert motion.masks[0] is not None
     assert motion.masks[0].shape == (1, 32, 48)

@@ -1,0 +1,250 @@
+"""`microcinema animate` without a model: the camera moves over the picture, at the picture's own size."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Set
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from ..files import check_writable
+from ..motion.plan import Plan
+from ..shot.plan import Loop, ShotConfig
+from ..shot.resize import ResizePolicy, Size
+from ..shot.timing import POSITIONS, keyframe_index
+from .console import complain, progress, say, show
+from .directions import Dials, Directed, Directions, directed
+from .request import Request
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from ..media import Frames, Target
+    from ..standalone.camera import Take
+    from ..standalone.framing import Timing
+
+MODELS = (  # what only a model has, by field
+    "steps", "cfg", "sampler", "gamma", "exact_keyframe", "strength", "share_attention", "motion", "before", "after",
+    "passes", "tsr_steps", "tsr_model", "resampling", "grid", "attention", "precision",
+)  # fmt: skip
+PLACES = dict(zip(POSITIONS, (0.5, 0.0, 1.0), strict=True))
+SHEET_FRAMES = 9  # of a preview
+SHEET_SIDE = 288  # pixels of the longer side of each
+
+
+def check_alone(given: Set[str], options: dict[str, str]) -> None:
+    """Raises InputError for what means something to a model alone. options: as they are written, by field."""
+    for name in MODELS:
+        if name in given:
+            raise InputError(
+                f"{options[name]} is for a video model, and none was asked for: the camera alone moves. Name one with "
+                "--model (--model toybox: the embedded one), or leave it out"
+            )
+
+
+def check_led(directions: Directions) -> None:
+    """Raises InputError for what a clip by a model has not."""
+    for option in ("preview", "plates_out", "plates_in"):
+        if getattr(directions, option):
+            raise InputError(f"--{option.replace('_', '-')} shows what the camera does alone; leave --model out")
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where everything goes. clip: None where none is asked for."""
+
+    clip: Target | None
+    sheet: Path | None
+    plates: Path | None
+
+    @classmethod
+    def of(cls, request: Request, directions: Directions) -> Places:
+        """Raises InputError for places that cannot be written, and for those of files that are read."""
+        from ..media import check_plates_folder
+
+        plates = directions.plates_out
+        if plates is not None:
+            if directions.plates_in is not None or directions.preview:
+                raise InputError("--plates-out writes what is to be filled; leave --plates-in and --preview for later")
+            check_plates_folder(plates)
+        if directions.preview:
+            return cls(None, _preview_place(request, directions), None)
+        named = request.out is not None or plates is None
+        return cls(request.target(*directions.inputs) if named else None, request.contact_sheet, plates)
+
+    @property
+    def first(self) -> Path:
+        """What a person is told of."""
+        found = self.clip.path if self.clip is not None else self.plates or self.sheet
+        assert found is not None
+        return found
+
+
+def _preview_place(request: Request, directions: Directions) -> Path:
+    from ..media import Target
+
+    if request.contact_sheet is None and request.out is None:
+        raise InputError("give --out or --contact-sheet: the preview's sheet goes beside the one, or to the other")
+    place = request.contact_sheet or Target.of(request.out or "").beside("preview.png")
+    check_writable(place, ".png", (*request.inputs, *directions.inputs))
+    return place
+
+
+def move_picture(request: Request, directions: Directions, dials: Dials, shot: ShotConfig, *, json: bool) -> None:
+    """Make what was asked for of the picture, and say what that was."""
+    from ..media import check_clip_size
+
+    started = time.monotonic()
+    places, picture = Places.of(request, directions), request.picture()
+    assert picture is not None
+    found = directed(directions, dials, request.text, picture.size)
+    timing, size = _timing(shot, found.motion.plan), _size(shot, picture.size)
+    found = replace(
+        found, motion=replace(found.motion, plan=_keyed(found.motion.plan, directions, dials, shot, timing))
+    )
+    if places.clip is not None:
+        check_clip_size(places.clip.path, *size)
+    _say(found)
+    take = _staged(picture, found, directions, places, _Shown(timing, size, shot.resize))
+    more = _told(request, shot, found)
+    if directions.preview and places.sheet is not None:
+        lines, result = _previewed(take, places.sheet, more)
+    else:
+        lines, result = _made(take, request, places, more)
+    seconds = time.monotonic() - started
+    lines[0] += f", made in {seconds:.1f} s"
+    written = {"out": str(places.first), "contact_sheet": places.sheet and str(places.sheet)}
+    plates = {} if places.plates is None else {"plates": str(places.plates)}
+    show(lines, {**written, "seconds": round(seconds, 3), **plates, **result}, json)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """How the frames are shown."""
+
+    timing: Timing
+    size: Size
+    resize: ResizePolicy
+
+
+def _timing(shot: ShotConfig, plan: Plan) -> Timing:
+    from ..standalone.framing import timed
+
+    return timed(shot.duration, shot.fps, shot.frames, shot.loop is not Loop.NONE, plan.duration)
+
+
+def _size(shot: ShotConfig, picture: Size) -> Size:
+    from ..standalone.framing import own_size
+
+    size = own_size(picture, shot.width, shot.height, shot.resize is ResizePolicy.FIT)
+    if shot.width is None and shot.height is None and size[0] + 1 < picture[0]:
+        complain(
+            "note", f"a picture of {picture[0]}x{picture[1]} is shown at {size[0]}x{size[1]}; --width or --height: more"
+        )
+    return size
+
+
+def _keyed(plan: Plan, directions: Directions, dials: Dials, shot: ShotConfig, timing: Timing) -> Plan:
+    """A named place of the keyframe is one of the move, a number one of the clip's frames.
+
+    Where nobody names one it is where the camera sees least beyond the picture: first where it goes in, last where it
+    goes out, else in the middle.
+    """
+    from ..standalone.framing import keyed
+
+    if "keyframe_at" not in dials.given:
+        if directions.plan is not None:
+            return plan
+        inwards = plan.camera.zoom / (1 - plan.camera.dolly)
+        return replace(plan, keyframe_at=0.5 if abs(inwards - 1) < 1e-6 else float(inwards < 1))
+    index = keyframe_index(shot.keyframe_at, timing.frames)
+    if shot.keyframe_at in PLACES:
+        return replace(plan, keyframe_at=PLACES[shot.keyframe_at])
+    return keyed(plan, index, timing.frames, timing.fps, timing.loop)
+
+
+def _say(found: Directed) -> None:
+    say(found.line, err=True)
+    if not found.asked:
+        complain("note", "nothing was asked of the camera, so it pushes in slowly; --help lists its moves")
+    if found.rest:
+        complain("note", "the camera moves, the scene does not: the rest of the prompt needs a video model (--model)")
+
+
+def _told(request: Request, shot: ShotConfig, found: Directed) -> dict[str, Any]:
+    """What of the request goes into the file beside the take's own settings."""
+    asked = {"prompt": request.prompt, "loop": shot.loop, "resize": shot.resize}
+    usual = {"prompt": None, "loop": Loop.NONE, "resize": ResizePolicy.CROP}
+    told = {name: value for name, value in asked.items() if value != usual[name]}
+    return {**told, "camera_words": list(found.words)} if found.words else told
+
+
+def _staged(picture: Image.Image, found: Directed, directions: Directions, places: Places, shown: _Shown) -> Take:
+    """The clip to be made, its plates filled here or elsewhere; those asked for are written."""
+    from ..media import read_plates, to_pixels
+    from ..standalone.camera import plates_of, staged, taken
+    from ..standalone.framing import MAX_SOURCE, source
+
+    small = directions.preview and directions.plates_in is None
+    pixels, motion = source(picture, found.motion, 2 * SHEET_SIDE**2 if small else MAX_SOURCE)
+    scene = staged(pixels, motion, shown.size, shown.resize)
+    if places.plates is not None:
+        _save_plates(places.plates, *plates_of(scene), found.motion.plan)
+    if directions.plates_in is None:
+        scene = scene.filled()
+    else:
+        scene = scene.filled_with(to_pixels(read_plates(directions.plates_in, scene.size)))
+    take = taken(scene, shown.timing, _shrunk(shown.size) if directions.preview else shown.size, shown.resize)
+    if leaving := take.leaving():
+        complain("note", f"{leaving} region{'s leave' if leaving > 1 else ' leaves'} the frame on the way")
+    return take
+
+
+def _shrunk(size: Size) -> Size:
+    share = min(1.0, SHEET_SIDE / max(size))
+    width, height = (max(2, round(side * share)) for side in size)
+    return width, height
+
+
+def _save_plates(folder: Path, plates: Frames, fills: Frames, plan: Plan) -> None:
+    from ..media import save_plates
+
+    save_plates(folder, plates, fills, plan.to_json(), {"plan": plan.to_json()})
+    complain("note", f"{folder}: plates to fill where fill-N.png is white; then give --plates-in {folder}")
+
+
+def _made(take: Take, request: Request, places: Places, more: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    """The clip written; lines for a person, and the result for a program."""
+    from .. import media
+
+    settings = {**take.settings, **more}
+    if request.out is None:
+        return [f"{places.plates}: plates"], settings
+    collector = media.SheetCollector(len(take))
+    with progress("Frames") as callback:
+        frames = collector.tee(replace(take, callback=callback))
+        media.save_clip(request.out, frames, take.fps, settings)
+    if places.sheet is not None:
+        media.save_picture(places.sheet, collector.sheet(), settings)
+    width, height = take.size
+    line = f"{places.first}: {len(take)} frames of {width}x{height} at {take.fps:g} fps"
+    return [line], settings | {"unknown": round(max(take.unknown), 4)}
+
+
+def _previewed(take: Take, sheet: Path, more: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    """A few frames as one picture, and how much of each is made up."""
+    from .. import media
+
+    settings = {**take.settings, **more}
+    collector = media.SheetCollector(len(take), SHEET_FRAMES)
+    collector.kept.extend(take.frames(collector.indices))
+    media.save_picture(sheet, collector.sheet(), settings)
+    shares = ", ".join(f"{100 * share:.1f}" for share in take.unknown)
+    lines = [
+        f"{sheet}: {len(take.unknown)} of {len(take)} frames",
+        f"of each so much is made up, as the picture does not show it: {shares} %",
+    ]
+    found = {"preview_frames": collector.indices, "preview_unknown": [round(share, 4) for share in take.unknown]}
+    return lines, settings | {"unknown": round(max(take.unknown), 4)} | found

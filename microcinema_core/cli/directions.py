@@ -1,0 +1,215 @@
+"""What camera and regions of a picture are told to do: options, words of the prompt, a plan's file, masks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Set
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import InputError
+from ..files import read_text
+from ..motion.easing import Ease
+from ..motion.plan import MAX_PLAN, PUSH_IN, Camera, Plan, Relief
+from ..motion.words import Reading, read_words
+from .regions import KEYS, Told
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..motion.scene import Motion
+
+FORWARD = Camera(dolly=0.11)  # as PUSH_IN, where a depth picture shows that the camera goes
+SMALL = {
+    "a",
+    "an",
+    "and",
+    "are",
+    "as",
+    "at",
+    "by",
+    "camera",
+    "in",
+    "is",
+    "it",
+    "its",
+    "of",
+    "on",
+    "shot",
+    "the",
+    "then",
+}
+SMALL |= {"to", "view", "while", "with"}  # words that say nothing of the scene
+
+
+@dataclass(frozen=True, slots=True)
+class Directions:
+    """Files that say what moves, and what else is written than a clip."""
+
+    region: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="MASK.png:KEY=VALUE,...: a part of the picture with a path of its own; may be repeated. "
+            f"Keys: {', '.join(KEYS)}. MASK.png alone is the mask of a plan's region.",
+            show_default=False,
+        ),
+    ] = None
+    plan: Annotated[
+        Path | None, typer.Option(help="A motion plan (JSON); options go before it.", show_default=False)
+    ] = None
+    depth: Annotated[
+        Path | None, typer.Option(help="A depth picture: what is near moves more.", show_default=False)
+    ] = None
+    plates_out: Annotated[
+        Path | None, typer.Option(help="Write the plates into this folder, to be filled anywhere.", show_default=False)
+    ] = None
+    plates_in: Annotated[Path | None, typer.Option(help="The folder of the plates, filled.", show_default=False)] = None
+    preview: Annotated[
+        bool, typer.Option("--preview", help="No clip: a contact sheet, and what of each frame is made up.")
+    ] = False
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """The files that are read. Raises InputError for plates that are not there."""
+        from ..media import check_plates
+
+        masks = [Told.parse(text).mask for text in self.region or ()]
+        plates = [] if self.plates_in is None else check_plates(self.plates_in)
+        return tuple(path for path in (*masks, self.plan, self.depth, *plates) if path is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Dials:
+    """The camera's options, and which of them somebody gave, by field."""
+
+    camera: Camera
+    relief: Relief
+    ease: Ease
+    seed: int
+    given: Set[str]
+
+    def over(self, plan: Plan) -> Plan:
+        """The plan with what was given in place of its own."""
+        plan = replace(plan, camera=self._over(plan.camera, self.camera), relief=self._over(plan.relief, self.relief))
+        if "ease" in self.given:
+            plan = replace(plan, ease=self.ease, curve=None)
+        return replace(plan, seed=self.seed) if "seed" in self.given else plan
+
+    def _over(self, old: Any, new: Any) -> Any:
+        return replace(old, **{f.name: getattr(new, f.name) for f in fields(new) if f.name in self.given})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Directed:
+    """motion: what camera and regions do. asked: whether anybody asked for that. words: of the prompt, that were read.
+
+    rest: whether the prompt says more than that.
+    """
+
+    motion: Motion
+    asked: bool
+    words: tuple[str, ...]
+    rest: bool
+
+    @property
+    def line(self) -> str:
+        """What the camera does, for a person."""
+        plan = self.motion.plan
+        moves = [f"{f.name} {getattr(plan.camera, f.name):g}" for f in fields(plan.camera) if _set(plan.camera, f.name)]
+        read = f" ({', '.join(self.words)})" if self.words else ""
+        regions = len(plan.regions)
+        return (
+            f"camera: {', '.join(moves) or 'still'}{read}"
+            f"{f'; {regions} region' + 's' * (regions > 1) if regions else ''}"
+        )
+
+
+def _set(camera: Camera, name: str) -> bool:
+    return bool(getattr(camera, name) != getattr(Camera(), name))
+
+
+def directed(directions: Directions, dials: Dials, prompt: str, picture: tuple[int, int] | None) -> Directed:
+    """What the options, the files and the prompt say together. picture: its width and height, where they are known.
+
+    A plan's file says all that no option does. Without one, the prompt's words do.
+    Raises InputError and ConfigError for files and values that cannot be used.
+    """
+    from ..motion.scene import Motion
+
+    plan = Plan() if directions.plan is None else _read_plan(directions.plan)
+    reading = read_words(prompt if directions.plan is None else "")
+    plan = dials.over(_spoken(plan, reading))
+    told = [Told.parse(text) for text in directions.region or ()]
+    masks = _masks(plan, [one.mask for one in told if one.region is None], picture)
+    motion = Motion(plan, masks)
+    for one in told:
+        if one.region is not None:
+            motion = motion.with_region(one.region, _read_mask(one.mask, picture))
+    asked = directions.plan is not None or motion.plan.moves or reading.still or bool(told)
+    if not asked:
+        start = PUSH_IN if directions.depth is None else FORWARD
+        camera = replace(start, fov=plan.camera.fov)
+        motion = replace(motion, plan=replace(motion.plan, camera=camera))
+    if directions.depth is not None:
+        motion = replace(motion, depth=_read_depth(directions.depth, picture))
+    words = tuple(phrase.text for phrase in reading.phrases)
+    return Directed(motion, asked or directions.depth is not None, words, _says_more(prompt, reading))
+
+
+def _read_plan(path: Path) -> Plan:
+    return Plan.from_json(read_text(path, "a motion plan (JSON)", 4 * MAX_PLAN), str(path))
+
+
+def _spoken(plan: Plan, reading: Reading) -> Plan:
+    ease = plan.ease if reading.ease is None else Ease(reading.ease)
+    return replace(plan, camera=replace(plan.camera, **dict(reading.dials)), ease=ease)
+
+
+def _masks(plan: Plan, files: list[Path], picture: tuple[int, int] | None) -> tuple[Tensor | None, ...]:
+    """One for each of the plan's regions without a polygon, in their order."""
+    lacking = [number for number, region in enumerate(plan.regions) if region.polygon is None]
+    if len(files) > len(lacking):
+        said = f"the plan has {len(lacking)} regions that need one" if plan.regions else "there is no plan to need one"
+        raise InputError(
+            f"--region {files[len(lacking)]}: is a mask alone, and {said}; say what it does, as in "
+            f"{files[len(lacking)]}:horizontal=0.2"
+        )
+    if len(files) < len(lacking):
+        raise InputError(
+            f"region {lacking[len(files)] + 1} of the plan has no polygon; give its mask by --region MASK.png"
+        )
+    read = dict(zip(lacking, (_read_mask(path, picture) for path in files), strict=True))
+    return tuple(read.get(number) for number in range(len(plan.regions)))
+
+
+def _read_mask(path: Path, picture: tuple[int, int] | None) -> Tensor:
+    from ..media import read_mask
+    from ..motion.plates import check_mask
+
+    mask = read_mask(path)
+    return mask if picture is None else check_mask(mask, picture, f"{path}: the mask")[0]
+
+
+def _read_depth(path: Path, picture: tuple[int, int] | None) -> Tensor:
+    from ..media import read_depth
+
+    depth = read_depth(path)
+    height, width = depth.shape[1:]
+    if picture is not None and picture != (width, height):
+        raise InputError(
+            f"{path}: the depth picture is {width}x{height}, the picture {picture[0]}x{picture[1]}; scale it"
+        )
+    return depth
+
+
+def _says_more(prompt: str, reading: Reading) -> bool:
+    """Whether anything but words of the camera, and small ones, is left of the prompt."""
+    rest, done = [], 0
+    for phrase in reading.phrases:
+        rest.append(prompt[done : phrase.start])
+        done = phrase.end
+    rest.append(prompt[done:])
+    return any(word not in SMALL for word in re.findall(r"[^\W\d_]+", " ".join(rest).lower()))
