@@ -24,7 +24,7 @@ def written(folder: Path) -> Path:
 
 
 def through_all(name: str) -> Graph:
-    """Load Image, Curve Editor, Camera, Region, Plates, and back into Render; frames and tracks are saved as pictures."""
+    """Load Image, Curve Editor, Camera, Region, Plates, and back into Render; all it gives is saved as pictures."""
     made = motions() | {
         "picture": node("LoadImage", image=name),
         "plates": node("MicroCinemaPlates", motion=["region", 0], picture=["picture", 0]),
