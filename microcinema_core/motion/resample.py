@@ -146,21 +146,26 @@ def enlarged(pixels: Tensor, factor: int, smooth: int) -> Tensor:
     if factor == 1:
         return pixels
     colour, plain = pixels[:smooth], pixels[smooth:]
-    parts = [_finer(_finer(colour, factor, _lanczos(factor)).mT, factor, _lanczos(factor)).mT]
+    parts = [_finer(_finer(colour, factor, 2), factor, 1)]
     if plain.shape[0]:
         size = [factor * (side - 1) + 1 for side in pixels.shape[1:]]
         parts.append(F.interpolate(plain[None], size, mode="bilinear", align_corners=True)[0])
     return torch.cat(parts).contiguous()
 
 
-def _finer(pixels: Tensor, factor: int, kernels: Tensor) -> Tensor:
-    """[C, h, w] -> [C, h, factor * (w - 1) + 1]."""
-    channels, height, width = pixels.shape
-    padded = F.pad(pixels, (TAPS // 2 - 1, TAPS // 2, 0, 0), mode="replicate")
-    phases = F.conv2d(padded[:, None], kernels.to(pixels)[:, None, None])
-    between = phases.permute(0, 2, 3, 1).reshape(channels, height, factor * width)
-    between[:, :, ::factor] = pixels
-    return between[:, :, : factor * (width - 1) + 1]
+def _finer(pixels: Tensor, factor: int, dim: int) -> Tensor:
+    """[C, h, w] with `factor` * (length - 1) + 1 samples along a dimension."""
+    length, kernels = pixels.shape[dim], _lanczos(factor).tolist()
+    around = (TAPS // 2 - 1, TAPS // 2)
+    padded = F.pad(pixels, (*around, 0, 0) if dim == 2 else (0, 0, *around), mode="replicate")
+    between = pixels.new_empty((*pixels.shape[: dim + 1], factor, *pixels.shape[dim + 1 :]))
+    between.select(dim + 1, 0).copy_(pixels)
+    for phase in range(1, factor):
+        total = padded.narrow(dim, 0, length) * kernels[phase][0]
+        for tap in range(1, TAPS):
+            total.add_(padded.narrow(dim, tap, length), alpha=kernels[phase][tap])
+        between.select(dim + 1, phase).copy_(total)
+    return between.flatten(dim, dim + 1).narrow(dim, 0, factor * (length - 1) + 1)
 
 
 def _lanczos(factor: int) -> Tensor:
