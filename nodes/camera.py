@@ -9,8 +9,9 @@ import numpy as np
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..microcinema_core.motion.directing import FORWARD, PUSH_IN, directed, undirected
 from ..microcinema_core.motion.easing import Ease
-from ..microcinema_core.motion.plan import PUSH_IN, Camera, DepthKind, Plan, Relief
+from ..microcinema_core.motion.plan import Camera, DepthKind, Plan, Relief
 from ..microcinema_core.motion.scene import Motion
 from ..microcinema_core.motion.words import Reading, read_words
 from ..microcinema_core.shot.dials import dials_of
@@ -108,31 +109,32 @@ class MicroCinemaCamera(Node):
             keyframe_at=keyframe_at.get(SHARE, SHARES.get(keyframe_at["keyframe_at"], PLAN.keyframe_at)),
             seed=shake_seed,
         )
-        told, said = spoken(made, read_words(prompt or ""))
+        told, said = spoken(made, read_words(prompt or ""), depth=picture is not None)
         tell(TITLE, said, otherwise="the dials alone")
         return io.NodeOutput(Motion(told, (), picture))
 
 
-def spoken(plan: Plan, reading: Reading) -> tuple[Plan, str]:
+def spoken(plan: Plan, reading: Reading, *, depth: bool = False) -> tuple[Plan, str]:
     """The plan with what words say where a dial is at its default, and what is to be said of it.
 
-    A camera of which nobody says anything pushes in slowly.
+    A camera of which nobody says anything pushes in slowly, or, with depth, goes forward.
     """
     if not plan.camera.moves and not reading.phrases:
-        return replace(plan, camera=replace(PUSH_IN, fov=plan.camera.fov)), _slow_push()
-    free = {name: value for name, value in reading.dials.items() if getattr(plan.camera, name) == getattr(CAMERA, name)}
-    ease = Ease(reading.ease) if reading.ease and plan.ease is PLAN.ease and plan.curve is None else plan.ease
-    words = ", ".join(f"`{phrase.text}`" for phrase in reading.phrases)
-    if not words:
+        return undirected(plan, depth=depth), _slow_push(depth)
+    if not reading.phrases:
         return plan, ""
-    does = ", ".join(f"{name} {value:g}" for name, value in free.items())
-    if ease is not plan.ease:
-        does = ", ".join(filter(None, (does, f"ease {ease}")))
-    return replace(plan, camera=replace(plan.camera, **free), ease=ease), f"read {words}: {does or 'nothing to set'}"
+    given = {f.name for f in fields(Camera) if getattr(plan.camera, f.name) != getattr(CAMERA, f.name)}
+    given |= {"ease"} if plan.ease is not PLAN.ease or plan.curve is not None else set()
+    told = directed(plan, reading, given)
+    words = ", ".join(f"`{phrase.text}`" for phrase in reading.phrases)
+    does = [f"{name} {value:g}" for name, value in reading.dials.items() if name not in given]
+    does += [f"ease {told.ease}"] if told.ease is not plan.ease else []
+    return told, f"read {words}: {', '.join(does) or 'nothing to set'}"
 
 
-def _slow_push() -> str:
-    return f"nothing is set: a slow push-in, zoom {PUSH_IN.zoom:g}; write `still camera` for none"
+def _slow_push(depth: bool) -> str:
+    move = f"way forward, dolly {FORWARD.dolly:g}" if depth else f"push-in, zoom {PUSH_IN.zoom:g}"
+    return f"nothing is set: a slow {move}; write `still camera` for none"
 
 
 def _points(curve: Any) -> tuple[tuple[float, float], ...]:

@@ -184,6 +184,7 @@ def _told(request: Request, shot: ShotConfig, found: Directed) -> dict[str, Any]
 def _staged(picture: Image.Image, found: Directed, directions: Directions, places: Places, shown: _Shown) -> Take:
     """The clip to be made, its plates filled here or elsewhere; those asked for are written."""
     from ..media import read_plates, to_pixels
+    from ..motion.leaving import leaving
     from ..standalone.camera import plates_of, staged, taken
     from ..standalone.framing import MAX_SOURCE, source
 
@@ -197,8 +198,8 @@ def _staged(picture: Image.Image, found: Directed, directions: Directions, place
     else:
         scene = scene.filled_with(to_pixels(read_plates(directions.plates_in, scene.size)))
     take = taken(scene, shown.timing, _shrunk(shown.size) if directions.preview else shown.size, shown.resize)
-    if leaving := take.leaving():
-        complain("note", f"{leaving} region{'s leave' if leaving > 1 else ' leaves'} the frame on the way")
+    if gone := leaving(take.renderer):
+        complain("note", gone)
     return take
 
 

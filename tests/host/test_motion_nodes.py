@@ -276,10 +276,10 @@ def spoken(nodes: Nodes, prompt: str, **dials: Any) -> tuple[Any, str]:
 
 
 def test_nothing_asked_is_a_slow_push_in(nodes: Nodes, caplog: Any) -> None:
-    plan = nodes.core("motion.plan")
+    start = nodes.core("motion.directing").PUSH_IN
     with caplog.at_level("INFO"):
         motion = nodes.camera(prompt="a red fox in fresh snow")
-    assert motion.plan.camera == plan.PUSH_IN
+    assert motion.plan.camera == start
     assert "MicroCinema Camera: nothing is set: a slow push-in" in caplog.text
     assert not nodes.camera(prompt="the camera is still").plan.camera.moves
 

@@ -216,7 +216,7 @@ def test_a_region_goes_its_own_way(folder: Path, capsys: pytest.CaptureFixture[s
 
 def test_a_region_that_leaves_the_frame_is_a_note(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, notes = result(capsys, "key.png", "--region=mask.png:horizontal=3", "--frames=3", "--out=a/")
-    assert "note: 1 region leaves the frame on the way" in notes
+    assert "note: region 1 is outside the frame at frame 0" in notes
     _, notes = result(capsys, "key.png", "--region=mask.png:horizontal=0.1", "--frames=3", "--out=a/")
     assert "leaves" not in notes
 
