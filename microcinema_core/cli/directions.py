@@ -153,7 +153,9 @@ def directed(directions: Directions, dials: Dials, prompt: str, picture: tuple[i
     if not asked:
         motion = replace(motion, plan=undirected(motion.plan, depth=directions.depth is not None))
     if directions.depth is not None:
-        motion = replace(motion, depth=_read_depth(directions.depth, picture))
+        from ..media import read_depth
+
+        motion = replace(motion, depth=read_depth(directions.depth))
     words = tuple(phrase.text for phrase in reading.phrases)
     return Directed(motion, asked or directions.depth is not None, words, _says_more(prompt, reading))
 
@@ -185,18 +187,6 @@ def _read_mask(path: Path, picture: tuple[int, int] | None) -> Tensor:
 
     mask = read_mask(path)
     return mask if picture is None else check_mask(mask, picture, f"{path}: the mask")[0]
-
-
-def _read_depth(path: Path, picture: tuple[int, int] | None) -> Tensor:
-    from ..media import read_depth
-
-    depth = read_depth(path)
-    height, width = depth.shape[1:]
-    if picture is not None and picture != (width, height):
-        raise InputError(
-            f"{path}: the depth picture is {width}x{height}, the picture {picture[0]}x{picture[1]}; scale it"
-        )
-    return depth
 
 
 def _says_more(prompt: str, reading: Reading) -> bool:

@@ -426,7 +426,9 @@ def test_depth_pictures_that_cannot_be(folder: Path, capsys: pytest.CaptureFixtu
     Image.new("L", (WIDE, HIGH), 90).save("flat.png")
     Image.new("L", (9, 9), 90).save("small.png")
     asked = ["key.png", "--dolly=0.2", "--out=a.mp4"]
-    assert "the depth picture is 9x9, the picture 96x64" in refused(capsys, *asked, "--depth=small.png")
+    assert "the depth picture is 9x9, of another shape than the picture, 96x64" in refused(
+        capsys, *asked, "--depth=small.png"
+    )
     assert "planes must be between 2 and 64" in refused(capsys, *asked, "--depth=flat.png", "--depth-planes=1000000")
     assert "is one grey all over" in refused(capsys, *asked, "--depth=flat.png")
 
