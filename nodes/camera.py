@@ -9,7 +9,7 @@ import numpy as np
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..microcinema_core.motion.directing import FORWARD, PUSH_IN, directed, undirected
+from ..microcinema_core.motion.directing import directed, least_invented, undirected
 from ..microcinema_core.motion.easing import Ease
 from ..microcinema_core.motion.plan import Camera, DepthKind, Plan, Relief
 from ..microcinema_core.motion.scene import Motion
@@ -24,7 +24,7 @@ from .types import LINK, CurveSocket, MotionSocket
 
 TITLE = "MicroCinema Camera"
 SHARES = dict(zip(POSITIONS, (0.5, 0.0, 1.0), strict=True))
-SHARE = "share"
+AUTO, SHARE = "auto", "share"
 SAMPLES = 65  # points of a curve
 PLAN, CAMERA, RELIEF = Plan(), Camera(), Relief()
 TAKEN = ("fov",)  # a dial that does nothing alone
@@ -110,6 +110,8 @@ class MicroCinemaCamera(Node):
             seed=shake_seed,
         )
         told, said = spoken(made, read_words(prompt or ""), depth=picture is not None)
+        if keyframe_at["keyframe_at"] == AUTO:
+            told = replace(told, keyframe_at=least_invented(told.camera))
         tell(TITLE, said, otherwise="the dials alone")
         return io.NodeOutput(Motion(told, (), picture))
 
@@ -120,7 +122,8 @@ def spoken(plan: Plan, reading: Reading, *, depth: bool = False) -> tuple[Plan, 
     A camera of which nobody says anything pushes in slowly, or, with depth, goes forward.
     """
     if not plan.camera.moves and not reading.phrases:
-        return undirected(plan, depth=depth), _slow_push(depth)
+        said = "nothing is set: the camera pushes in slowly; write `the camera is still` in prompt for none"
+        return undirected(plan, depth=depth), said
     if not reading.phrases:
         return plan, ""
     given = {f.name for f in fields(Camera) if getattr(plan.camera, f.name) != getattr(CAMERA, f.name)}
@@ -130,11 +133,6 @@ def spoken(plan: Plan, reading: Reading, *, depth: bool = False) -> tuple[Plan, 
     does = [f"{name} {value:g}" for name, value in reading.dials.items() if name not in given]
     does += [f"ease {told.ease}"] if told.ease is not plan.ease else []
     return told, f"read {words}: {', '.join(does) or 'nothing to set'}"
-
-
-def _slow_push(depth: bool) -> str:
-    move = f"way forward, dolly {FORWARD.dolly:g}" if depth else f"push-in, zoom {PUSH_IN.zoom:g}"
-    return f"nothing is set: a slow {move}; write `still camera` for none"
 
 
 def _points(curve: Any) -> tuple[tuple[float, float], ...]:
@@ -157,8 +155,9 @@ def _keyframe_at() -> io.DynamicCombo.Input:
     return io.DynamicCombo.Input(
         "keyframe_at",
         options=[
-            *(io.DynamicCombo.Option(name, []) for name in SHARES),
+            *(io.DynamicCombo.Option(name, []) for name in (AUTO, *SHARES)),
             io.DynamicCombo.Option(SHARE, [share]),
         ],
-        tooltip="When the picture is seen as it is. Models that begin with a picture want it first.",
+        tooltip="When the picture is seen as it is. auto: where the camera then sees least beyond it, which is first "
+        "where it goes in, last where it goes out, else the centre. Models that begin with a picture want it first.",
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..files import check_writable
+from ..motion.directing import least_invented
 from ..motion.plan import Plan
 from ..shot.plan import Loop, ShotConfig
 from ..shot.resize import ResizePolicy, Size
@@ -157,8 +158,7 @@ def _keyed(plan: Plan, directions: Directions, dials: Dials, shot: ShotConfig, t
     if "keyframe_at" not in dials.given:
         if directions.plan is not None:
             return plan
-        inwards = plan.camera.zoom / (1 - plan.camera.dolly)
-        return replace(plan, keyframe_at=0.5 if abs(inwards - 1) < 1e-6 else float(inwards < 1))
+        return replace(plan, keyframe_at=least_invented(plan.camera))
     index = keyframe_index(shot.keyframe_at, timing.frames)
     if shot.keyframe_at in PLACES:
         return replace(plan, keyframe_at=PLACES[shot.keyframe_at])

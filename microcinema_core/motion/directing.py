@@ -24,3 +24,12 @@ def undirected(plan: Plan, *, depth: bool) -> Plan:
     """The plan with the slow move of a camera that nobody directs. depth: whether there is a depth picture."""
     start = FORWARD if depth else PUSH_IN
     return replace(plan, camera=replace(start, fov=plan.camera.fov))
+
+
+def least_invented(camera: Camera) -> float:
+    """When to see the keyframe so that the camera sees least beyond it, as a share of the move.
+
+    First where it goes in, last where it goes out, else in the middle.
+    """
+    inwards = camera.zoom / (1 - camera.dolly)
+    return 0.5 if abs(inwards - 1) < 1e-6 else float(inwards < 1)
