@@ -9,6 +9,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..microcinema_core.errors import InputError
+from ..microcinema_core.motion.leaving import leaving
 from ..microcinema_core.motion.moments import COUNT, RATE, Moments
 from ..microcinema_core.motion.plates import View
 from ..microcinema_core.motion.render import Renderer
@@ -16,7 +17,6 @@ from ..microcinema_core.motion.scene import Motion, Scene
 from ..microcinema_core.motion.tracks import MAX_POINTS, grid_points, tracked
 from ..microcinema_core.shot.dials import Dial
 from .dials import widget
-from .leaving import leaving
 from .node import Node
 from .pictures import check_pictures, one_picture, said_by
 from .plates import scene_of
@@ -29,6 +29,7 @@ SIDE = 16384  # pixels; the host's own bound
 POINTS = Dial("How many points of the picture TRACKS follows.", 1, MAX_POINTS)
 BYTES = 4 * (3 + 1)  # of a pixel of a frame and of its mask
 GIB = 2**30
+PLATE, COPIES = 5, 24  # channels of a plate, and how many of its size are held: enlarged twice, for three plates
 
 
 class MicroCinemaRender(Node):
@@ -87,6 +88,7 @@ class MicroCinemaRender(Node):
         view = view_of(pixels.shape[2], pixels.shape[1], width, height)
         check_memory(frames, view)
         with said_by(TITLE):
+            make_room(pixels)
             renderer = Renderer(
                 _filled(scene_of(motion, pixels), plates), Moments(motion.plan, frames, fps, loop), view
             )
@@ -128,6 +130,12 @@ def check_memory(frames: int, view: View) -> None:
             f"{TITLE}: {frames} frames of {view.width}x{view.height} take {asked / GIB:.1f} GiB, and {free / GIB:.1f} "
             "are free; ask for fewer or smaller frames"
         )
+
+
+def make_room(picture: Tensor) -> None:
+    """The host may have to unload a model for what a picture [3, H, W] takes on the device that computes."""
+    asked = picture[0].numel() * PLATE * picture.element_size() * COPIES
+    comfy.model_management.free_memory(asked, comfy.model_management.get_torch_device())
 
 
 def rendered(renderer: Renderer) -> tuple[Tensor, Tensor]:

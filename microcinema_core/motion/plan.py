@@ -64,9 +64,6 @@ class Camera(Settings):
         return self != Camera(fov=self.fov)
 
 
-PUSH_IN = Camera(zoom=1.12)  # what the camera does where nobody says anything
-
-
 @dataclass(frozen=True, slots=True)
 class Region(Settings):
     """A part of the picture with a path of its own.

@@ -38,6 +38,8 @@ GAP, TITLE, PAD = 40, 34, 24  # pixels of the canvas: between nodes, a node's ti
 COLUMN = 760  # a group's nodes are stacked to about this height
 NOTE = (460, 620)
 PROMPT = {True: (320, 130), False: (320, 80)}  # with and without text in it
+WITH_PICTURE = (280, 340)  # once it shows its picture
+SHOWN_GROUPS = 3  # of a canvas that is shown near enough to be read
 LOAD = "([graph, name]) => { window.app.graph.clear(); return window.app.loadApiJson(graph, name); }"
 SETTLED = "count => window.app.graph.nodes.length === count"
 Canvas = dict[str, Any]
@@ -74,6 +76,8 @@ def laid_out(canvas: Canvas, flow: Workflow) -> Canvas:
     for node in flow.nodes:
         if node.kind == "CLIPTextEncode":
             made[node.id]["size"] = list(PROMPT[bool(node.inputs["text"])])
+        if node.kind == "LoadImage":
+            made[node.id]["size"] = list(WITH_PICTURE)
         known = [{"name": f.name, "url": f.url, "directory": f.folder} for f in node.files if f.url]
         if known:
             made[node.id]["properties"]["models"] = known
@@ -82,10 +86,11 @@ def laid_out(canvas: Canvas, flow: Workflow) -> Canvas:
     canvas["groups"] = place_groups(made, flow)
     canvas["nodes"].append(note_node(len(flow.nodes) + 1, note_text(flow)))
     renumber_links(canvas)
+    scale = 0.75 if len(canvas["groups"]) <= SHOWN_GROUPS else 0.5
     kept = {key: canvas[key] for key in ("nodes", "links", "groups", "config", "version")}
     numbers = {"last_node_id": len(canvas["nodes"]), "last_link_id": len(canvas["links"])}
     identity = {"id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"microcinema/{flow.name}")), "revision": 0}
-    return identity | numbers | kept | {"extra": {"ds": {"scale": 0.5, "offset": [NOTE[0] + 200, 180]}}}
+    return identity | numbers | kept | {"extra": {"ds": {"scale": scale, "offset": [NOTE[0] + 200, 180]}}}
 
 
 def fix_seed(node: Canvas) -> None:

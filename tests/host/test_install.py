@@ -14,7 +14,7 @@ from run_host import PACK, ROOT, start_server
 from setup_host import Host, python_of
 from workflow_graphs import all_workflows
 
-NODES = 6
+NODES = 10
 TROUBLE = ("WARNING", "ERROR", "Traceback", "IMPORT FAILED", "Cannot import")
 ADDRESS = f"https://git.invalid/{PACK}"  # Manager takes no paths; git is told that the clone is there
 GIT = shutil.which("git")

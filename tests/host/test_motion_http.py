@@ -24,10 +24,11 @@ def written(folder: Path) -> Path:
 
 
 def through_all(name: str) -> Graph:
-    """Load Image, Camera, Region, Plates, and back into Render; frames and tracks are saved as pictures."""
+    """Load Image, Curve Editor, Camera, Region, Plates, and back into Render; all it gives is saved as pictures."""
     made = motions() | {
         "picture": node("LoadImage", image=name),
         "plates": node("MicroCinemaPlates", motion=["region", 0], picture=["picture", 0]),
+        "curve": node("CurveEditor", curve={"points": [[0, 0], [0.5, 0.2], [1, 1]], "interpolation": "linear"}),
         "tracks": node(
             "WanMoveVisualizeTracks", images=["render", 0], tracks=["render", 2], line_resolution=24, circle_size=2,
             opacity=0.75, line_width=2,
@@ -40,7 +41,7 @@ def through_all(name: str) -> Graph:
     changes = {
         "camera.horizontal": 0.25, "camera.zoom": 1.0, "camera.keyframe_at": "first", "region.mask": ["picture", 1],
         "camera.prompt": "a fox, the camera slowly tilts up", "render.plates": ["plates", 0], "render.frames": COUNT,
-        "region.horizontal": 1.5,
+        "region.horizontal": 2.0, "camera.curve": ["curve", 0],
     }  # fmt: skip
     return put(made, changes)
 

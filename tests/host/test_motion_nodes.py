@@ -272,16 +272,25 @@ def test_a_curve_of_the_host_takes_the_place_of_ease(nodes: Nodes) -> None:
 def spoken(nodes: Nodes, prompt: str, **dials: Any) -> tuple[Any, str]:
     read, plan = nodes.core("motion.words").read_words, nodes.core("motion.plan")
     asked = plan.Plan(plan.Camera(**dials))
-    return nodes.ours("camera").spoken(asked, read(prompt))
+    return nodes.ours("camera").spoken(asked, read(prompt), plan.PUSH_IN)
 
 
 def test_nothing_asked_is_a_slow_push_in(nodes: Nodes, caplog: Any) -> None:
-    plan = nodes.core("motion.plan")
+    start = nodes.core("motion.directing")
     with caplog.at_level("INFO"):
         motion = nodes.camera(prompt="a red fox in fresh snow")
-    assert motion.plan.camera == plan.PUSH_IN
-    assert "MicroCinema Camera: nothing is set: a slow push-in" in caplog.text
+    assert motion.plan.camera == start.PUSH_IN
+    assert "MicroCinema Camera: nothing is set: the camera pushes in slowly" in caplog.text
+    assert nodes.camera(depth=torch.rand(1, 8, 8, 3)).plan.camera == start.FORWARD
     assert not nodes.camera(prompt="the camera is still").plan.camera.moves
+
+
+@pytest.mark.parametrize(
+    ("given", "share"),
+    [({}, 0), ({"zoom": 1.1}, 0), ({"dolly": -0.1}, 1), ({"horizontal": 0.1}, 0.5), ({"prompt": "pull back"}, 1)],
+)
+def test_by_itself_the_keyframe_is_seen_where_least_is_invented(nodes: Nodes, given: dict, share: float) -> None:
+    assert nodes.camera(keyframe_at={"keyframe_at": "auto"}, **given).plan.keyframe_at == share
 
 
 def test_words_set_the_dials_that_are_left_alone(nodes: Nodes) -> None:

@@ -124,8 +124,10 @@ def test_the_depth_workflow_takes_a_depth_picture_in_place_of_the_depth_model(
         graph = {key: node for key, node in graph.items() if node["_meta"]["title"] != title}
     depth = client.find_node(graph, "Depth picture")
     depth |= {"class_type": "LoadImage", "inputs": {"image": comfy.upload(tmp_path / "depth.png")}}
+    client.find_node(graph, "MicroCinema Camera")["inputs"]["depth_planes"] = 3
+    client.find_node(graph, "MicroCinema Render")["inputs"]["frames"] = 9
     (file,) = comfy.run(graph)
-    assert read_video(comfy.download(file, tmp_path)) == (97, 24)
+    assert read_video(comfy.download(file, tmp_path)) == (9, 24)
 
 
 def test_the_first_template_is_the_first_by_name() -> None:
@@ -264,3 +266,23 @@ def test_the_first_workflow_from_drop_to_video_and_back(comfy_page: Any, comfy: 
     comfy_page.screenshot("toybox-restored")
     types = page.evaluate("() => window.app.graph.nodes.map((node) => node.type)")
     assert {"MicroCinemaSampler", "MicroCinemaTSRInterpolate", "MarkdownNote"} <= set(types)
+
+
+SMALL_FRAMES = """() => {
+    for (const node of window.app.graph.nodes)
+        for (const widget of node.widgets ?? [])
+            if (node.type === 'MicroCinemaRender' && widget.name === 'width') widget.value = 96;
+}"""
+
+
+def test_a_photo_moves_from_drop_to_video(comfy_page: Any, comfy: Any, tmp_path: Path) -> None:
+    """The first template, with the picture that ComfyUI brings."""
+    path, page = CANVAS / "a-photo-moves.json", comfy_page.page
+    comfy_page.drop(path, nodes=len(json.loads(path.read_text(encoding="utf-8"))["nodes"]))
+    page.wait_for_timeout(500)
+    comfy_page.screenshot("photo-dropped")
+    page.evaluate(SMALL_FRAMES)
+    (file,) = comfy.wait(comfy_page.queue())
+    page.locator("video").first.wait_for(state="attached")
+    comfy_page.screenshot("photo-video")
+    assert read_video(comfy.download(file, tmp_path)) == MOVED["a-photo-moves"]

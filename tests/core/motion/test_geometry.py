@@ -276,3 +276,16 @@ def test_what_is_in_front() -> None:
     later = replace(regions[3], horizontal=0.1)
     drawn = [layer.plate.region for layer in renderer(Plan(regions=(*regions[:3], later)), (whole,) * 4).layers]
     assert drawn[1:3] == [regions[2], later]
+
+
+def test_what_is_filled_stands_still_under_a_still_camera() -> None:
+    """The hole that a region leaves and the strip beyond the edge are filled once, so no frame changes them."""
+    noise = torch.rand((3, SIZE[1], SIZE[0]), generator=torch.Generator().manual_seed(0))
+    plan = Plan(regions=(Region(horizontal=0.3),), ease=Ease.LINEAR, keyframe_at=0.0)
+    view = View.around(SIZE[0], SIZE[0], SIZE)
+    made = Renderer(cut(noise, Motion(plan, (mask(),)), view).filled(), Moments(plan, 9, 2.0), view)
+    last, before = made[8], made[7]
+    both = (last.unknown == 1) & (before.unknown == 1)
+    assert both[:, 64:-64].sum() > 10_000
+    assert both[:, :64].all()
+    assert torch.equal(last.picture[:, both[0]], before.picture[:, both[0]])
