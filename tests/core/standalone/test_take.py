@@ -14,6 +14,7 @@ from PIL import Image
 
 from microcinema_core.errors import Cancelled, InputError
 from microcinema_core.media import Frames, read_settings, to_uint8
+from microcinema_core.motion.leaving import leaving
 from microcinema_core.motion.plan import Camera, Plan, Region
 from microcinema_core.motion.scene import Motion
 from microcinema_core.shot.resize import ResizePolicy
@@ -79,16 +80,16 @@ def test_the_observer_counts_frames_and_may_stop() -> None:
     assert seen == [(1, 5), (2, 5), (3, 5)]
 
 
-def test_a_region_that_leaves_is_counted() -> None:
+def test_a_region_that_leaves_is_told_of() -> None:
     mask = torch.zeros(32, 48)
     mask[8:16, 8:16] = 1
 
-    def leaving(**path: float) -> int:
-        return move(picture(), Motion(Plan()).with_region(Region(**path), mask), SHORT).leaving()
+    def left(**path: float) -> str:
+        return leaving(move(picture(), Motion(Plan()).with_region(Region(**path), mask), SHORT).renderer)
 
-    assert leaving(horizontal=0.2) == 0
-    assert leaving(horizontal=3.0) == 1
-    assert leaving(vertical=-3.0) == 1
+    assert left(horizontal=0.2) == ""
+    assert left(horizontal=3.0).startswith("region 1 is outside the frame")
+    assert left(vertical=-3.0).startswith("region 1 is outside the frame")
 
 
 def numbered(count: int, made: list[int]) -> Iterator[Frames]:
