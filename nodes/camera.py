@@ -157,6 +157,6 @@ def _keyframe_at() -> io.DynamicCombo.Input:
             *(io.DynamicCombo.Option(name, []) for name in (AUTO, *SHARES)),
             io.DynamicCombo.Option(SHARE, [share]),
         ],
-        tooltip="When the picture is seen as it is. auto: where the camera then sees least beyond it, which is first where "
+        tooltip="When the picture is seen as it is. auto: where the camera then sees least beyond it: first where "
         "it goes in, last where it goes out, else the centre. Models that begin with a picture want it first.",
     )
