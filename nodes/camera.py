@@ -9,8 +9,9 @@ import numpy as np
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..microcinema_core.motion.directing import directed, least_invented, undirected
 from ..microcinema_core.motion.easing import Ease
-from ..microcinema_core.motion.plan import FORWARD, PUSH_IN, Camera, DepthKind, Plan, Relief, least_invented
+from ..microcinema_core.motion.plan import Camera, DepthKind, Plan, Relief
 from ..microcinema_core.motion.scene import Motion
 from ..microcinema_core.motion.words import Reading, read_words
 from ..microcinema_core.shot.dials import dials_of
@@ -108,30 +109,30 @@ class MicroCinemaCamera(Node):
             keyframe_at=keyframe_at.get(SHARE, SHARES.get(keyframe_at["keyframe_at"], PLAN.keyframe_at)),
             seed=shake_seed,
         )
-        told, said = spoken(made, read_words(prompt or ""), PUSH_IN if picture is None else FORWARD)
+        told, said = spoken(made, read_words(prompt or ""), depth=picture is not None)
         if keyframe_at["keyframe_at"] == AUTO:
             told = replace(told, keyframe_at=least_invented(told.camera))
         tell(TITLE, said, otherwise="the dials alone")
         return io.NodeOutput(Motion(told, (), picture))
 
 
-def spoken(plan: Plan, reading: Reading, unasked: Camera) -> tuple[Plan, str]:
+def spoken(plan: Plan, reading: Reading, *, depth: bool = False) -> tuple[Plan, str]:
     """The plan with what words say where a dial is at its default, and what is to be said of it.
 
-    unasked: what a camera does of which nobody says anything.
+    A camera of which nobody says anything pushes in slowly, or, with depth, goes forward.
     """
     if not plan.camera.moves and not reading.phrases:
         said = "nothing is set: the camera pushes in slowly; write `the camera is still` in prompt for none"
-        return replace(plan, camera=replace(unasked, fov=plan.camera.fov)), said
-    free = {name: value for name, value in reading.dials.items() if getattr(plan.camera, name) == getattr(CAMERA, name)}
-    ease = Ease(reading.ease) if reading.ease and plan.ease is PLAN.ease and plan.curve is None else plan.ease
-    words = ", ".join(f"`{phrase.text}`" for phrase in reading.phrases)
-    if not words:
+        return undirected(plan, depth=depth), said
+    if not reading.phrases:
         return plan, ""
-    does = ", ".join(f"{name} {value:g}" for name, value in free.items())
-    if ease is not plan.ease:
-        does = ", ".join(filter(None, (does, f"ease {ease}")))
-    return replace(plan, camera=replace(plan.camera, **free), ease=ease), f"read {words}: {does or 'nothing to set'}"
+    given = {f.name for f in fields(Camera) if getattr(plan.camera, f.name) != getattr(CAMERA, f.name)}
+    given |= {"ease"} if plan.ease is not PLAN.ease or plan.curve is not None else set()
+    told = directed(plan, reading, given)
+    words = ", ".join(f"`{phrase.text}`" for phrase in reading.phrases)
+    does = [f"{name} {value:g}" for name, value in reading.dials.items() if name not in given]
+    does += [f"ease {told.ease}"] if told.ease is not plan.ease else []
+    return told, f"read {words}: {', '.join(does) or 'nothing to set'}"
 
 
 def _points(curve: Any) -> tuple[tuple[float, float], ...]:
@@ -157,6 +158,6 @@ def _keyframe_at() -> io.DynamicCombo.Input:
             *(io.DynamicCombo.Option(name, []) for name in (AUTO, *SHARES)),
             io.DynamicCombo.Option(SHARE, [share]),
         ],
-        tooltip="When the picture is seen as it is. auto: where the camera then sees least beyond it: first where "
-        "it goes in, last where it goes out, else the centre. Models that begin with a picture want it first.",
+        tooltip="When the picture is seen as it is. auto: where the camera then sees least beyond it, which is first "
+        "where it goes in, last where it goes out, else the centre. Models that begin with a picture want it first.",
     )

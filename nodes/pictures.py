@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import comfy.model_management
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..microcinema_core.errors import InputError
@@ -46,10 +45,3 @@ def said_by(title: str) -> Iterator[None]:
 def as_image(pictures: Tensor) -> Tensor:
     """[N, 3, H, W] -> IMAGE [N, H, W, 3], where the host keeps results."""
     return pictures.movedim(1, -1).contiguous().to(comfy.model_management.intermediate_device())
-
-
-def resized(pixels: Tensor, size: tuple[int, int]) -> Tensor:
-    """[C, H, W] in 0..1 -> [C, *size], bilinear, antialiased where it shrinks."""
-    if tuple(pixels.shape[1:]) == size:
-        return pixels
-    return F.interpolate(pixels[None], size, mode="bilinear", antialias=True)[0].clamp(0, 1)

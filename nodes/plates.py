@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import comfy.model_management
 from comfy_api.latest import io
 from torch import Tensor
 
 from ..microcinema_core.motion.scene import Motion, Scene, cut
 from .node import Node
-from .pictures import as_image, one_picture, resized, said_by
+from .pictures import as_image, one_picture, said_by
 from .types import MotionSocket
 
 TITLE = "MicroCinema Plates"
@@ -46,7 +44,4 @@ class MicroCinemaPlates(Node):
 
 def scene_of(motion: Motion, picture: Tensor) -> Scene:
     """A picture [3, H, W] cut into its plates, on the device that computes. Its depth picture may be of any size."""
-    device = comfy.model_management.get_torch_device()
-    if motion.depth is not None:
-        motion = replace(motion, depth=resized(motion.depth.to(device), tuple(picture.shape[1:])))
-    return cut(picture.to(device), motion)
+    return cut(picture.to(comfy.model_management.get_torch_device()), motion)

@@ -9,6 +9,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..microcinema_core.errors import InputError
+from ..microcinema_core.motion.leaving import leaving
 from ..microcinema_core.motion.moments import COUNT, RATE, Moments
 from ..microcinema_core.motion.plates import View
 from ..microcinema_core.motion.render import Renderer
@@ -16,7 +17,6 @@ from ..microcinema_core.motion.scene import Motion, Scene
 from ..microcinema_core.motion.tracks import MAX_POINTS, grid_points, tracked
 from ..microcinema_core.shot.dials import Dial
 from .dials import widget
-from .leaving import leaving
 from .node import Node
 from .pictures import check_pictures, one_picture, said_by
 from .plates import scene_of

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..files import check_writable
+from ..motion.directing import least_invented
 from ..motion.plan import Plan
 from ..shot.plan import Loop, ShotConfig
 from ..shot.resize import ResizePolicy, Size
@@ -157,8 +158,7 @@ def _keyed(plan: Plan, directions: Directions, dials: Dials, shot: ShotConfig, t
     if "keyframe_at" not in dials.given:
         if directions.plan is not None:
             return plan
-        inwards = plan.camera.zoom / (1 - plan.camera.dolly)
-        return replace(plan, keyframe_at=0.5 if abs(inwards - 1) < 1e-6 else float(inwards < 1))
+        return replace(plan, keyframe_at=least_invented(plan.camera))
     index = keyframe_index(shot.keyframe_at, timing.frames)
     if shot.keyframe_at in PLACES:
         return replace(plan, keyframe_at=PLACES[shot.keyframe_at])
@@ -184,6 +184,7 @@ def _told(request: Request, shot: ShotConfig, found: Directed) -> dict[str, Any]
 def _staged(picture: Image.Image, found: Directed, directions: Directions, places: Places, shown: _Shown) -> Take:
     """The clip to be made, its plates filled here or elsewhere; those asked for are written."""
     from ..media import read_plates, to_pixels
+    from ..motion.leaving import leaving
     from ..standalone.camera import plates_of, staged, taken
     from ..standalone.framing import MAX_SOURCE, source
 
@@ -197,8 +198,8 @@ def _staged(picture: Image.Image, found: Directed, directions: Directions, place
     else:
         scene = scene.filled_with(to_pixels(read_plates(directions.plates_in, scene.size)))
     take = taken(scene, shown.timing, _shrunk(shown.size) if directions.preview else shown.size, shown.resize)
-    if leaving := take.leaving():
-        complain("note", f"{leaving} region{'s leave' if leaving > 1 else ' leaves'} the frame on the way")
+    if gone := leaving(take.renderer):
+        complain("note", gone)
     return take
 
 

@@ -12,8 +12,10 @@ import typer
 
 from ..errors import InputError
 from ..files import read_text
+from ..motion.directing import directed as by_words
+from ..motion.directing import undirected
 from ..motion.easing import Ease
-from ..motion.plan import MAX_PLAN, PUSH_IN, Camera, Plan, Relief
+from ..motion.plan import MAX_PLAN, Camera, Plan, Relief
 from ..motion.words import Reading, read_words
 from .regions import KEYS, Told
 
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 
     from ..motion.scene import Motion
 
-FORWARD = Camera(dolly=0.11)  # as PUSH_IN, where a depth picture shows that the camera goes
 SMALL = {
     "a",
     "an",
@@ -141,7 +142,7 @@ def directed(directions: Directions, dials: Dials, prompt: str, picture: tuple[i
 
     plan = Plan() if directions.plan is None else _read_plan(directions.plan)
     reading = read_words(prompt if directions.plan is None else "")
-    plan = dials.over(_spoken(plan, reading))
+    plan = by_words(dials.over(plan), reading, dials.given)
     told = [Told.parse(text) for text in directions.region or ()]
     masks = _masks(plan, [one.mask for one in told if one.region is None], picture)
     motion = Motion(plan, masks)
@@ -150,22 +151,17 @@ def directed(directions: Directions, dials: Dials, prompt: str, picture: tuple[i
             motion = motion.with_region(one.region, _read_mask(one.mask, picture))
     asked = directions.plan is not None or motion.plan.moves or reading.still or bool(told)
     if not asked:
-        start = PUSH_IN if directions.depth is None else FORWARD
-        camera = replace(start, fov=plan.camera.fov)
-        motion = replace(motion, plan=replace(motion.plan, camera=camera))
+        motion = replace(motion, plan=undirected(motion.plan, depth=directions.depth is not None))
     if directions.depth is not None:
-        motion = replace(motion, depth=_read_depth(directions.depth, picture))
+        from ..media import read_depth
+
+        motion = replace(motion, depth=read_depth(directions.depth))
     words = tuple(phrase.text for phrase in reading.phrases)
     return Directed(motion, asked or directions.depth is not None, words, _says_more(prompt, reading))
 
 
 def _read_plan(path: Path) -> Plan:
     return Plan.from_json(read_text(path, "a motion plan (JSON)", 4 * MAX_PLAN), str(path))
-
-
-def _spoken(plan: Plan, reading: Reading) -> Plan:
-    ease = plan.ease if reading.ease is None else Ease(reading.ease)
-    return replace(plan, camera=replace(plan.camera, **dict(reading.dials)), ease=ease)
 
 
 def _masks(plan: Plan, files: list[Path], picture: tuple[int, int] | None) -> tuple[Tensor | None, ...]:
@@ -191,18 +187,6 @@ def _read_mask(path: Path, picture: tuple[int, int] | None) -> Tensor:
 
     mask = read_mask(path)
     return mask if picture is None else check_mask(mask, picture, f"{path}: the mask")[0]
-
-
-def _read_depth(path: Path, picture: tuple[int, int] | None) -> Tensor:
-    from ..media import read_depth
-
-    depth = read_depth(path)
-    height, width = depth.shape[1:]
-    if picture is not None and picture != (width, height):
-        raise InputError(
-            f"{path}: the depth picture is {width}x{height}, the picture {picture[0]}x{picture[1]}; scale it"
-        )
-    return depth
 
 
 def _says_more(prompt: str, reading: Reading) -> bool:

@@ -64,19 +64,6 @@ class Camera(Settings):
         return self != Camera(fov=self.fov)
 
 
-PUSH_IN = Camera(zoom=1.12)  # what the camera does where nobody says anything
-FORWARD = Camera(dolly=0.11)  # the same, where a depth picture shows that the camera goes
-
-
-def least_invented(camera: Camera) -> float:
-    """When to see the keyframe so that the camera sees least beyond it, as a share of the move.
-
-    First where it goes in, last where it goes out, else in the middle.
-    """
-    inwards = camera.zoom / (1 - camera.dolly)
-    return 0.5 if abs(inwards - 1) < 1e-6 else float(inwards < 1)
-
-
 @dataclass(frozen=True, slots=True)
 class Region(Settings):
     """A part of the picture with a path of its own.

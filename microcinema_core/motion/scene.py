@@ -32,6 +32,7 @@ from .plates import (
 )
 from .resample import Box
 
+OFF_SHAPE = 0.05  # of a depth picture's shape: depth networks round its sides
 DEEPEST = 0.25  # of the longer side: how far behind near things what they hide is filled
 
 
@@ -203,13 +204,19 @@ def cut(picture: Tensor, motion: Motion, view: View | None = None) -> Scene:
 def disparity_of(depth: Tensor, plan: Plan, picture: tuple[int, int]) -> Tensor:
     """A depth picture [1, h, w] or [h, w] of any size as the disparity [1, H, W] of a picture of that width and height.
 
-    Raises InputError for one that is constant, empty or no picture.
+    Raises InputError for one of another shape, and for one that is constant, empty or no picture.
     """
     depth = depth.float()[None] if depth.ndim == 2 else depth.float()
     if depth.ndim != 3 or len(depth) != 1 or 0 in depth.shape:
         raise InputError(f"the depth picture must be grey, [1, H, W], got {list(depth.shape)}")
     width, height = picture
-    if tuple(depth.shape[1:]) != (height, width):
+    across, down = depth.shape[2], depth.shape[1]
+    if abs(across / down / (width / height) - 1) > OFF_SHAPE + 1 / min(across, down):
+        raise InputError(
+            f"the depth picture is {across}x{down}, of another shape than the picture, {width}x{height}; make it "
+            "of the whole picture, at any size"
+        )
+    if (down, across) != (height, width):
         depth = F.interpolate(depth[None], (height, width), mode="bilinear", antialias=True)[0]
     return disparity(depth, plan.relief.kind, plan.relief.range)
 

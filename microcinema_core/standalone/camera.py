@@ -8,13 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from .. import __version__
 from ..media import Frames, save_clip, to_picture, to_pixels, to_uint8
 from ..motion.moments import Moments
-from ..motion.plates import Plate
 from ..motion.render import Renderer
 from ..motion.scene import Motion, Scene, cut
 from ..shot.resize import ResizePolicy, Size
@@ -59,25 +57,6 @@ class Take:
             yield to_uint8(frame.picture)
             if self.callback is not None:
                 self.callback(len(self.unknown), len(self), None)
-
-    def leaving(self) -> int:
-        """How many regions are out of the frame when the clip begins or ends."""
-        ends = {0, len(self) - 1, len(self) // 2}
-        regions = [plate for plate in self.renderer.scene.plates if plate.region is not None]
-        return sum(any(not self._shows(plate, index) for index in ends) for plate in regions)
-
-    def _shows(self, plate: Plate, index: int) -> bool:
-        view, moments = self.renderer.view, self.renderer.moments
-        matrix = plate.where(self.renderer.scene.plan, moments[index], view)
-        if matrix is None:
-            return False
-        (left, top), (width, height) = plate.corner, plate.size
-        corners = np.array(
-            [[left, top, 1], [left + width, top, 1], [left, top + height, 1], [left + width, top + height, 1]]
-        )
-        x, y, w = np.linalg.inv(matrix) @ corners.T
-        x, y = x / np.maximum(w, 1e-6), y / np.maximum(w, 1e-6)
-        return bool(x.max() > 0 and y.max() > 0 and x.min() < view.width and y.min() < view.height)
 
     def save(self, out: str | Path) -> None:
         """Make it and write it, as what the name's ending says; see `media.Target`."""

@@ -121,7 +121,7 @@ LINES = {
         camera a_region_that_leaves_the_frame_is_a_note
             a region that leaves the frame
         camera depth_pictures_that_cannot_be
-            a depth picture of one grey, of another size, with a million planes
+            a depth picture of one grey, of another shape, with a million planes
         camera plates_that_do_not_fit
             plates that are missing, of another size or number, or no pictures
         camera plates_go_into_a_folder_of_their_own

@@ -276,12 +276,12 @@ def spoken(nodes: Nodes, prompt: str, **dials: Any) -> tuple[Any, str]:
 
 
 def test_nothing_asked_is_a_slow_push_in(nodes: Nodes, caplog: Any) -> None:
-    plan = nodes.core("motion.plan")
+    start = nodes.core("motion.directing")
     with caplog.at_level("INFO"):
         motion = nodes.camera(prompt="a red fox in fresh snow")
-    assert motion.plan.camera == plan.PUSH_IN
+    assert motion.plan.camera == start.PUSH_IN
     assert "MicroCinema Camera: nothing is set: the camera pushes in slowly" in caplog.text
-    assert nodes.camera(depth=torch.rand(1, 8, 8, 3)).plan.camera == plan.FORWARD
+    assert nodes.camera(depth=torch.rand(1, 8, 8, 3)).plan.camera == start.FORWARD
     assert not nodes.camera(prompt="the camera is still").plan.camera.moves
 
 

@@ -216,7 +216,7 @@ def test_a_region_goes_its_own_way(folder: Path, capsys: pytest.CaptureFixture[s
 
 def test_a_region_that_leaves_the_frame_is_a_note(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, notes = result(capsys, "key.png", "--region=mask.png:horizontal=3", "--frames=3", "--out=a/")
-    assert "note: 1 region leaves the frame on the way" in notes
+    assert "note: region 1 is outside the frame at frame 0" in notes
     _, notes = result(capsys, "key.png", "--region=mask.png:horizontal=0.1", "--frames=3", "--out=a/")
     assert "leaves" not in notes
 
@@ -426,7 +426,9 @@ def test_depth_pictures_that_cannot_be(folder: Path, capsys: pytest.CaptureFixtu
     Image.new("L", (WIDE, HIGH), 90).save("flat.png")
     Image.new("L", (9, 9), 90).save("small.png")
     asked = ["key.png", "--dolly=0.2", "--out=a.mp4"]
-    assert "the depth picture is 9x9, the picture 96x64" in refused(capsys, *asked, "--depth=small.png")
+    assert "the depth picture is 9x9, of another shape than the picture, 96x64" in refused(
+        capsys, *asked, "--depth=small.png"
+    )
     assert "planes must be between 2 and 64" in refused(capsys, *asked, "--depth=flat.png", "--depth-planes=1000000")
     assert "is one grey all over" in refused(capsys, *asked, "--depth=flat.png")
 

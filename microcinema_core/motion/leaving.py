@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..microcinema_core.motion.plates import Plate
-from ..microcinema_core.motion.render import Renderer
+from .plates import Plate
+from .render import Renderer
 
 LOOKED_AT = 65  # frames, evenly spaced
 
