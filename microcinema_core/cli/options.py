@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import MISSING, fields, is_dataclass
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -55,10 +57,12 @@ def written(context: typer.Context) -> dict[str, str]:
 
 
 def _options(group: Any) -> Iterator[Parameter]:
-    """A dataclass's fields as parameters that typer reads."""
+    """A dataclass's fields as parameters that typer reads, shown under the first words of its docstring."""
     hints = get_type_hints(group, include_extras=True)
     for field in fields(group):
         kind, note = get_args(hints[field.name])
-        note = option(field.name, note) if isinstance(note, Dial) else note
+        note = option(field.name, note) if isinstance(note, Dial) else copy(note)
+        if isinstance(note, typer.models.OptionInfo):
+            note.rich_help_panel = re.split(r"[.:]", group.__doc__)[0]
         default = Parameter.empty if field.default is MISSING else field.default
         yield Parameter(field.name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, note])

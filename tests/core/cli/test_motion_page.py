@@ -49,6 +49,8 @@ def test_every_key_is_there_with_its_limits(section: str) -> None:
         if not dial.bounds:
             continue
         limits = found[name][-1].replace("2^64 - 1", str(2**64 - 1))
+        default = re.fullmatch(r"-?[\d.]+", found[name][-2])
+        assert default is None or float(default[0]) == getattr(settings(), name), name
         assert [float(bound) for bound in re.findall(r"-?[\d.]+", limits)] == [float(dial.low), float(dial.high)], name
 
 

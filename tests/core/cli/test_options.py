@@ -23,7 +23,7 @@ ANIMATE = {
     "--keyframe-model": "the embedded one", "--keyframe-out": "beside the clip", "--contact-sheet": None,
     "--horizontal": "0.0", "--vertical": "0.0", "--dolly": "0.0", "--pan": "0.0", "--tilt": "0.0", "--zoom": "1.0",
     "--roll": "0.0", "--shake": "0.0", "--fov": "50.0", "--ease": "ease_in_out", "--region": None, "--plan": None,
-    "--depth": None, "--depth-kind": "disparity", "--depth-range": "4.0", "--depth-planes": "12",
+    "--depth": None, "--depth-kind": "disparity", "--depth-range": "4.0", "--depth-planes": "16",
     "--plates-out": None, "--plates-in": None, "--preview": "False",
     "--model": "none: the camera alone moves", "--tsr-model": "NAME-tsr beside NAME-video",
     "--steps": "12", "--cfg": "2.0", "--sampler": "dpmpp_2m", "--gamma": "the model's", "--seed": "0",
