@@ -124,12 +124,22 @@ def finer(picture: Tensor, shrinking: float) -> Tensor:
     return torch.fft.ifft2(torch.fft.ifftshift(F.pad(spectrum, pad), dim=(1, 2))).real * FINER**2
 
 
-def by_spectrum(picture: Tensor, place: Matrix, around: int) -> Tensor:
-    """What a frame shows of a picture whose keyframe begins `around` pixels inside it."""
-    fine = finer(picture, shrinking(place, (0, 0, SIDE, SIDE)))
-    # A sample of the finer picture lies at its own whole number over FINER, counted from the first pixel's centre.
-    to_fine = np.array([[FINER, 0, FINER * (around - 0.5) + 0.5], [0, FINER, FINER * (around - 0.5) + 0.5], [0, 0, 1]])
-    return read_by("bicubic")(fine, to_fine @ place)
+# A sample of the finer picture lies at its own whole number over FINER, counted from the first pixel's centre.
+OFFSET = FINER * (AROUND - 0.5) + 0.5
+TO_FINE = np.array([[FINER, 0, OFFSET], [0, FINER, OFFSET], [0, 0, 1]])
+
+
+class Spectral:
+    """A picture [3, WHOLE, WHOLE] around a keyframe, read by its spectrum."""
+
+    def __init__(self, picture: Tensor) -> None:
+        self.picture, self.plain = picture, finer(picture, 1.0)
+
+    def frame(self, place: Matrix) -> Tensor:
+        """What a frame shows of it, [3, SIDE, SIDE]."""
+        shrunk = shrinking(place, (0, 0, SIDE, SIDE))
+        fine = self.plain if shrunk <= 1 + 1e-9 else finer(self.picture, shrunk)
+        return read_by("bicubic")(fine, TO_FINE @ place)
 
 
 def decibels(made: Tensor, truth: Tensor, clear: Tensor) -> float:
@@ -139,14 +149,14 @@ def decibels(made: Tensor, truth: Tensor, clear: Tensor) -> float:
 
 def measure_moves(part: Tensor, figures: Figures) -> None:
     keyframe = part[:, AROUND:-AROUND, AROUND:-AROUND].contiguous()
+    whole, alone = Spectral(part), Spectral(F.pad(keyframe[None], [AROUND] * 4, mode="reflect")[0])
     for name, camera in MOVES.items():
         made, unknown, place = last_frame(keyframe, camera)
-        truth = by_spectrum(part, place, AROUND)
+        truth = whole.frame(place)
         clear = F.max_pool2d(unknown[None], 2 * EDGE + 1, 1, EDGE)[0, 0] < 0.01
         clear[:EDGE] = clear[-EDGE:] = clear[:, :EDGE] = clear[:, -EDGE:] = False
         ways = {"ours": made} | {other: read(keyframe, place) for other, read in OTHERS.items()}
-        mirrored = F.pad(keyframe[None], [AROUND] * 4, mode="reflect")[0]
-        ways["best"] = by_spectrum(mirrored, place, AROUND)
+        ways["best"] = alone.frame(place)
         for way, frame in ways.items():
             figures.decibels.setdefault(way, {}).setdefault(name, []).append(decibels(frame, truth, clear))
 
