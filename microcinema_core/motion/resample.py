@@ -1,6 +1,6 @@
 """A picture seen through a homography: one resample from its own pixels.
 
-A texture is enlarged once by a windowed sinc (Lanczos, eight taps), and each frame reads that bilinearly. What lies
+A texture is enlarged once by a windowed sinc (Lanczos, ten taps), and each frame reads that bilinearly. What lies
 between the pixels is then right to the picture's own finest detail, which `grid_sample`'s bicubic (a = -0.75) is not: a
 slow pan would jitter. Where a frame shrinks the picture, it reads from copies that were shrunk with an antialiasing
 filter, a quarter of an octave apart, and blends the two nearest.
@@ -20,8 +20,9 @@ from torch import Tensor
 Matrix = NDArray[np.float64]
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels, the last two beyond the end
 
-TAPS = 8
+TAPS = 10
 SHRINKING = 3  # zeros of the antialiasing sinc on each side
+FINE = 3  # samples to a pixel of an enlarged copy: with two of them, a slow pan is seen to jitter
 OCTAVE = 4  # copies of a texture in an octave of shrinking
 HELD = 3  # copies that are kept
 MAX_ENLARGED = 24_000_000  # pixels of an enlarged copy
@@ -99,7 +100,7 @@ class Texture:
 
     def _factor(self, level: int) -> int:
         width, height = self._small_size(level)
-        wanted = 2 if level else min(4, max(2, round(2 * self.largest)))
+        wanted = FINE if level else min(FINE + 1, max(FINE, round(2 * self.largest)))
         while wanted > 1 and wanted * wanted * width * height > MAX_ENLARGED:
             wanted -= 1
         return wanted

@@ -40,6 +40,7 @@ CLIPS, SEED = 100, 7
 WITHIN = 3.0  # pixels of 128
 LEAST, MOST = 0.2, 0.7  # sides that a shape goes in all
 FRAMES = 9
+SHOWN = 4  # clips on the sheet
 Frames = NDArray[np.uint8]
 
 
@@ -99,9 +100,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for distances, motion in ((led, motion_of(triple, path)), (alone, None)):
             clip = pipeline(triple.keyframe(SIZE), triple.prompt, ShotConfig(motion=0.0), seed=seed, motion=motion)
             distances.append(off_path(clip.frames[0], triple.scene, path))
-            if motion is not None and seed < 8:
+            if motion is not None and seed < SHOWN:
                 sheets.extend(clip.frames[0])
-    save_picture(options.out.with_suffix(".png"), laid_out(sheets, FRAMES, 2), {"what": "eight clips, led by a plan"})
+    save_picture(options.out.with_suffix(".png"), laid_out(sheets, FRAMES, 2), {"what": "clips led by a plan"})
     text = [
         "# A motion plan steers Toybox as it is",
         "",
@@ -115,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _line("led by the plan", led),
         _line("the same without a plan", alone),
         "",
-        f"![Eight clips, one a row]({options.out.with_suffix('.png').name})",
+        f"![Clips, one a row]({options.out.with_suffix('.png').name})",
         "",
     ]
     with written_whole(options.out) as temporary:

@@ -272,7 +272,7 @@ def test_a_curve_of_the_host_takes_the_place_of_ease(nodes: Nodes) -> None:
 def spoken(nodes: Nodes, prompt: str, **dials: Any) -> tuple[Any, str]:
     read, plan = nodes.core("motion.words").read_words, nodes.core("motion.plan")
     asked = plan.Plan(plan.Camera(**dials))
-    return nodes.ours("camera").spoken(asked, read(prompt), plan.PUSH_IN)
+    return nodes.ours("camera").spoken(asked, read(prompt))
 
 
 def test_nothing_asked_is_a_slow_push_in(nodes: Nodes, caplog: Any) -> None:
