@@ -145,7 +145,7 @@ NUMBERS = {word: float(number) for number, word in enumerate(_DIGITS, 1)} | {
 }
 
 RESTS = _words("static stationary fixed locked still motionless immobile unmoving")
-RESTING = _words("is stays stay remains remain holds hold keeps kept staying remaining be")
+RESTING = _words("is stands stand stays stay remains remain holds hold keeps kept staying remaining be")
 FIRM = _words("off down on completely perfectly absolutely entirely totally very")
 # Words of ease, longest first where one begins another.
 EASES = {
