@@ -25,10 +25,6 @@ ASSETS = Path("assets/pictures")
 FPS = 6
 # Brush strokes that move take ten times as many bytes.
 WIDTHS = {"earthrise.jpg": 360, "starry-night.jpg": 220, "astronaut.jpg": 240}
-    "earthrise.jpg": 360,
-    "starry-night.jpg": 220,
-    "astronaut.jpg": 240,
-}  # brush strokes that move take ten times as many bytes
 QUALITY = 55
 LIMIT = 1.5  # MB of all pictures
 
