@@ -1,6 +1,6 @@
 """A picture seen through a homography: one resample from its own pixels.
 
-A texture is enlarged once by a windowed sinc (Lanczos, ten taps), and each frame reads that bilinearly. What lies
+A texture is enlarged once by a windowed sinc (Lanczos, sixteen taps), and each frame reads that bilinearly. What lies
 between the pixels is then right to the picture's own finest detail, which `grid_sample`'s bicubic (a = -0.75) is not: a
 slow pan would jitter. Where a frame shrinks the picture, it reads from copies that were shrunk with an antialiasing
 filter, a quarter of an octave apart, and blends the two nearest.
@@ -20,7 +20,7 @@ from torch import Tensor
 Matrix = NDArray[np.float64]
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels, the last two beyond the end
 
-TAPS = 10
+TAPS = 16
 SHRINKING = 3  # zeros of the antialiasing sinc on each side
 FINE = 3  # samples to a pixel of an enlarged copy: with two of them, a slow pan is seen to jitter
 OCTAVE = 4  # copies of a texture in an octave of shrinking
