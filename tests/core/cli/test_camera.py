@@ -290,8 +290,8 @@ def test_plates_go_out_and_come_back_filled(folder: Path, capsys: pytest.Capture
     assert found["unknown"] == 0
     shown = frames("a/*")
     assert np.array_equal(shown[4], key())
-    assert (shown[8][32, -5] == [255, 0, 255]).all()  # beyond the right edge
-    assert (shown[0][32, 5] == [255, 0, 255]).all()
+    for seen in (shown[8][32, -5], shown[0][32, 5]):  # beyond the edges, where a kernel still rings
+        assert np.abs(seen.astype(int) - [255, 0, 255]).max() <= 4
     assert "was not made by microcinema" in refused(capsys, *asked, "--plates-out=plates")  # somebody's work now
 
 
