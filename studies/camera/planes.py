@@ -29,8 +29,9 @@ from microcinema_core.files import written_whole
 from microcinema_core.motion.easing import Ease
 from microcinema_core.motion.moments import Moments
 from microcinema_core.motion.plan import Camera, Plan, Relief
+from microcinema_core.motion.relief import disparity_of
 from microcinema_core.motion.render import Renderer
-from microcinema_core.motion.scene import Motion, cut, disparity_of
+from microcinema_core.motion.scene import Motion, cut
 
 from ..speed.gauge import Neighbours
 
