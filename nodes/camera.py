@@ -11,11 +11,10 @@ from torch import Tensor
 
 from ..microcinema_core.motion.directing import directed, least_invented, undirected
 from ..microcinema_core.motion.easing import Ease
-from ..microcinema_core.motion.plan import Camera, DepthKind, Plan, Relief
+from ..microcinema_core.motion.plan import SHARES, Camera, DepthKind, Plan, Relief
 from ..microcinema_core.motion.scene import Motion
 from ..microcinema_core.motion.words import Reading, read_words
 from ..microcinema_core.shot.dials import dials_of
-from ..microcinema_core.shot.timing import POSITIONS
 from .dials import choice, setting, widget
 from .node import Node
 from .pictures import one_picture
@@ -23,7 +22,6 @@ from .told import tell
 from .types import LINK, CurveSocket, MotionSocket
 
 TITLE = "MicroCinema Camera"
-SHARES = dict(zip(POSITIONS, (0.5, 0.0, 1.0), strict=True))
 AUTO, SHARE = "auto", "share"
 SAMPLES = 65  # points of a curve
 PLAN, CAMERA, RELIEF = Plan(), Camera(), Relief()

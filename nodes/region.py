@@ -11,6 +11,7 @@ from torch import Tensor
 from ..microcinema_core.errors import InputError
 from ..microcinema_core.motion.easing import Ease
 from ..microcinema_core.motion.plan import PATH, Plan, Region
+from ..microcinema_core.motion.plates import SELECTED
 from ..microcinema_core.motion.scene import Motion
 from ..microcinema_core.shot.dials import Dial, dials_of
 from .dials import setting, widget
@@ -22,7 +23,6 @@ TITLE = "MicroCinema Region"
 REGION = Region()
 PLANS = "the plan's"
 MIDDLE, POINT = "middle of the mask", "point"
-SELECTED = 0.5  # of a mask: what belongs to the region
 PAINT = (
     "paint what shall move: right-click Load Image, Open in MaskEditor, paint, save, and connect that node's MASK; a "
     "cut-out's MASK selects what is around it: put InvertMask between"

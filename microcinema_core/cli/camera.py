@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from ..files import check_writable
 from ..motion.directing import least_invented
-from ..motion.plan import Plan
+from ..motion.plan import SHARES, Plan
 from ..shot.plan import Loop, ShotConfig
 from ..shot.resize import ResizePolicy, Size
-from ..shot.timing import POSITIONS, keyframe_index
+from ..shot.timing import keyframe_index
 from .console import complain, progress, say, show
 from .directions import Dials, Directed, Directions, directed
 from .request import Request
@@ -30,7 +30,6 @@ MODELS = (  # what only a model has, by field
     "steps", "cfg", "sampler", "gamma", "exact_keyframe", "strength", "share_attention", "motion", "before", "after",
     "passes", "tsr_steps", "tsr_model", "resampling", "grid", "attention", "precision",
 )  # fmt: skip
-PLACES = dict(zip(POSITIONS, (0.5, 0.0, 1.0), strict=True))
 SHEET_FRAMES = 9  # of a preview
 SHEET_SIDE = 288  # pixels of the longer side of each
 
@@ -160,8 +159,8 @@ def _keyed(plan: Plan, directions: Directions, dials: Dials, shot: ShotConfig, t
             return plan
         return replace(plan, keyframe_at=least_invented(plan.camera))
     index = keyframe_index(shot.keyframe_at, timing.frames)
-    if shot.keyframe_at in PLACES:
-        return replace(plan, keyframe_at=PLACES[shot.keyframe_at])
+    if shot.keyframe_at in SHARES:
+        return replace(plan, keyframe_at=SHARES[shot.keyframe_at])
     return keyed(plan, index, timing.frames, timing.fps, timing.loop)
 
 

@@ -19,6 +19,7 @@ from ..errors import ConfigError, InputError
 from ..files import parse_json
 from ..shot.dials import Dial, Settings
 from ..shot.settings import check_seed
+from ..shot.timing import POSITIONS
 from .easing import Ease, along, eased
 
 FORMAT, VERSION = "microcinema.motion", 1
@@ -135,6 +136,7 @@ class Relief(Settings):
     ] = 16
 
 
+SHARES = dict(zip(POSITIONS, (0.5, 0.0, 1.0), strict=True))  # where a named place of the keyframe is in the move
 PATH = ("horizontal", "vertical", "zoom", "roll")
 
 

@@ -24,6 +24,7 @@ from .resample import Box
 SPARE = 2  # pixels seen beyond what these moments need: between two of them a frame may reach further
 MULTIPLE = 8  # plates that leave for an inpainting model have sides that its autoencoder takes
 BEYOND = 1.0  # how far a plate reaches beyond the picture's edge at most, in its longer sides
+SELECTED = 0.5  # of a mask: less than this everywhere is an empty one
 SURE = 0.99  # of a region's mask: what belongs to it alone
 
 
@@ -136,7 +137,7 @@ def check_mask(mask: Tensor, picture: tuple[int, int], name: str) -> Tensor:
     if not bool(mask.isfinite().all()):
         raise InputError(f"{name} holds NaN or infinite values")
     mask = mask.clamp(0, 1)
-    if float(mask.max()) < 0.5:
+    if float(mask.max()) < SELECTED:
         raise InputError(f"{name} is empty: nothing in it is selected (white, or 1, is the region)")
     return mask
 

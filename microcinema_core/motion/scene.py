@@ -96,7 +96,8 @@ class Scene:
 
         Raises InputError for another number or size.
         """
-        wanted = (len(self.open), 3, self.size[1], self.size[0])
+        lacking = self.open
+        wanted = (len(lacking), 3, self.size[1], self.size[0])
         if tuple(pictures.shape) != wanted:
             raise InputError(
                 f"the filled plates are {_told(tuple(pictures.shape))}, this motion and picture need {_told(wanted)}; "
@@ -104,8 +105,7 @@ class Scene:
             )
         if not bool(pictures.isfinite().all()):
             raise InputError("the filled plates hold NaN or infinite values; what filled them went wrong")
-        waiting = iter(pictures)
-        chosen = {id(plate): next(waiting) for plate in self.open}
+        chosen = {id(plate): picture for plate, picture in zip(lacking, pictures, strict=True)}
         return replace(self, plates=tuple(self._with(plate, chosen.get(id(plate))) for plate in self.plates))
 
     def _with(self, plate: Plate, picture: Tensor | None) -> Plate:
@@ -146,9 +146,9 @@ def _filled(plate: Plate) -> Plate:
 
 
 def region_masks(plan: Plan, masks: Sequence[Tensor | None], picture: tuple[int, int]) -> list[Tensor]:
-    """Each region's mask [1, H, W]: its own polygon's where it has one, else the next of those given.
+    """Each region's mask [1, H, W]: the one that is given for it, or else its polygon's.
 
-    Raises InputError for a region without either, and for masks that belong to no region.
+    Raises InputError for a region without either, and for masks that cannot be.
     """
     width, height = picture
     found = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -14,7 +14,7 @@ STEADY = (0.0, 0.0, 0.0)
 MOST = tuple(share * 2 * sum(size for _, size in WAVES) for share in (1.0, 1.0, 0.5))  # degrees, of each axis
 
 
-@cache
+@lru_cache(maxsize=64)
 def _phases(seed: int) -> tuple[tuple[float, ...], ...]:
     drawn = np.random.Generator(np.random.PCG64(seed)).random((AXES, len(WAVES)))
     return tuple(tuple(map(float, row)) for row in drawn)

@@ -13,6 +13,7 @@ from ..errors import InputError
 from .moments import Moment
 from .plates import Plate
 from .render import Renderer
+from .resample import BEHIND
 
 MAX_POINTS = 10_000
 
@@ -62,15 +63,17 @@ def _at(
         if matrix is None or not mine.any():
             continue
         x, y, w = np.linalg.inv(matrix) @ start[mine].T
-        places[mine] = np.stack([x, y], axis=1) / np.maximum(w, 1e-6)[:, None]
-        visible[mine] = w > 1e-6
+        places[mine] = np.stack([x, y], axis=1) / np.maximum(w, BEHIND)[:, None]
+        visible[mine] = w > BEHIND
     within = (places >= 0) & (places < (view.width, view.height))
     visible &= within.all(axis=1)
     seen = np.concatenate([places, np.ones((len(places), 1))], axis=1)
     for number, (plate, matrix) in enumerate(zip(planes, matrices, strict=True)):
         if matrix is not None:
             on = seen @ matrix.T
-            visible &= ~((owner < number) & _lies_on(plate, on / np.where(on[:, 2:] > 1e-6, on[:, 2:], np.inf)))
+            before = on[:, 2] > BEHIND
+            on = on / np.where(before, on[:, 2], 1.0)[:, None]
+            visible &= ~((owner < number) & before & _lies_on(plate, on))
     return places, visible
 
 
@@ -81,8 +84,9 @@ def _lies_on(plate: Plate, places: NDArray[np.float64]) -> NDArray[np.bool_]:
     width, height = plate.size
     column, row = (np.floor(places[:, i] - plate.corner[i]).astype(int) for i in (0, 1))
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    at = torch.from_numpy(row.clip(0, height - 1)), torch.from_numpy(column.clip(0, width - 1))
-    alpha = torch.ones(len(places)) if plate.alpha is None else plate.alpha[0].cpu()[at]
+    rows, columns = row.clip(0, height - 1), column.clip(0, width - 1)
+    at = [torch.from_numpy(where).to(plate.colour.device) for where in (rows, columns)]
+    alpha = plate.colour.new_ones(len(places)) if plate.alpha is None else plate.alpha[0][at[0], at[1]]
     if plate.band is not None and plate.disparity is not None:
-        alpha = alpha * plate.band.alpha(plate.disparity[0].cpu()[at])
-    return np.asarray(inside & (alpha.numpy() > 0.5))
+        alpha = alpha * plate.band.alpha(plate.disparity[0][at[0], at[1]])
+    return np.asarray(inside & (alpha.cpu().numpy() > 0.5))

@@ -80,10 +80,12 @@ def move(
     callback: (frames made, all, None); may raise Cancelled.
     Raises InputError for what cannot be done with this picture, before any frame is made.
     """
-    picture, motion = source(image, motion)
-    scene = staged(picture, motion, size or own_size(to_picture(image).size), resize)
+    given = to_picture(image)
+    shown = size or own_size(given.size)
+    picture, motion = source(given, motion)
+    scene = staged(picture, motion, shown, resize)
     scene = scene.filled() if plates is None else scene.filled_with(to_pixels(plates))
-    return taken(scene, timing, size or own_size(to_picture(image).size), resize, callback)
+    return taken(scene, timing, shown, resize, callback)
 
 
 def staged(picture: Tensor, motion: Motion, size: Size, resize: ResizePolicy) -> Scene:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -211,9 +211,9 @@ class MicroCinemaPipeline:
             if motion is not None:
                 request |= {"motion": digest(motion), "picture": _digest(np.asarray(picture))}
             kept = Workspace(workspace, settings | request)
-        guide = partial(self._guide, job, picture, frame)
-        if motion is not None:  # at once: the camera may run into something
-            guide = partial(_same, guide())
+        guide = cache(partial(self._guide, job, picture, frame))
+        if motion is not None:
+            guide()  # at once: the camera may run into something
         make = partial(self._frames, job, guide, seed, tsr_sampling, tsr_batch, kept, callback)
         return Shot(job.plan, (width, height), settings, make, kept)
 
@@ -330,10 +330,6 @@ class MicroCinemaPipeline:
         own = {"keyframe_at": plan.clip_key, "width": size[0], "height": size[1]}
         led = {} if job.motion is None else {"plan": json.loads(job.motion.plan.to_json())}
         return {**given, **plan.shot.changed(), **own, **led}
-
-
-def _same(guide: Guide) -> Guide:
-    return guide
 
 
 def _digest(frame: Frames) -> str:

@@ -28,6 +28,7 @@ from microcinema_core.media.pictures import read_picture
 from microcinema_core.motion.fill import fill
 
 from ..shares import pick, table
+from . import FOLDER
 
 SIDE, PICTURES, LEAST = 512, 40, 1024  # pixels of a square, squares, and the shorter side of a picture they come from
 STRIP, HOLE = 64, 72  # pixels: a strip's width, a hole's mean radius
@@ -148,7 +149,7 @@ def interval(values: Sequence[float], digits: int = 2) -> str:
     return f"{mean:.{digits}f} ({mean - reach:.{digits}f}-{mean + reach:.{digits}f})"
 
 
-def page(figures: Figures, sheet: str) -> str:
+def page(figures: Figures, sheet: str, shown: Path | None) -> str:
     rows = []
     for mask, by_way in figures.decibels.items():
         for name, values in by_way.items():
@@ -169,13 +170,15 @@ def page(figures: Figures, sheet: str) -> str:
         "",
         "A smooth filling is nearer to the truth in dB and is seen as a smear; ours mirrors fine detail, at the cost",
         "that the table shows.",
+        "",
+        FOLDER,
     ]
     if sheet:
         lines += [
             "",
             f"![The truth, what is known, and each filling]({sheet})",
             "",
-            "Left to right: the truth, what is",
+            f"Made with `--shown {shown}`. Left to right: the truth, what is",
         ]
         lines[-1] += f" known, {', '.join(ways())}."
     return "\n".join(lines) + "\n"
@@ -209,7 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             Image.fromarray(levels).save(temporary, "JPEG", quality=85)
         sheet = options.out.with_suffix(".jpg").name
     with written_whole(options.out) as temporary:
-        temporary.write_text(page(figures, sheet), encoding="utf-8")
+        temporary.write_text(page(figures, sheet, options.shown), encoding="utf-8")
     sys.stdout.write(f"{options.out}\n")
 
 

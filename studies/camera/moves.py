@@ -33,6 +33,7 @@ from microcinema_core.motion.resample import Matrix, shrinking
 from microcinema_core.motion.scene import Motion, cut
 
 from ..shares import quantile
+from . import FOLDER
 
 SIDE, AROUND, PICTURES = 512, 128, 40  # of a keyframe, and how much more is known of its picture on each side
 FINER = 4
@@ -223,6 +224,8 @@ def page(figures: Figures, count: int, command: str) -> str:
         "| way | median picture | worst picture |",
         "|---|---|---|",
         *(f"| {way} | {quantile(values):.4f} | {max(values):.4f} |" for way, values in figures.jitter.items()),
+        "",
+        FOLDER,
         "",
     ]
     return "\n".join(lines)
