@@ -18,11 +18,17 @@ RATE = Dial("Frames a second.", 0.01, 1000.0, step=0.01)
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A point of the plan's time: u and the keyframe's, shares of its duration. tremor: degrees of pan, tilt, roll."""
+    """A point of the plan's time: u and the keyframe's, shares of its duration. tremor: degrees of pan, tilt, roll.
+
+    seconds, key_seconds: of the clip, now and at the keyframe. period: after so many seconds it begins again, or None.
+    """
 
     u: float
     key: float
     tremor: tuple[float, float, float] = STEADY
+    seconds: float = 0.0
+    key_seconds: float = 0.0
+    period: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +80,11 @@ class Moments:
 
     def _moment(self, index: float) -> Moment:
         u, key, shake = self._u(index), self._u(self.keyframe), self.plan.camera.shake
+        times = (index / self.fps, self.keyframe / self.fps, self.frames / self.fps if self.loop else None)
         if not shake:
-            return Moment(u, key)
+            return Moment(u, key, STEADY, *times)
         pan, tilt, roll = shaken(self.plan.seed, u * self.duration, key * self.duration)
-        return Moment(u, key, (shake * pan, shake * tilt, shake * roll))
+        return Moment(u, key, (shake * pan, shake * tilt, shake * roll), *times)
 
     def _u(self, index: float) -> float:
         """Where a frame is, as a share of the plan's duration; what comes after the plan's end stays there."""

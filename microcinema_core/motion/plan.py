@@ -1,4 +1,4 @@
-"""A motion plan: what the camera and the regions of a picture do, as data.
+"""A motion plan: what the camera and the regions of a picture do and what is drawn into it, as data.
 
 Signs: a camera's dials move the camera (`horizontal` and `pan` positive: it goes or turns right, so that what it sees
 goes left; `vertical` and `tilt`: up; `roll`: clockwise). A region's dials move the region (positive: right, up,
@@ -21,9 +21,12 @@ from ..shot.dials import Dial, Settings
 from ..shot.settings import check_seed
 from ..shot.timing import POSITIONS
 from .easing import Ease, along, eased
+from .layer import Layer
+from .points import check_point
 
 FORMAT, VERSION = "microcinema.motion", 1
 MAX_REGIONS = 64
+MAX_LAYERS = 32
 MAX_POINTS = 1000  # of a polygon or a curve
 MAX_PLAN = 1_000_000  # characters of its JSON
 NEAREST = 0.05  # distance that the camera keeps from every plate
@@ -99,12 +102,12 @@ class Region(Settings):
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
         if self.pivot is not None:
-            _check_point(self.pivot, "a pivot")
+            check_point(self.pivot, "a pivot")
         if self.polygon is not None:
             if not 3 <= len(self.polygon) <= MAX_POINTS:
                 raise InputError(f"a polygon needs 3 to {MAX_POINTS} points, got {len(self.polygon)}")
             for point in self.polygon:
-                _check_point(point, "a polygon's point")
+                check_point(point, "a polygon's point")
 
     @property
     def moves(self) -> bool:
@@ -137,12 +140,13 @@ class Relief(Settings):
 
 
 SHARES = dict(zip(POSITIONS, (0.5, 0.0, 1.0), strict=True))  # where a named place of the keyframe is in the move
+PARTS = ("regions", "layers")  # fields of a plan that are lists of settings
 PATH = ("horizontal", "vertical", "zoom", "roll")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan(Settings):
-    """The camera, the regions and their time.
+    """The camera, the regions, the layers, and their time.
 
     duration: seconds of the whole move; None: the clip's, whatever it is. keyframe_at: when the keyframe is seen, as a
     share of the duration. curve: points (x, y) of a curve in place of `ease`, x from 0 to 1.
@@ -150,6 +154,7 @@ class Plan(Settings):
 
     camera: Camera = Camera()
     regions: tuple[Region, ...] = ()
+    layers: tuple[Layer, ...] = ()
     relief: Relief = Relief()
     ease: Annotated[Ease, EASE] = Ease.EASE_IN_OUT
     curve: tuple[tuple[float, ...], ...] | None = None
@@ -162,12 +167,19 @@ class Plan(Settings):
         check_seed(self.seed)
         if len(self.regions) > MAX_REGIONS:
             raise InputError(f"a plan has {MAX_REGIONS} regions at most, got {len(self.regions)}")
+        if len(self.layers) > MAX_LAYERS:
+            raise InputError(f"a plan has {MAX_LAYERS} layers at most, got {len(self.layers)}")
         if self.curve is not None:
             _check_curve(self.curve)
 
     @property
     def moves(self) -> bool:
         return self.camera.moves or any(region.moves for region in self.regions)
+
+    @property
+    def draws(self) -> bool:
+        """Whether anything is drawn into the picture."""
+        return any(layer.amount > 0 for layer in self.layers)
 
     def done(self, u: float, region: Region | None = None) -> float:
         """The share of the move done at u of its time: of the camera, or of a region with its own ease."""
@@ -177,6 +189,9 @@ class Plan(Settings):
 
     def with_regions(self, *regions: Region) -> Self:
         return replace(self, regions=self.regions + regions)
+
+    def with_layers(self, *layers: Layer) -> Self:
+        return replace(self, layers=self.layers + layers)
 
     def to_json(self) -> str:
         """The plan as text, with all that is not at its default."""
@@ -194,9 +209,10 @@ class Plan(Settings):
         version = data.get("version")
         if version != VERSION or isinstance(version, bool):
             raise ConfigError(f"{where}: version {version!r} is not known here; this program reads version {VERSION}")
-        regions = data.get("regions", [])
-        if isinstance(regions, list) and len(regions) > MAX_REGIONS:
-            raise ConfigError(f"{where}: {len(regions)} regions are too many; give {MAX_REGIONS} at most")
+        for name, most in (("regions", MAX_REGIONS), ("layers", MAX_LAYERS)):
+            parts = data.get(name, [])
+            if isinstance(parts, list) and len(parts) > most:
+                raise ConfigError(f"{where}: {len(parts)} {name} are too many; give {most} at most")
         return cls.from_dict({k: v for k, v in data.items() if k not in ("format", "version")}, where)
 
 
@@ -209,23 +225,18 @@ def _changed(config: Config) -> dict[str, Any]:
             continue
         if isinstance(value, Config):
             told[field.name] = _changed(value)
-        elif field.name == "regions":
-            told[field.name] = [_changed(region) for region in value]
+        elif field.name in PARTS:
+            told[field.name] = [_changed(part) for part in value]
         else:
             told[field.name] = value
     return told
-
-
-def _check_point(point: tuple[float, ...], called: str) -> None:
-    if len(point) != 2 or not all(-10 <= value <= 10 for value in point):
-        raise InputError(f"{called} is two numbers, x and y, between -10 and 10, got {list(point)}")
 
 
 def _check_curve(curve: tuple[tuple[float, ...], ...]) -> None:
     if not 2 <= len(curve) <= MAX_POINTS:
         raise InputError(f"a curve needs 2 to {MAX_POINTS} points, got {len(curve)}")
     for point in curve:
-        _check_point(point, "a curve's point")
+        check_point(point, "a curve's point")
     xs = [x for x, _ in curve]
     if any(after <= before for before, after in itertools.pairwise(xs)):
         raise InputError(f"a curve's points must come from left to right, got x {xs[:8]}")

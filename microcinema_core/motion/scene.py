@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from .fill import fill
+from .layer import Layer
 from .moments import extremes
 from .plan import NEAREST, Plan, Region
 from .plates import (
@@ -36,19 +37,30 @@ class Motion:
 
     masks: for each region [H, W] or [1, H, W], 1 = region, or None where the plan has its polygon.
     depth: [1, H, W], pixels 0..1 as the plan's relief says, or None.
+    layer_masks: for each layer [H, W] or [1, H, W], 1 = there, or None for everywhere; empty where no layer has one.
+    distance: [1, h, w], what layers take where there is no depth: distances, 1 the nearest, or None.
     """
 
     plan: Plan
     masks: tuple[Tensor | None, ...] = ()
     depth: Tensor | None = None
+    layer_masks: tuple[Tensor | None, ...] = ()
+    distance: Tensor | None = None
 
     def __post_init__(self) -> None:
+        if len(self.layer_masks) not in (0, len(self.plan.layers)):
+            raise InputError(f"{len(self.plan.layers)} layers need as many masks, got {len(self.layer_masks)}")
         if len(self.masks) != len(self.plan.regions):
             raise InputError(f"{len(self.plan.regions)} regions need as many masks, got {len(self.masks)}")
 
     def with_region(self, region: Region, mask: Tensor | None) -> Motion:
         """With one more region, nearer than those before it, and its mask as above."""
         return replace(self, plan=self.plan.with_regions(region), masks=(*self.masks, mask))
+
+    def with_layer(self, layer: Layer, mask: Tensor | None = None) -> Motion:
+        """With one more layer, drawn after those before it of its group, and its mask as above."""
+        before = self.layer_masks or (None,) * len(self.plan.layers)
+        return replace(self, plan=self.plan.with_layers(layer), layer_masks=(*before, mask))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
