@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from .camera import Matrix
+from .layers.composed import Composed
+from .layers.overlay import Overlay, draws_over
 from .moments import Moment, Moments, extremes
 from .plates import Plate, View
 from .resample import Box, Texture, shrinking
@@ -43,6 +45,7 @@ class Renderer:
         self.layers = sorted((layer for plate in scene.plates for layer in self._layers(plate)), key=_order)
         self.still = self.view.to_picture @ self.view.from_pixels
         self.keyframe = self._keyframe()
+        self.overlay = Overlay(scene, moments, self.view) if draws_over(scene.plan) else None
 
     def __len__(self) -> int:
         return len(self.moments)
@@ -56,18 +59,50 @@ class Renderer:
     @torch.no_grad()
     def at(self, moment: Moment) -> Frame:
         """The frame at a moment. Where nothing has moved it is the keyframe, bit for bit where the sizes are equal."""
-        whole = (0, 0, self.view.width, self.view.height)
         places = [layer.plate.where(self.scene.plan, moment, self.view) for layer in self.layers]
-        if all(place is not None and np.array_equal(place, self.still) for place in places):
-            picture = self.keyframe.texture.sample(self.keyframe.shift @ self.still, whole)
-            return Frame(picture.clamp_(0, 1), self._outside())
-        like = self.scene.picture
-        picture = like.new_zeros((3, self.view.height, self.view.width))
-        known = like.new_zeros((1, self.view.height, self.view.width))
+        still = all(place is not None and np.array_equal(place, self.still) for place in places)
+        if still and self.overlay is None:
+            return Frame(self._unmoved().clamp_(0, 1), self._outside())
+        distances = () if self.overlay is None else self.overlay.distances
+        masks = 0 if self.overlay is None else len(self.scene.maps.masks)
+        frame = Composed.empty(self.scene.picture, self.view.width, self.view.height, masks, distances)
         for layer, place in zip(self.layers, places, strict=True):
             if place is not None:
-                _compose(picture, known, layer, layer.shift @ place, self.view)
-        return Frame(picture.clamp_(0, 1), 1 - known.clamp_(0, 1))
+                self._compose(frame, layer, place)
+        frame.picture.clamp_(0, 1)
+        if still:
+            frame.picture = self._unmoved().clamp_(0, 1)
+        unknown = self._outside() if still else 1 - frame.known.clamp_(0, 1)
+        picture = frame.picture if self.overlay is None else self.overlay.drawn(frame, moment)
+        return Frame(picture.clamp_(0, 1), unknown)
+
+    def _compose(self, frame: Composed, layer: _Layer, place: Matrix) -> None:
+        """Lay a plate over what is there of the frame."""
+        matrix, plate = layer.shift @ place, layer.plate
+        whole = (0, 0, self.view.width, self.view.height)
+        box = whole if plate.backmost else _shown(matrix, layer.extent, self.view)
+        if box is None:
+            return
+        seen = layer.texture.sample(matrix, box)
+        if plate.backmost:
+            alpha: Tensor | float = 1.0
+            frame.picture.copy_(seen[:3])
+            frame.known.copy_(seen[3:4])
+        else:
+            left, top, right, bottom = box
+            alpha = _alpha(plate, seen[4:])
+            frame.picture[:, top:bottom, left:right].lerp_(seen[:3], alpha)
+            frame.known[:, top:bottom, left:right].lerp_(seen[3:4], alpha)
+        if self.overlay is not None:
+            masks, distance = self.scene.maps.sample(place, box)
+            own = plate.region is not None or distance is None
+            far = torch.full_like(seen[:1], plate.distance) if own or distance is None else distance
+            frame.lay(box, alpha, far, masks, hides=not own or not plate.backmost)
+
+    def _unmoved(self) -> Tensor:
+        """The keyframe as this view shows it, [3, H, W]."""
+        whole = (0, 0, self.view.width, self.view.height)
+        return self.keyframe.texture.sample(self.keyframe.shift @ self.still, whole)
 
     def _keyframe(self) -> _Layer:
         """The picture as it was, on what was filled around it."""
@@ -102,24 +137,6 @@ class Renderer:
 def _shift(plate: Plate) -> Matrix:
     """From the picture's pixels to the plate's."""
     return np.array([[1, 0, -plate.corner[0]], [0, 1, -plate.corner[1]], [0, 0, 1.0]])
-
-
-def _compose(picture: Tensor, known: Tensor, layer: _Layer, matrix: Matrix, view: View) -> None:
-    """Lay a plate over what is there of the frame."""
-    whole = (0, 0, view.width, view.height)
-    if layer.plate.backmost:
-        seen = layer.texture.sample(matrix, whole)
-        picture.copy_(seen[:3])
-        known.copy_(seen[3:4])
-        return
-    box = _shown(matrix, layer.extent, view)
-    if box is None:
-        return
-    left, top, right, bottom = box
-    seen = layer.texture.sample(matrix, box)
-    alpha = _alpha(layer.plate, seen[4:])
-    picture[:, top:bottom, left:right].lerp_(seen[:3], alpha)
-    known[:, top:bottom, left:right].lerp_(seen[3:4], alpha)
 
 
 def _alpha(plate: Plate, seen: Tensor) -> Tensor:

@@ -80,7 +80,7 @@ class Texture:
         height, width = fine.shape[1:]
         return F.grid_sample(
             fine[None],
-            _grid(self._to_grid(level, width, height) @ matrix, box, fine),
+            grid_of(self._to_grid(level, width, height) @ matrix, box, fine),
             padding_mode="border",
             align_corners=False,
         )[0]
@@ -202,8 +202,11 @@ def _fewer(pixels: Tensor, count: int) -> Tensor:
     return made
 
 
-def _grid(matrix: Matrix, box: Box, like: Tensor) -> Tensor:
-    """grid_sample's coordinates [1, bottom - top, right - left, 2] of a box of the frame."""
+def grid_of(matrix: Matrix, box: Box, like: Tensor) -> Tensor:
+    """Where a matrix takes the pixels of a box of a frame: [1, bottom - top, right - left, 2], x and y.
+
+    matrix [3, 3]: from the frame's continuous pixel coordinates. What lies behind the camera is far away.
+    """
     left, top, right, bottom = box
     x = torch.arange(left, right, device=like.device, dtype=like.dtype) + 0.5
     y = torch.arange(top, bottom, device=like.device, dtype=like.dtype)[:, None] + 0.5
