@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,19 @@ KEYS = (*dials_of(Layer), "place", "colour", "x", "y", "mask")
 
 @dataclass(frozen=True, slots=True)
 class ToldLayer:
-    """One `--layer`. mask: None where none is given."""
+    """One `--layer`. layer: None where the mask is for the plan's layer of that number. mask: None: none is given."""
 
-    layer: Layer
+    layer: Layer | None
     mask: Path | None = None
+    number: int | None = None
 
     @classmethod
     def parse(cls, text: str) -> ToldLayer:
-        """KIND or KIND:KEY=VALUE,KEY=VALUE. Raises InputError for what is none."""
+        """KIND, KIND:KEY=VALUE,KEY=VALUE or NUMBER:mask=FILE. Raises InputError for what is none."""
         name, colon, rest = text.partition(":")
         try:
+            if re.fullmatch(r"[1-9]\d{0,3}", name, re.ASCII):
+                return cls(None, _path(pairs_of(rest, ("mask",))["mask"]), int(name))
             kind = _one_of(LayerKind, name.strip(), "kind of layer")
             given = pairs_of(rest, KEYS) if colon else {}
             mask = given.pop("mask", None)

@@ -61,3 +61,10 @@ def _mask(
         f"is and give that as its mask (--layer {layer.kind}:mask=FILE.png, --masks-in, or the node's mask), or draw "
         "it everywhere (--everywhere, or place=everywhere)"
     )
+
+
+def with_places(motion: Motion, masks: Mapping[Place, Tensor]) -> Motion:
+    """The motion with the masks [1, H, W] of places for those of its layers that lack them; others are left as is."""
+    pairs = zip(motion.plan.layers, motion.masks_of_layers, strict=True)
+    found = tuple(masks.get(layer.where) if mask is None and layer.where else mask for layer, mask in pairs)
+    return replace(motion, layer_masks=found)
