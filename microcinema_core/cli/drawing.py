@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from ..motion.scene import Motion
 
 PLACES = tuple(place for place in Place if place is not Place.EVERYWHERE)
-DISTANCE = "distance"  # the picture of distances that goes with the masks
 ReadMask = Callable[[Path], "Tensor"]
 
 
@@ -53,25 +52,19 @@ def _masks(motion: Motion, told: Sequence[ToldLayer], read: ReadMask) -> tuple[T
     return tuple(masks)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Painted:
-    """What a folder of masks says. masks: of places, [1, H, W]. distance: [1, H, W], 1 the nearest, or None."""
+def read_places(folder: Path, picture: tuple[int, int] | None) -> dict[Place, Tensor]:
+    """The masks [1, H, W] of places that a folder holds; an empty one says that it is not there.
 
-    masks: Mapping[Place, Tensor]
-    distance: Tensor | None = None
+    picture: its width and height, where they are known.
+    Raises InputError for files that cannot be used.
+    """
+    from ..media import read_masks
+    from ..motion.plates import sized_mask
 
-    @classmethod
-    def read(cls, folder: Path | None, picture: tuple[int, int] | None) -> Painted:
-        """picture: its width and height, where known. Raises InputError for files that cannot be used."""
-        if folder is None:
-            return cls({})
-        from ..media import read_masks
-        from ..motion.plates import check_mask
-
-        found = read_masks(folder, list(map(str, PLACES)))
-        if picture is not None:
-            found = {name: check_mask(mask, picture, f"{folder / name}.png: the mask") for name, mask in found.items()}
-        return cls({Place(name): mask.reshape(1, *mask.shape[-2:]) for name, mask in found.items()})
+    found = read_masks(folder, list(map(str, PLACES)))
+    if picture is not None:
+        found = {name: sized_mask(mask, picture, f"{folder / name}.png: the mask") for name, mask in found.items()}
+    return {Place(name): mask.reshape(1, *mask.shape[-2:]) for name, mask in found.items()}
 
 
 def told_layers(layers: Iterable[Layer]) -> str:
