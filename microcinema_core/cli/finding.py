@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..media import Frames
-    from ..places import Found
+    from ..places.find import Found
 
 TINTS = {Place.SKY: (255, 0, 255), Place.WATER: (0, 255, 255), Place.PLANTS: (255, 255, 0), Place.PEOPLE: (255, 0, 0)}
 TINT = 0.5  # how much of a tint covers what is found
@@ -24,7 +24,7 @@ def told(found: Found) -> str:
     parts = (
         f"{place} {100 * float(found.masks[place].mean()):.0f} % (sure: {found.sure[place]:.2f})"
         for place in TINTS
-        if place in found.there
+        if place in found.places
     )
     return f"found: {', '.join(parts) or 'no sky, water, plants, people or animals'}"
 
@@ -33,7 +33,7 @@ def noted(found: Found) -> dict[str, Any]:
     """The same for a program."""
     return {
         str(place): {
-            "found": place in found.there,
+            "found": place in found.places,
             "sure": round(found.sure[place], 3),
             "area": round(float(found.masks[place].mean()), 4),
         }

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..motion.scene import Motion, Scene
-    from ..places import Found
+    from ..places.find import Found
     from ..standalone.camera import Take
     from ..standalone.framing import Timing
 
