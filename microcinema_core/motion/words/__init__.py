@@ -96,8 +96,12 @@ def _layer_phrase(text: str, said: layers.Said) -> Phrase:
 
 def _shortly(layer: Layer) -> str:
     """A layer's kind and what of it is not at its default."""
-    set_here = (f.name for f in fields(layer) if f.name not in ("kind", "amount") and getattr(layer, f.name) != f.default)
-    return ", ".join([f"{layer.kind} amount {layer.amount:g}", *(f"{name} {getattr(layer, name):g}" for name in set_here)])
+    set_here = (
+        f.name for f in fields(layer) if f.name not in ("kind", "amount") and getattr(layer, f.name) != f.default
+    )
+    return ", ".join(
+        [f"{layer.kind} amount {layer.amount:g}", *(f"{name} {getattr(layer, name):g}" for name in set_here)]
+    )
 
 
 def _ease(said: set[str]) -> str | None:

@@ -33,14 +33,14 @@ class LayerReader:
         self.found: list[Said] = []
         self.clause = 0  # where in `found` this clause begins
         self.sentence = 0
-        self.joint = "."
+        self.joint = self.opener = "."
         self.denying = False  # the clause before ended in "no rain"
         self.waiting: tuple[Tokens, int] | None = None  # "embers and smoke rise": the first, of both
         self.turned: set[int] = set()  # where what something turns into stands in this clause
 
     def read(self, clause: Clause) -> None:
         """Add what one clause says."""
-        tokens, self.joint = clause.tokens, clause.joint
+        tokens, self.joint, self.opener = clause.tokens, clause.joint, clause.opener
         self.clause = len(self.found)
         self.turned = set()
         if clause.joint in (".", ":"):
@@ -225,9 +225,7 @@ class LayerReader:
         last = next((j for j in near if tokens[j].word in t.NOUNS and t.NOUNS[tokens[j].word][0].wind), 0)
         return Doing(plant, last) if last else None
 
-    def _draw(
-        self, tokens: Tokens, i: int, left: Left, doing: Doing, waiting: tuple[Tokens, int] | None
-    ) -> int:
+    def _draw(self, tokens: Tokens, i: int, left: Left, doing: Doing, waiting: tuple[Tokens, int] | None) -> int:
         """Say what the thing at i does, and of one that waits for it the same."""
         right, tail = look_right(tokens, i), look_on(tokens, doing.last)
         strengths = left.strengths | _own(doing) | tail.strengths
@@ -240,7 +238,8 @@ class LayerReader:
         if doing.deed in ("turn", "change"):
             self.turned.add(doing.last + 2)
         span = (left.first, max(doing.last, tail.last, i))
-        self._say(tokens, span, kinds, strengths, side=tail.side, fade=doing.fade, denied=denied)
+        side = "" if doing.fade and tail.side in ("up", "down") else tail.side  # "dies down"
+        self._say(tokens, span, kinds, strengths, side=side, fade=doing.fade, denied=denied)
         if waiting:
             self._draw_waiting(*waiting, doing)
         return max(doing.last - i + 1, 1)
@@ -275,7 +274,8 @@ class LayerReader:
         alone = i + 1 == len(tokens)
         if thing is None or not _ends(tokens, i):
             return 0
-        if not (thing.event or measured) or not left.free or (self.joint in ("after", "before") and left.first == 0):
+        event = thing.event or word_at(tokens, i + 1) in t.EFFECTS
+        if not (event or measured) or not left.free or (self.opener in t.APART and left.first == 0):
             if alone and left.free and not left.under and left.first == 0:
                 self.waiting = (tokens, i)
             return 0
@@ -367,5 +367,5 @@ def _ends(tokens: Tokens, i: int) -> bool:
     if word in t.EFFECTS:
         return word_at(tokens, i + 2) == "" or word_at(tokens, i + 2) in v.PREPOSITIONS
     small = word in v.PREPOSITIONS or word in t.PLACED or word in v.AUXILIARY or word in t.LATER
-    known = not word or small or word.endswith("ly") or word in ("that", "which", "all", "from")
+    known = not word or small or word in t.HANGING or word.endswith("ly") or word in ("that", "which", "all", "from")
     return (known and word != "of") or word in v.DIRECTIONS

@@ -44,7 +44,7 @@ _WORDS = {
     "thick": "thick thickly dense densely impenetrable",
     "wild": "wild wildly violent violently furious furiously fierce fiercely frantically savage stormy",
     "slow": "slow slower slowly lazy lazily leisurely gradual gradually unhurried idly",
-    "fast": "fast faster quick quickly rapid rapidly swift swiftly sudden suddenly brisk briskly speedy",
+    "fast": "fast faster quick quickly rapid rapidly swift swiftly suddenly brisk briskly speedy",
     "large": "big large huge giant enormous",
     "small": "small tiny",
 }

@@ -126,7 +126,12 @@ _WIND = Thing((K.WIND,), _BLOW, named=True, comes=True, event=True, measured=FUL
 _LIT = Thing((K.FLICKER,), _BURN)
 _DARKER = Thing((K.DARKER,), _words("fade dim darken dwindle die"), fade="in")
 _BRIGHTER = Thing((K.BRIGHTER,), _words("brighten return"), fade="in")
-_LIGHT = (_DARKER, _BRIGHTER, Thing((K.WARMER,), _words("warm"), fade="in"), Thing((K.COLDER,), _words("cool"), fade="in"))
+_LIGHT = (
+    _DARKER,
+    _BRIGHTER,
+    Thing((K.WARMER,), _words("warm"), fade="in"),
+    Thing((K.COLDER,), _words("cool"), fade="in"),
+)
 _NIGHT = Thing((K.NIGHT,), _ARRIVE, fade="all")
 _EVENING = replace(_NIGHT, kinds=(K.EVENING,))
 
@@ -153,7 +158,10 @@ _TABLE: tuple[tuple[str, tuple[Thing, ...]], ...] = (
     ("mist mists", (replace(_FOG, kinds=(K.MIST,)),)),
     ("smoke", (replace(_FOG, kinds=(K.SMOKE,)),)),
     ("haze", (replace(_FOG, kinds=(K.HAZE,)),)),
-    ("lake sea ocean water waters river pond bay stream harbour harbor puddle puddles surface lagoon fjord canal", (_LAKE,)),
+    (
+        "lake sea ocean water waters river pond bay stream harbour harbor puddle puddles surface lagoon fjord canal",
+        (_LAKE,),
+    ),
     ("reflection reflections", (Thing((K.WAVES,), _words("ripple undulate shimmer waver tremble")),)),
     ("waves ripples swell", (_WAVES,)),
     (
@@ -173,7 +181,10 @@ _TABLE: tuple[tuple[str, tuple[Thing, ...]], ...] = (
     ("lights", (replace(_LIT, deeds=_words("flicker")), *_LIGHT)),
     ("flicker flickering", (Thing((K.FLICKER,), frozenset(), named=True),)),
     ("light daylight sunlight lighting sky scene room picture image", _LIGHT),
-    ("lightning", (Thing((K.LIGHTNING,), _words("flash strike crack flicker illuminate light fork"), True, True, True),)),
+    (
+        "lightning",
+        (Thing((K.LIGHTNING,), _words("flash strike crack flicker illuminate light fork"), True, True, True),),
+    ),
     ("vignette vignetting", (Thing((K.VIGNETTE,), frozenset(), named=True, comes=True, event=True),)),
     ("chest", (Thing((K.BREATHE,), _words("rise heave")),)),
     ("night nightfall darkness", (_NIGHT,)),
@@ -182,7 +193,7 @@ _TABLE: tuple[tuple[str, tuple[Thing, ...]], ...] = (
     (
         "sun",
         (
-            Thing((K.EVENING,), _words("set sink dip"), fade="all"),
+            Thing((K.EVENING,), _words("set sink dip") | {"go down"}, fade="all"),
             Thing((K.BRIGHTER,), _words("rise come emerge climb break"), fade="in"),
         ),
     ),
@@ -221,7 +232,9 @@ TURNS = {
 }
 HEAT = _words("warmer colder cooler warm golden orange amber cold cool blue bluish")  # of light, not of the air
 
-IN = _words("gather thicken build appear emerge arrive return strengthen intensify increase start begin fill engulf envelop")
+IN = _words(
+    "gather thicken build appear emerge arrive return strengthen intensify increase start begin fill engulf envelop"
+)
 IN |= {"swallow", "pick up", "set in", "come up", "come out", "kick up"}
 OUT = _words(
     "stop cease end lift clear fade dissipate disperse subside dissolve vanish disappear thin weaken abate evaporate calm"
@@ -244,13 +257,17 @@ HEADS = _words(
 PLAIN = _words(
     "white grey gray black dark pale cold warm wet dry icy fresh first last autumn winter summer spring morning evening "
     "night golden yellow red orange pink fluffy glowing bright tall high old low single cherry rose more distant soaking "
-    "freezing misty stormy steady constant certain ghostly eerie bare lonely long the a an some any its his her their our "
-    "this that these those of sheer mysterious dancing lush green young"
+    "freezing sudden misty stormy steady constant certain ghostly eerie bare lonely long the a an some any its his her their our "
+    "this that these those sheer mysterious dancing lush green young"
 )
 OPENERS = _words("add adding there with then see have has having now and is are suddenly plus show shows animate give")
 PLACED = _words("in through under against amid into by during from over with on across behind")
+APART = _words("after before until till")  # conjunctions: "after the rain"
 LATER = _words("everywhere outside around above overhead again now here there tonight today throughout today all too")
 EFFECTS = _words("effect effects overlay animation particles shower showers")
-PERSONS = _words("man woman girl boy child he she they i you we who someone somebody nobody everyone people crowd king queen")
+HANGING = _words("hang hangs hanging linger lingers lingering")  # what measured air does
+PERSONS = _words(
+    "man woman girl boy child he she they i you we who someone somebody nobody everyone people crowd king queen"
+)
 NOT_BREATH = _words("fire life flames smoke exercise exercises room space apparatus new")
 INANIMATE = _words("city house room dress forest fabric wine air house building leather walls")
