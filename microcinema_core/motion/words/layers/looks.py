@@ -40,7 +40,8 @@ class Left:
 class Right:
     """What stands after a name, up to its deed at `last`: deed, form; more: its particle, "die down".
 
-    edge: "" or `in`, `out`: it begins, it stops. far: words of another thing lie between.
+    edge: `in` or `out` where it begins or stops.
+    measure: the same, where it "gets heavier", "grows weaker". far: words of another thing lie between.
     """
 
     last: int
@@ -48,6 +49,7 @@ class Right:
     form: str = ""
     more: str = ""
     edge: str = ""
+    measure: str = ""
     strengths: dict[str, bool] = field(default_factory=dict)
     denied: bool = False
     far: bool = False
@@ -96,14 +98,22 @@ def _takes(tokens: Tokens, j: int, word: str, found: Left) -> bool:
     if word == "of" and word_at(tokens, j - 1) in t.HEADS:
         found.head = True
         return True
-    if found.head and word in t.HEADS:
+    if (found.head and word in t.HEADS) or _same(word, tokens[found.first].word):
         return True
+    if word in t.SHOWN and {word_at(tokens, j - 1), word_at(tokens, j - 2)} & v.NEGATIONS:
+        found.denied = found.free = True
+        return False
     found.maker = word in t.PERSONS
     if word in v.PREPOSITIONS or word in t.PLACED or word in ("of", "for", "like", "about", "than", "without"):
         found.under, found.free = word, word in t.PLACED
     elif word in t.OPENERS or word.endswith("ly"):
         found.free = True
     return False
+
+
+def _same(word: str, name: str) -> bool:
+    """As in "dust particles", "candle flame"."""
+    return word in t.NOUNS and name in t.NOUNS and t.NOUNS[word][0].kinds == t.NOUNS[name][0].kinds
 
 
 def look_right(tokens: Tokens, i: int) -> Right:
@@ -114,6 +124,8 @@ def look_right(tokens: Tokens, i: int) -> Right:
         if word in CAMERA or (word in t.PERSONS and not gap):
             break
         deed, form = t.DEEDS.get(word, ("", ""))
+        if word in ("light", "lights", "lighting") and word_at(tokens, j + 1) == "up":
+            deed, form = "light", "base"
         starts = {"start": "in", "begin": "in", "stop": "out", "cease": "out"}.get(deed, "")
         if word in v.NEGATIONS:
             found.denied = True
@@ -122,6 +134,7 @@ def look_right(tokens: Tokens, i: int) -> Right:
         elif deed and not (gap and form == "base" and word_at(tokens, j - 1) in v.ARTICLES):
             found.deed, found.form, found.last, found.far = deed, form, j, bool(gap)
             found.more = f"{deed} {word_at(tokens, j + 1)}"
+            _measure(tokens, j, found)
             break
         elif add_strength(found.strengths, tokens, j) or _is_small(word):
             continue
@@ -132,6 +145,14 @@ def look_right(tokens: Tokens, i: int) -> Right:
         else:
             break
     return found
+
+
+def _measure(tokens: Tokens, j: int, found: Right) -> None:
+    for word in (word_at(tokens, j + 1), word_at(tokens, j + 2)):
+        if word in t.MORE:
+            found.measure, found.strengths["heavy"] = "in", False
+        elif word in t.LESS:
+            found.measure = "out"
 
 
 def _is_small(word: str) -> bool:

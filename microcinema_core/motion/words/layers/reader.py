@@ -13,6 +13,7 @@ from . import things as t
 from .looks import REACH, Left, Right, add_strength, look_left, look_on, look_right
 from .strengths import KINDS, Said, heading, timed
 
+MOVABLE = (Group.PARTICLES, Group.AIR, Group.SKY, Group.WATER)  # by the wind
 NEAR = 8  # words in which what the wind carries is looked for
 
 
@@ -36,6 +37,7 @@ class LayerReader:
         self.joint = self.opener = "."
         self.denying = False  # the clause before ended in "no rain"
         self.waiting: tuple[Tokens, int] | None = None  # "embers and smoke rise": the first, of both
+        self.doer: t.Thing | None = None  # who did the last thing in this sentence
         self.turned: set[int] = set()  # where what something turns into stands in this clause
 
     def read(self, clause: Clause) -> None:
@@ -44,14 +46,16 @@ class LayerReader:
         self.clause = len(self.found)
         self.turned = set()
         if clause.joint in (".", ":"):
-            self.sentence, self.waiting, self.denying = len(self.found), None, False
+            self.sentence, self.waiting, self.denying, self.doer = len(self.found), None, False, None
         if self._only_adds(tokens):
             return
         waiting = self.waiting if clause.joint in ("and", "&") else None
         self.waiting = None
-        i = 0
+        i = self._goes_on(tokens)
         while i < len(tokens):
             i += max(self._read_at(tokens, i, waiting), 1)
+        if len(self.found) == self.clause:
+            self.doer = None
         if self.denying and not any(said.denied for said in self.found[self.clause :]):
             self.denying = False
 
@@ -65,6 +69,24 @@ class LayerReader:
             add_strength(last.strengths, tokens, i)
         last.end = tokens[-1].end
         return True
+
+    def _goes_on(self, tokens: Tokens) -> int:
+        """What the last thing does next, in a clause that begins with a deed: "and stops"; how many words were used."""
+        i = next((i for i in range(min(REACH, len(tokens))) if not _is_adverb(tokens[i].word)), 0)
+        deed, form = t.DEEDS.get(word_at(tokens, i), ("", ""))
+        if self.doer is None or form not in ("s", "ing") or self.joint not in t.ONWARD:
+            return 0
+        rest = (tokens[0], *tokens[i : i + REACH])
+        doing = _doing(self.doer, look_right(rest, 0), rest)
+        if doing is None:
+            return 0
+        strengths: dict[str, bool] = {}
+        for j in range(i):
+            add_strength(strengths, tokens, j)
+        tail = look_on(tokens, i)
+        span, said = (0, max(i, tail.last)), strengths | tail.strengths
+        self._say(tokens, span, self.doer.kinds, said, side=tail.side, fade=doing.fade)
+        return i + 1
 
     def _read_at(self, tokens: Tokens, i: int, waiting: tuple[Tokens, int] | None) -> int:
         """Words used at i; 0 for none."""
@@ -85,7 +107,7 @@ class LayerReader:
         subject = tokens[i].word
         if subject in ("day", "evening", "dusk", "night", "afternoon", "daylight"):
             return self._read_times(tokens, i)
-        if subject not in ("it", "light", "lights", "lighting", "sky", "scene", "room", "picture", "image"):
+        if subject not in t.SCENES:
             return 0
         made = word_at(tokens, i - 1) == "make" or word_at(tokens, i - 1) == "making"
         strengths: dict[str, bool] = {}
@@ -206,6 +228,10 @@ class LayerReader:
         for thing in things:
             if left.deed in thing.deeds and not thing.fade:
                 return Doing(thing, i, deed=left.deed)
+        if left.under in ("on", "over", "across") and things[0].kinds == (LayerKind.WAVES,):
+            before = t.DEEDS.get(word_at(tokens, left.first - 2), ("", ""))[0]
+            if before in t.GLITTER:
+                return Doing(things[0], i)
         right = look_right(tokens, i)
         if not left.is_subject and right.form != "ing":
             return self._in_wind(tokens, i, things)
@@ -240,6 +266,7 @@ class LayerReader:
         span = (left.first, max(doing.last, tail.last, i))
         side = "" if doing.fade and tail.side in ("up", "down") else tail.side  # "dies down"
         self._say(tokens, span, kinds, strengths, side=side, fade=doing.fade, denied=denied)
+        self.doer = None if denied else doing.thing
         if waiting:
             self._draw_waiting(*waiting, doing)
         return max(doing.last - i + 1, 1)
@@ -258,7 +285,7 @@ class LayerReader:
         for j in range(doing.last + 1, min(doing.last + 4, len(tokens))):
             things = t.NOUNS.get(tokens[j].word)
             if things:
-                return () if any(thing.plant for thing in things) else things[0].kinds
+                return things[0].kinds if things[0].kinds[0].group in MOVABLE else ()
             if tokens[j].word not in t.PLAIN:
                 return ()
         return ()
@@ -323,6 +350,10 @@ class LayerReader:
             self.found.append(Said(start, end, kind, own, heading(kind, side), *fades, denied))
 
 
+def _is_adverb(word: str) -> bool:
+    return word.endswith("ly") or word in t.LATER or word in ("then", "finally", "once", "more")
+
+
 def _own(doing: Doing) -> dict[str, bool]:
     """The strengths that a name and a deed have in themselves."""
     return {kind: False for kind in (doing.thing.strength, t.STRONG_DEEDS.get(doing.deed, "")) if kind}
@@ -351,7 +382,9 @@ def _change(thing: t.Thing, right: Right, tokens: Tokens) -> str:
     air = thing.kinds[0].group is Group.AIR
     following = word_at(tokens, right.last + 2)
     if word_at(tokens, right.last + 1) == "in" and following not in v.ARTICLES and following not in t.PLAIN:
-        return "in" if air or right.deed in ("set", "come", "roll", "move") else ""
+        return "in" if air or right.deed == "set" or thing.kinds[0].group is Group.PARTICLES else ""
+    if right.deed in ("get", "grow", "become") and right.measure:
+        return right.measure
     if right.deed == "settle":
         return "in" if air else "out"
     if right.deed in ("turn", "change") and word_at(tokens, right.last + 1) in ("to", "into"):
@@ -368,4 +401,4 @@ def _ends(tokens: Tokens, i: int) -> bool:
         return word_at(tokens, i + 2) == "" or word_at(tokens, i + 2) in v.PREPOSITIONS
     small = word in v.PREPOSITIONS or word in t.PLACED or word in v.AUXILIARY or word in t.LATER
     known = not word or small or word in t.HANGING or word.endswith("ly") or word in ("that", "which", "all", "from")
-    return (known and word != "of") or word in v.DIRECTIONS
+    return (known and word != "of") or word.endswith(("ward", "wards"))

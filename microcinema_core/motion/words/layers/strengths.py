@@ -32,6 +32,7 @@ STRENGTHS: Mapping[str, Strength] = {
 INTENSE = 1.5  # the exponent of "very", "extremely"
 FADES = {"in": 0.5, "all": 1.0, "out": 0.5}  # share of the clip over which something comes or goes
 PACES = {"slow": 2.0, "fast": 0.5}  # what a tempo multiplies that share by, up to the whole clip
+MOST = 10.0  # of any amount, speed or size
 SLANT = 45.0  # degrees off the vertical, for what falls to a side
 DIRECTIONS = {"right": 0.0, "up": 90.0, "left": 180.0, "down": 270.0}
 
@@ -78,8 +79,8 @@ class Said:
             amount *= strength.amount**power
             speed *= strength.speed**power
             size *= strength.size**power
-        numbers = (round(min(value, 10.0), 3) for value in (amount, speed))
-        return Layer(self.kind, *numbers, self.direction, round(size, 3), self.fade_in, self.fade_out)
+        told = [round(min(value, MOST), 3) for value in (amount, speed, size)]
+        return Layer(self.kind, told[0], told[1], self.direction, told[2], self.fade_in, self.fade_out)
 
     def __ior__(self, other: Said) -> Said:
         """The same kind, said once more."""

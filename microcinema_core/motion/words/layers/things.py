@@ -44,7 +44,7 @@ _REGULAR = (
     "illuminate arrive approach settle close dim* darken fade brighten warm cool lift clear dissipate disperse subside "
     "dissolve vanish disappear thin* weaken abate evaporate gather thicken build appear emerge return strengthen "
     "intensify increase start begin* stop* cease end pick die ease burn calm set* let* come go get* grow become turn "
-    "change drive hit* run* spin* dwindle leap shoot spray twist climb peel snow drizzle breathe linger"
+    "change drive hit* run* spin* dwindle leap shoot spray twist tear rattle push tip* spiral waltz shower veil climb peel snow drizzle breathe linger"
 )
 DEEDS: dict[str, tuple[str, str]] = {}
 for _verb in _REGULAR.split():
@@ -83,12 +83,12 @@ STRONG_DEEDS = {
 
 _FALL = _words(
     "fall drop tumble drift float flutter swirl whirl dance descend pour rain whip sail cascade sink sift glide move "
-    "waver blow fly come spin twist rush sweep drive"
+    "waver blow fly come spin twist rush sweep drive spiral waltz shower cover"
 )
 _WET = _FALL | _words("lash drum patter hammer stream pelt batter splash drip slant trickle hit run strike beat")
 _FLOAT = _words(
     "float drift swirl dance rise glide hover move wander glow blink flicker fly sparkle shimmer twinkle whirl circle "
-    "flit fall scatter dart pulse blow leap shoot spray spin climb flash sway come"
+    "flit fall scatter dart pulse blow leap shoot spray spin climb flash sway come light shower spiral burst spill stream"
 )
 _AIR = _words(
     "roll drift creep move rise swirl float flow spread billow curl crawl pour glide blow seep surge fall descend come "
@@ -107,7 +107,7 @@ _SAIL = _words(
 _TWINKLE = _words("twinkle glitter sparkle shimmer flicker glimmer blink")
 _BURN = _words("flicker dance gutter waver sputter glimmer leap tremble")
 _BLOW = _words(
-    "blow howl rise gust rush sweep stir whistle roar whip move moan sigh ruffle shake sway bend ripple tug play toss "
+    "blow tear rattle push howl rise gust rush sweep stir whistle roar whip move moan sigh ruffle shake sway bend ripple tug play toss "
     "rustle come drive rage"
 )
 _ARRIVE = _words("fall come descend arrive settle close approach set")
@@ -132,6 +132,8 @@ _LIGHT = (
     Thing((K.WARMER,), _words("warm"), fade="in"),
     Thing((K.COLDER,), _words("cool"), fade="in"),
 )
+_SCENE_DARKER = replace(_DARKER, deeds=_words("darken dim"))
+_SCENE_BRIGHTER = replace(_BRIGHTER, deeds=_words("brighten"))
 _NIGHT = Thing((K.NIGHT,), _ARRIVE, fade="all")
 _EVENING = replace(_NIGHT, kinds=(K.EVENING,))
 
@@ -167,7 +169,7 @@ _TABLE: tuple[tuple[str, tuple[Thing, ...]], ...] = (
     (
         "grass grasses tree trees branches branch twigs flower flowers reeds reed wheat bush bushes palm palms fronds plants "
         "plant vines ferns corn crops barley meadow willow willows pines poppies tulips sunflowers daisies lavender ivy "
-        "bamboo hedge hedges rushes sedge stalks shrubs roses oaks birches poplars canopy treetops crowns field fields",
+        "bamboo hedge hedges rushes sedge stalks shrubs dandelions thistles firs spruces maples cypresses bluebells cattails hay saplings orchids sunflower tulip rose poppy fern cedars birch oak willow pine bluebell moss seaweed kelp roses oaks birches poplars canopy treetops crowns field fields",
         (_PLANTS,),
     ),
     ("wind winds breeze gusts gust gale", (_WIND,)),
@@ -181,6 +183,7 @@ _TABLE: tuple[tuple[str, tuple[Thing, ...]], ...] = (
     ("lights", (replace(_LIT, deeds=_words("flicker")), *_LIGHT)),
     ("flicker flickering", (Thing((K.FLICKER,), frozenset(), named=True),)),
     ("light daylight sunlight lighting sky scene room picture image", _LIGHT),
+    ("world landscape city street village valley forest town hall house", (_SCENE_DARKER, _SCENE_BRIGHTER)),
     (
         "lightning",
         (Thing((K.LIGHTNING,), _words("flash strike crack flicker illuminate light fork"), True, True, True),),
@@ -250,9 +253,9 @@ CARRIED = _words(
     "laundry mane beard robe veil cloak sheets balloon balloons fur windmill turbine chime"
 )
 HEADS = _words(
-    "veil veils wisp wisps bank banks wall walls curtain curtains cloud clouds swirl swirls trail trails plume plumes "
+    "carpet carpets veil veils wisp wisps bank banks wall walls curtain curtains cloud clouds swirl swirls trail trails plume plumes "
     "blanket shower showers flurry flash flashes bolt bolts streaks sheets gust gusts surface sea layer layers patches "
-    "column columns storm specks shafts drops waters waves flakes branches leaves field tongues light flame rows"
+    "column columns storm specks shafts drops waters waves flakes branches leaves field tongues light flame rows hundreds thousands dozens lots plenty swarm swarms myriads clusters millions handful bit touch hint"
 )
 PLAIN = _words(
     "white grey gray black dark pale cold warm wet dry icy fresh first last autumn winter summer spring morning evening "
@@ -260,8 +263,15 @@ PLAIN = _words(
     "freezing sudden misty stormy steady constant certain ghostly eerie bare lonely long the a an some any its his her their our "
     "this that these those sheer mysterious dancing lush green young"
 )
+SHOWN = _words("show add draw want include have put make give need use")  # "do not show any rain"
+SCENES = _words(
+    "it light lights lighting sky scene room picture image world landscape city street village valley forest town hall "
+    "house outside"
+)
+GLITTER = _words("shimmer glitter sparkle glint dance glimmer ripple twinkle")  # "moonlight shimmers on the lake"
 OPENERS = _words("add adding there with then see have has having now and is are suddenly plus show shows animate give")
 PLACED = _words("in through under against amid into by during from over with on across behind")
+ONWARD = _words(", and & then but while as")  # what joins a clause that goes on with the last
 APART = _words("after before until till")  # conjunctions: "after the rain"
 LATER = _words("everywhere outside around above overhead again now here there tonight today throughout today all too")
 EFFECTS = _words("effect effects overlay animation particles shower showers")
