@@ -1,6 +1,5 @@
 """MicroCinema Layer and Scene in the real ComfyUI, in this process: what they give, where it lands, and messages."""
 
-import json
 from typing import Any
 
 import pytest
@@ -75,7 +74,7 @@ def test_every_kind_draws_and_nothing_is_drawn_of_none(nodes: Nodes) -> None:  #
     still = nodes.camera(prompt="the camera is still")
     for kind in kinds(nodes):
         given = {"mask": square(8, 10, 30), "motion": still, "amount": 2.0, "speed": 2.0}
-        frames, unknown, _ = nodes.render(layer(nodes, kind, **given), noise() * 0.6, fps=2.0)
+        frames, _, _ = nodes.render(layer(nodes, kind, **given), noise() * 0.6, fps=2.0)
         assert frames.isfinite().all()
         assert (frames - 0.6 * noise()).abs().amax() > 0.01, kind
         nothing, _, _ = nodes.render(layer(nodes, kind, **given | {"amount": 0.0}), noise() * 0.6, frames=2)
