@@ -21,7 +21,6 @@ from .composed import Composed, Maps
 from .noise import sampled, tile
 
 CELL = 90  # cells of a swathes' map, on the frame's shorter side
-REACH = (2.5, 10.0)  # distances to which the air goes: straight up, and along the ground
 FAR = 6.0  # distance of what is near the horizon
 NOWHERE = 0.55  # heights from the top: the horizon of a picture whose distances are not known
 SHEETS = ((1.0, 0.6), (3.0, 0.4))  # distances of the swathes, and each one's share
@@ -32,7 +31,8 @@ LOCAL = 0.3  # of the air's colour: what is behind it, blurred
 class Air:
     """density: for each distance. swathes: how much they differ, as a deviation of its logarithm.
 
-    drift: heights a second at distance 1. swell: heights of a swathe. flat: how much wider it is than high.
+    drift: heights a second at distance 1. swell: heights of a swathe. reach: distances to which the air goes, straight up
+    and along the ground. flat: how much wider it is than high.
     low: how far it stands above the horizon, in heights; None: everywhere. grey: 0 its light's own colour, 1 none.
     shine: its brightness over that of the picture's light. torn: how far one set of swathes bends the other.
     """
@@ -41,6 +41,7 @@ class Air:
     swathes: float
     drift: float
     swell: float
+    reach: tuple[float, float] = (2.5, 10.0)
     flat: float = 1.6
     low: float | None = None
     grey: float = 0.5
@@ -50,10 +51,10 @@ class Air:
 
 AIRS: Mapping[LayerKind, Air] = MappingProxyType(
     {
-        LayerKind.FOG: Air(0.34, 0.4, 0.035, 0.45),
-        LayerKind.MIST: Air(0.6, 0.75, 0.03, 0.3, flat=3.2, low=0.06),
-        LayerKind.SMOKE: Air(0.4, 1.1, 0.09, 0.35, flat=1.2, grey=0.8, shine=0.13, torn=0.35),
-        LayerKind.HAZE: Air(0.07, 0.12, 0.012, 0.8, flat=2.5, grey=0.35),
+        LayerKind.FOG: Air(0.4, 0.4, 0.035, 0.45, grey=0.55, shine=1.12),
+        LayerKind.MIST: Air(0.5, 1.0, 0.03, 0.3, reach=(3.5, 3.5), flat=3.2, low=0.09, shine=1.1),
+        LayerKind.SMOKE: Air(0.55, 1.1, 0.09, 0.35, reach=(1.6, 2.2), flat=1.2, grey=0.8, shine=0.13, torn=0.5),
+        LayerKind.HAZE: Air(0.075, 0.12, 0.012, 0.8, flat=2.5, grey=0.6),
     }
 )
 
@@ -72,10 +73,7 @@ class Swathes:
         """How much of what is behind it is hidden by it, [1, H, W]."""
         strength = self.layer.strength(moment.u)
         thick = self._thick(moment, frame.picture)
-        if self.air.low is None:
-            far = torch.minimum(frame.distance, self._spread(self._reach(moment, frame.picture)))
-        else:
-            far = frame.distance.clamp(max=REACH[1])
+        far = torch.minimum(frame.distance, self._spread(self._reach(moment, frame.picture)))
         density = self._spread(thick).mul_(-self.air.density * strength)
         return far.mul(density).expm1_().neg_()
 
@@ -114,7 +112,8 @@ class Swathes:
     def _reach(self, moment: Moment, like: Tensor) -> Tensor:
         """How far the air goes, [1, h, w]: along the ground far, up to the sky less."""
         high = (self._height(moment, like) / max(self.horizon, 0.1)).clamp(0, 1)
-        return REACH[1] * (REACH[0] / REACH[1]) ** high
+        up, along = self.air.reach
+        return along * (up / along) ** high
 
     def _thick(self, moment: Moment, like: Tensor) -> Tensor:
         """Density over its mean, [1, h, w]."""

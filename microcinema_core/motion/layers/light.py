@@ -30,10 +30,10 @@ PLAIN: dict[LayerKind, Stops] = {
     LayerKind.COLDER: (-0.5, -0.06, 0.3),
 }
 EVENING: tuple[Stops, Stops] = ((-1.5, -1.65, -1.4), (-0.35, -1.0, -1.85))  # of shadows, of highlights
-MOON: Stops = (-0.75, -0.1, 0.6)  # its colour
-NIGHT = (0.018, 1.1, 0.7)  # mean light of a night, more stops off highlights, how much colour goes
+MOON: Stops = (-0.95, -0.12, 0.85)  # its colour
+NIGHT = (0.02, 0.8, 0.65)  # mean light of a night, more stops off highlights, how much colour goes
 DEEPEST, LEAST = 4.6, 0.4  # stops that night takes away at most and at least
-LAMP = ((1.8, 3.5), (0.3, 0.65))  # what stays bright at night: times its surroundings' light, and itself
+LAMP = ((3.0, 6.0), (0.3, 0.7))  # what stays bright at night: times its surroundings' light, and itself
 FIRE: Stops = (1.0, 0.82, 0.55)
 FLAME = (0.6, 0.42, 0.12)  # stops at a flame, reach in heights, stops everywhere else
 BOLT: Stops = (1.9, 2.1, 2.5)

@@ -14,7 +14,7 @@ from ..moments import Moment, Moments
 from ..plan import Plan
 from ..plates import View
 from .air import Swathes
-from .ambient import blurred, bright, spread_out
+from .ambient import blurred, bright, luminance, spread_out
 from .composed import Composed
 from .light import Lamp
 from .linear import to_light, to_pixels
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from ..scene import Scene
 
 DRAWN = (Group.AIR, Group.PARTICLES, Group.LIGHT)
-NEARBY = 0.5  # of the light on a particle: that of its surroundings; the rest is the brightest part's
+PALE, SHINE = 0.55, 1.5  # of that light: how grey it is for coming from all sides, and how bright
+NEARBY = 0.4  # of the light on a particle: that of its surroundings; the rest is the brightest part's
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,8 +149,9 @@ class Overlay:
 
     def _around(self, light: Tensor) -> Tensor:
         """The light on particles, [3, H, W]."""
-        local = spread_out(blurred(light), self.view.width, self.view.height)
-        return local.mul_(NEARBY).add_(self.bright.to(light), alpha=1 - NEARBY).mul_(1.15).clamp_(max=1)
+        small = torch.lerp(self.bright.to(light).expand_as(around := blurred(light)), around, NEARBY)
+        small = torch.lerp(small, luminance(small).expand_as(small), PALE).mul_(SHINE).clamp_(max=1)
+        return spread_out(small, self.view.width, self.view.height)
 
 
 def _given(layer: Layer, like: Tensor) -> Tensor | None:

@@ -71,11 +71,13 @@ class Field:
         ends = (now - half, now + half)
         if moment.period is None:
             ends = max(ends[0], 0.0), min(ends[1], last)
-        before, after = (self._placed(seconds, self._at(seconds)) for seconds in ends)
-        middle, scale = self._seen(self._places(now), moment)
+        part, again = self._round(now)
+        rate = self.swarm.rate * self.layer.speed
+        before, after = (self._seen(self._places(t, part + rate * (t - now), again), self._at(t))[0] for t in ends)
+        middle, scale = self._seen(self._places(now, part, again), moment)
         way = (after - before) * (SHUTTER / (ends[1] - ends[0]))
         sane = np.isfinite(way).all(axis=1) & np.isfinite(scale)
-        radius, narrow, angle, depth, shade = self._looks(now)
+        radius, narrow, angle, depth, shade = self._looks(part)
         near = scale / self.layer_zoom(moment)
         depth = depth * self._present(moment.u) * _step(scale, *SMALL) * (1 - _step(near, *LARGE))
         pixels = self.view.height * scale
@@ -90,9 +92,6 @@ class Field:
     def _at(self, seconds: float) -> Moment:
         whole = self.moments.frames / self.moments.fps
         return self.moments.at(seconds % whole if self.moments.loop else seconds)
-
-    def _placed(self, seconds: float, moment: Moment) -> Floats:
-        return self._seen(self._places(seconds), moment)[0]
 
     def _seen(self, places: Floats, moment: Moment) -> tuple[Floats, Floats]:
         """Pixels of the frame [N, 2] and how large a length is seen, [N]; what is behind the camera: NaN."""
@@ -169,10 +168,9 @@ class Field:
         times = np.maximum(1, np.rint(rate / self.swarm.rate))
         return np.sin(2 * math.pi * (times * part + phase))
 
-    def _places(self, seconds: float) -> Floats:
-        """[N, 2], x and y of each on its plane."""
+    def _places(self, seconds: float, part: Floats, again: Floats) -> Floats:
+        """[N, 2], x and y of each on its plane, so far on its way in this round."""
         kind, drawn, d = self.kind, self.swarm.drawn, self.sheet.distance
-        part, again = self._round(seconds)
         from_, to, left, right = self.bounds
         along = from_ + part * (to - from_)
         slope = kind.slope * (2 * drawn[:, SLOPE] - 1)
@@ -199,10 +197,9 @@ class Field:
         )
         return self.kind.gust * sum(swings) / sum(far for _, far in GUSTS)
 
-    def _looks(self, seconds: float) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    def _looks(self, part: Floats) -> tuple[Floats, Floats, Floats, Floats, Floats]:
         """Radius in heights, narrowness, angle, optical depth and shade of each."""
         kind, sheet, drawn = self.kind, self.sheet, self.swarm.drawn
-        part, _ = self._round(seconds)
         radius = kind.radius * self.layer.size / sheet.distance * sheet.blur * _sizes(drawn[:, SIZE], kind.sizes)
         depth, narrow, angle, shade = np.full_like(part, sheet.depth), np.ones_like(part), np.zeros_like(part), part
         shade = drawn[:, SHADE]
