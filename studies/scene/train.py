@@ -75,7 +75,7 @@ class Normed(nn.Module):
 
 def folded(network: Network) -> dict[str, Tensor]:
     """The state of the same network with plain convolutions, float16."""
-    state: dict[str, Tensor] = {}
+    state: dict[str, Tensor] = {"calibration": network.calibration}
     for name, module in network.named_modules():
         if isinstance(module, Normed):
             state |= {f"{name}.{part}": value for part, value in module.folded().items()}
@@ -137,8 +137,7 @@ class Run:
         return value.item()
 
     def state(self) -> dict[str, object]:
-        parts = (self.network, self.average, self.optimiser)
-        return {"step": self.step} | {name: part.state_dict() for name, part in zip(PARTS, parts, strict=True)}
+        return {"step": self.step} | {name: getattr(self, name).state_dict() for name in PARTS}
 
     def resume(self, path: Path) -> None:
         state = torch.load(path, weights_only=True)
