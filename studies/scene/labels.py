@@ -22,6 +22,7 @@ from microcinema_core.motion.layer import Place
 from microcinema_core.places.network import PLACES
 
 FOLDER = Path(__file__).parent / "labels"
+TAUGHT, TESTED = FOLDER / "taught.txt", FOLDER / "tested.txt"  # what training may read, and what it may not
 CLASSES = {"sky": Place.SKY, "water": Place.WATER, "plants": Place.PLANTS, "animal": Place.PEOPLE}
 IGNORED = 255  # in a mask; 0 is none, then PLACES from 1
 LONGEST = 720  # pixels of a mask's longer side
@@ -169,9 +170,8 @@ def write_masks(pool: Path, labels: Mapping[str, Label]) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pool", type=Path, help="what studies.scene.pictures wrote")
-    parser.add_argument("--labels", type=Path, default=FOLDER)
     options = parser.parse_args(arguments)
-    labels = read_labels(sorted(options.labels.glob("*.txt")))
+    labels = read_labels([TAUGHT, TESTED])
     write_masks(options.pool, labels)
     sys.stdout.write(f"{len(labels)} masks\n")
 

@@ -31,7 +31,7 @@ from microcinema_core.places.stored import FILE
 
 from .cut_outs import load_cut_outs
 from .examples import POINTS, CutOut, Example, checked, cut_outs_of, load_examples, view
-from .labels import FOLDER, read_labels
+from .labels import TAUGHT, read_labels
 from .losses import Batch, loss
 
 SMALL = ((144, 192), (192, 144), (160, 160), (128, 224))  # sizes of views: first these, then the full ones
@@ -42,8 +42,8 @@ OWN = 3  # how often a cut-out of our own labels counts against one of the packa
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    steps: int = 4000
-    small: float = 0.5  # share of the steps with smaller views
+    steps: int = 3000
+    small: float = 0.6  # share of the steps with smaller views
     batch: int = 16
     rate: float = 3e-3
     decay: float = 0.05
@@ -75,7 +75,7 @@ class Normed(nn.Module):
 
 def folded(network: Network) -> dict[str, Tensor]:
     """The state of the same network with plain convolutions, float16."""
-    state: dict[str, Tensor] = {}
+    state: dict[str, Tensor] = {"calibration": network.calibration}
     for name, module in network.named_modules():
         if isinstance(module, Normed):
             state |= {f"{name}.{part}": value for part, value in module.folded().items()}
@@ -137,8 +137,7 @@ class Run:
         return value.item()
 
     def state(self) -> dict[str, object]:
-        parts = (self.network, self.average, self.optimiser)
-        return {"step": self.step} | {name: part.state_dict() for name, part in zip(PARTS, parts, strict=True)}
+        return {"step": self.step} | {name: getattr(self, name).state_dict() for name in PARTS}
 
     def resume(self, path: Path) -> None:
         state = torch.load(path, weights_only=True)
@@ -174,7 +173,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pool", type=Path)
     parser.add_argument("packages", type=Path)
-    parser.add_argument("--labels", type=Path, default=FOLDER)
     parser.add_argument("--out", type=Path, default=FILE)
     parser.add_argument("--state", type=Path, default=Path("out/places-training.pt"), help="to go on from")
     parser.add_argument("--steps", type=int, default=Settings().steps)
@@ -184,9 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)
     settings = Settings(steps=options.steps, seed=options.seed)
-    kept_out = set((FOLDER / "test.txt").read_text(encoding="utf-8").split())
-    labels = read_labels(path for path in sorted(options.labels.glob("*.txt")) if path.name != "test.txt")
-    examples = list(load_examples(options.pool, {n: label for n, label in labels.items() if n not in kept_out}))
+    examples = list(load_examples(options.pool, read_labels([TAUGHT])))
     taught = [example for example in examples if not checked(example.name)]
     cut_outs = [*load_cut_outs(options.packages), *OWN * list(cut_outs_of(taught))]
     teach(Run(settings), Material(taught, cut_outs, settings), options.state, options.out)
