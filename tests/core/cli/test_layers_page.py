@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from pathlib import Path
@@ -28,7 +29,7 @@ def test_the_groups_come_in_the_order_in_which_they_are_drawn() -> None:
 
 def test_the_options_are_layers() -> None:
     options = [word for line in re.findall(r"^    microcinema .*$", PAGE, re.MULTILINE) for word in shlex.split(line)]
-    told = [ToldLayer.parse(after) for word, after in zip(options, options[1:], strict=False) if word == "--layer"]
+    told = [ToldLayer.parse(after) for word, after in itertools.pairwise(options) if word == "--layer"]
     assert [one.layer.kind for one in told if one.layer] == ["snow", "night", "pulse", "swing"]
     assert told[1].layer is not None
     assert told[1].layer.fade_in == 1
