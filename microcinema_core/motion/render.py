@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 
 from .camera import Matrix
+from .layers.composed import Composed
+from .layers.overlay import Overlay, draws_over
+from .layers.surfaces import Surfaces, acts
 from .moments import Moment, Moments, extremes
 from .plates import Plate, View
-from .resample import Box, Texture, shrinking
+from .resample import Box, Texture, shown, shrinking
 from .scene import Scene
 
 
@@ -43,6 +46,8 @@ class Renderer:
         self.layers = sorted((layer for plate in scene.plates for layer in self._layers(plate)), key=_order)
         self.still = self.view.to_picture @ self.view.from_pixels
         self.keyframe = self._keyframe()
+        self.surfaces = Surfaces(scene, self.keyframe.texture.largest) if any(map(acts, scene.plan.layers)) else None
+        self.overlay = Overlay(scene, moments, self.view) if draws_over(scene.plan) else None
 
     def __len__(self) -> int:
         return len(self.moments)
@@ -56,18 +61,64 @@ class Renderer:
     @torch.no_grad()
     def at(self, moment: Moment) -> Frame:
         """The frame at a moment. Where nothing has moved it is the keyframe, bit for bit where the sizes are equal."""
-        whole = (0, 0, self.view.width, self.view.height)
         places = [layer.plate.where(self.scene.plan, moment, self.view) for layer in self.layers]
-        if all(place is not None and np.array_equal(place, self.still) for place in places):
-            picture = self.keyframe.texture.sample(self.keyframe.shift @ self.still, whole)
-            return Frame(picture.clamp_(0, 1), self._outside())
-        like = self.scene.picture
-        picture = like.new_zeros((3, self.view.height, self.view.width))
-        known = like.new_zeros((1, self.view.height, self.view.width))
+        still = all(place is not None and np.array_equal(place, self.still) for place in places)
+        if still and self.overlay is None:
+            return Frame(self._unmoved(moment).clamp_(0, 1), self._outside())
+        distances = () if self.overlay is None else self.overlay.distances
+        masks = 0 if self.overlay is None else len(self.scene.maps.masks)
+        frame = Composed.empty(self.scene.picture, self.view.width, self.view.height, masks, distances)
         for layer, place in zip(self.layers, places, strict=True):
             if place is not None:
-                _compose(picture, known, layer, layer.shift @ place, self.view)
-        return Frame(picture.clamp_(0, 1), 1 - known.clamp_(0, 1))
+                self._compose(frame, layer, place, moment)
+        frame.picture.clamp_(0, 1)
+        if still:
+            frame.picture = self._unmoved(moment).clamp_(0, 1)
+        unknown = self._outside() if still else 1 - frame.known.clamp_(0, 1)
+        picture = frame.picture if self.overlay is None else self.overlay.drawn(frame, moment)
+        return Frame(picture.clamp_(0, 1), unknown)
+
+    def _compose(self, frame: Composed, layer: _Layer, place: Matrix, moment: Moment) -> None:
+        """Lay a plate over what is there of the frame."""
+        matrix, plate = layer.shift @ place, layer.plate
+        whole = (0, 0, self.view.width, self.view.height)
+        box = whole if plate.backmost else shown(matrix, layer.extent, whole)
+        if box is None:
+            return
+        seen = layer.texture.sample(matrix, box)
+        if plate.region is None:
+            seen = self._living(seen, layer.texture, place, box, moment)
+        if plate.backmost:
+            alpha: Tensor | float = 1.0
+            frame.picture.copy_(seen[:3])
+            frame.known.copy_(seen[3:4])
+        else:
+            left, top, right, bottom = box
+            alpha = _alpha(plate, seen[4:])
+            frame.picture[:, top:bottom, left:right].lerp_(seen[:3], alpha)
+            frame.known[:, top:bottom, left:right].lerp_(seen[3:4], alpha)
+        if self.overlay is not None:
+            masks, distance = self.scene.maps.sample(place, box)
+            own = plate.region is not None or distance is None
+            far = torch.full_like(seen[:1], plate.distance) if own or distance is None else distance
+            frame.lay(box, alpha, far, masks, hides=not own or not plate.backmost)
+
+    def _unmoved(self, moment: Moment) -> Tensor:
+        """The keyframe as this view shows it, [3, H, W], with what moves on its surface at a moment."""
+        whole = (0, 0, self.view.width, self.view.height)
+        seen = self.keyframe.texture.sample(self.keyframe.shift @ self.still, whole)
+        if self.surfaces is None or not self.surfaces.moves(moment):
+            return seen
+        ground = next(layer for layer in self.layers if layer.plate.colour is self.surfaces.ground.colour)
+        behind = ground.texture.sample(ground.shift @ self.still, whole)
+        living = self._living(behind, ground.texture, self.still, whole, moment)[:3]
+        return torch.where(self.surfaces.covered(self.still, whole), seen, living)
+
+    def _living(self, seen: Tensor, texture: Texture, place: Matrix, box: Box, moment: Moment) -> Tensor:
+        """What a box of a frame shows of the background, with what moves on its surface at a moment."""
+        if self.surfaces is None or not self.surfaces.moves(moment):
+            return seen
+        return self.surfaces.drawn(seen, texture, place, box, moment)
 
     def _keyframe(self) -> _Layer:
         """The picture as it was, on what was filled around it."""
@@ -104,24 +155,6 @@ def _shift(plate: Plate) -> Matrix:
     return np.array([[1, 0, -plate.corner[0]], [0, 1, -plate.corner[1]], [0, 0, 1.0]])
 
 
-def _compose(picture: Tensor, known: Tensor, layer: _Layer, matrix: Matrix, view: View) -> None:
-    """Lay a plate over what is there of the frame."""
-    whole = (0, 0, view.width, view.height)
-    if layer.plate.backmost:
-        seen = layer.texture.sample(matrix, whole)
-        picture.copy_(seen[:3])
-        known.copy_(seen[3:4])
-        return
-    box = _shown(matrix, layer.extent, view)
-    if box is None:
-        return
-    left, top, right, bottom = box
-    seen = layer.texture.sample(matrix, box)
-    alpha = _alpha(layer.plate, seen[4:])
-    picture[:, top:bottom, left:right].lerp_(seen[:3], alpha)
-    known[:, top:bottom, left:right].lerp_(seen[3:4], alpha)
-
-
 def _alpha(plate: Plate, seen: Tensor) -> Tensor:
     """[1, h, w] of what was resampled besides colour and what is given: alpha and disparity, where a plate has them."""
     if plate.band is None:
@@ -146,18 +179,3 @@ def _order(layer: _Layer) -> tuple[bool, int, float]:
     """Back to front; of equals, the order of the scene's plates."""
     plate = layer.plate
     return not plate.backmost, plate.region.order if plate.region is not None else 0, -plate.distance
-
-
-def _shown(matrix: Matrix, extent: Box, view: View) -> Box | None:
-    """The part of the frame in which a part of a plate is seen; None: nowhere."""
-    left, top, right, bottom = extent
-    if left == right:
-        return None
-    corners = np.array([[left, top, 1], [right, top, 1], [left, bottom, 1], [right, bottom, 1.0]]).T
-    x, y, w = np.linalg.inv(matrix) @ corners
-    if (w < 1e-6).any():
-        return 0, 0, view.width, view.height
-    x, y = x / w, y / w
-    left, top = max(0, int(np.floor(x.min())) - 1), max(0, int(np.floor(y.min())) - 1)
-    right, bottom = min(view.width, int(np.ceil(x.max())) + 1), min(view.height, int(np.ceil(y.max())) + 1)
-    return (left, top, right, bottom) if left < right and top < bottom else None

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import InputError
 from .fill import fill
 from .layer import Layer
+from .layers.composed import Maps
+from .layers.repeats import CUT, pivot_of
 from .moments import extremes
 from .plan import NEAREST, Plan, Region
 from .plates import (
@@ -57,10 +60,15 @@ class Motion:
         """With one more region, nearer than those before it, and its mask as above."""
         return replace(self, plan=self.plan.with_regions(region), masks=(*self.masks, mask))
 
+    @property
+    def masks_of_layers(self) -> tuple[Tensor | None, ...]:
+        """One for each layer of the plan."""
+        return self.layer_masks or (None,) * len(self.plan.layers)
+
     def with_layer(self, layer: Layer, mask: Tensor | None = None) -> Motion:
         """With one more layer, drawn after those before it of its group, and its mask as above."""
-        before = self.layer_masks or (None,) * len(self.plan.layers)
-        return replace(self, plan=self.plan.with_layers(layer), layer_masks=(*before, mask))
+        masks = (*self.masks_of_layers, mask)
+        return replace(self, plan=self.plan.with_layers(layer), layer_masks=masks)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,12 +76,14 @@ class Scene:
     """Plates from the farthest to the nearest, all on one canvas.
 
     picture: [3, H, W], the keyframe. box: the canvas, in pixels of the picture, beyond which nothing is known.
+    maps: where each layer of the plan belongs, and distances.
     """
 
     picture: Tensor
     plates: tuple[Plate, ...]
     box: Box
     plan: Plan
+    maps: Maps
 
     @property
     def open(self) -> tuple[Plate, ...]:
@@ -185,7 +195,13 @@ def cut(picture: Tensor, motion: Motion, view: View | None = None) -> Scene:
     cuts = [mask.to(picture) for mask in region_masks(plan, motion.masks, view.picture)]
     background = Plate(picture, torch.ones_like(picture[:1]), (0, 0))
     near = None if motion.depth is None else disparity_of(motion.depth, plan, view.picture).to(picture)
+    maps = _maps(motion, near, picture)
     regions = [_region(region, mask, near) for region, mask in zip(plan.regions, cuts, strict=True)]
+    regions += [
+        replace(_region(Region(), mask, near), repeat=layer, pivot=pivot_of(layer, mask))
+        for layer, mask in zip(plan.layers, maps.masks.split(1) if plan.layers else (), strict=True)
+        if layer.kind in CUT and layer.amount > 0
+    ]
     box = (0, 0, *view.picture)
     for plate in [background, *(plate for plate in regions if _touches_edge(plate.alpha))]:
         box = _union(box, reach(plate, plan, view))
@@ -202,9 +218,24 @@ def cut(picture: Tensor, motion: Motion, view: View | None = None) -> Scene:
     behind = [replace(background, colour=canvas, given=given, corner=box[:2])]
     if near is not None:
         behind = sheets_of(picture, near, plan, view, given, box)
-    scene = Scene(picture, (*behind, *plates), box, plan)
+    scene = Scene(picture, (*behind, *plates), box, plan, maps)
     check_clear(scene)
     return scene
+
+
+def _maps(motion: Motion, near: Tensor | None, picture: Tensor) -> Maps:
+    """What layers must know of a picture [3, H, W]. near: its disparity [1, H, W], where it has depth."""
+    size = (picture.shape[2], picture.shape[1])
+    masks = [
+        torch.ones_like(picture[:1])
+        if mask is None
+        else check_mask(mask, size, f"layer {number}'s mask ({layer.kind})").to(picture)
+        for number, (layer, mask) in enumerate(zip(motion.plan.layers, motion.masks_of_layers, strict=True), start=1)
+    ]
+    distance = None if near is None else 1 / near
+    if distance is None and motion.distance is not None:
+        distance = F.interpolate(motion.distance[None].to(picture), picture.shape[1:], mode="bilinear")[0]
+    return Maps(torch.cat(masks) if masks else picture[:0], distance)
 
 
 def _region(region: Region, mask: Tensor, near: Tensor | None) -> Plate:

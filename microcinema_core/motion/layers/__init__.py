@@ -1,0 +1,1 @@
+"""What the layers of a plan draw: closed formulas of time, seeded, at any size."""

@@ -1,0 +1,80 @@
+"""A frame as the plates show it, and what a layer must know to draw over it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..camera import Matrix
+from ..resample import Box, grid_of
+
+SOFT = 0.1  # of a distance: within it, what is there is partly behind and partly before
+
+
+@dataclass(slots=True, eq=False)
+class Composed:
+    """A frame before anything is drawn over it.
+
+    picture: [3, H, W], pixels 0..1. known: [1, H, W], 1 where it shows what the keyframe does. distance: [1, H, W], of
+    what is seen, 1 = the keyframe's plane. masks: [L, H, W], each layer's own, where it lies in this frame.
+    shown: for each distance asked for, how much of something there is seen past what is nearer, [1, H, W].
+    """
+
+    picture: Tensor
+    known: Tensor
+    distance: Tensor
+    masks: Tensor
+    shown: dict[float, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def empty(cls, like: Tensor, width: int, height: int, masks: int, distances: tuple[float, ...]) -> Composed:
+        """like: a tensor of the dtype and device of all of it."""
+        return cls(
+            like.new_zeros((3, height, width)),
+            like.new_zeros((1, height, width)),
+            like.new_ones((1, height, width)),
+            like.new_zeros((masks, height, width)),
+            {distance: like.new_ones((1, height, width)) for distance in distances},
+        )
+
+    def lay(self, box: Box, alpha: Tensor | float, distance: Tensor, masks: Tensor, *, hides: bool) -> None:
+        """Lay a plate over it: alpha and distance [1, h, w] of the box, masks [L, h, w].
+
+        hides: whether what is behind it is hidden by it; a background of unknown distance hides nothing.
+        """
+        left, top, right, bottom = box
+        part = (slice(None), slice(top, bottom), slice(left, right))
+        for mine, laid in ((self.distance, distance), (self.masks, masks)):
+            mine[part] = laid if isinstance(alpha, float) else torch.lerp(mine[part], laid, alpha)
+        if hides:
+            for asked, shown in self.shown.items():
+                before = ((asked - distance) / (SOFT * asked) + 0.5).clamp(0, 1)
+                shown[part] *= 1 - alpha * before
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Maps:
+    """Pictures of the keyframe's size that go where its pixels go: each layer's mask and, where known, distances.
+
+    masks: [L, H, W]. distance: [1, H, W] or None.
+    """
+
+    masks: Tensor
+    distance: Tensor | None
+
+    def sample(self, matrix: Matrix, box: Box) -> tuple[Tensor, Tensor | None]:
+        """Masks [L, h, w] and distance [1, h, w] of a part of a frame; beyond the picture, as at its edge.
+
+        matrix [3, 3]: from the frame's continuous pixel coordinates to the picture's.
+        """
+        pixels = self.masks if self.distance is None else torch.cat([self.masks, self.distance])
+        height, width = pixels.shape[1:]
+        if not len(pixels):
+            return pixels.new_zeros((0, box[3] - box[1], box[2] - box[0])), None
+        scale = torch.tensor([2 / width, 2 / height], dtype=pixels.dtype, device=pixels.device)
+        grid = grid_of(matrix, box, pixels) * scale - 1
+        seen = F.grid_sample(pixels[None], grid, padding_mode="border", align_corners=False)[0]
+        return (seen, None) if self.distance is None else (seen[:-1], seen[-1:])
