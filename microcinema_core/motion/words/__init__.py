@@ -33,7 +33,7 @@ class Phrase:
 
     @property
     def says(self) -> str:
-        """What it was read as, in short: `pan -12`, `snow amount 0.5, fade_in 0.5`, `no rain`; empty for rest and ease."""
+        """What it was read as: `pan -12`, `snow amount 0.5, fade_in 0.5`, `no rain`; empty for rest and ease."""
         if self.layer is not None:
             return _shortly(self.layer)
         if self.denied is not None:

@@ -75,7 +75,7 @@ def forms_of(lemma: str, text: str) -> dict[str, tuple[str, str]]:
     for verb in text.split():
         base = verb.rstrip("*")
         stem = base + base[-1] if verb.endswith("*") else base[:-1] if base.endswith("e") else base
-        third = base + "es" if base.endswith(("sh", "ch", "o")) else base + "s"
+        third = base + "es" if base.endswith(("sh", "ch", "ss", "z", "o")) else base + "s"
         forms |= {base: (lemma, "base"), third: (lemma, "s"), f"{stem}ing": (lemma, "ing"), f"{stem}ed": (lemma, "ed")}
     return forms
 

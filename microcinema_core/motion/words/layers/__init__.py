@@ -19,10 +19,5 @@ def together(found: Iterable[Said]) -> tuple[Layer, ...]:
     """What was said of each kind in one layer, in the order in which they were named first."""
     kinds: dict[LayerKind, Said] = {}
     for said in found:
-        if said.kind in kinds:
-            kinds[said.kind] |= said
-        else:
-            kinds[said.kind] = Said(
-                said.start, said.end, said.kind, said.strengths, said.direction, said.fade_in, said.fade_out
-            )
+        kinds[said.kind] = kinds[said.kind] | said if said.kind in kinds else said
     return tuple(said.layer for said in kinds.values())
