@@ -40,13 +40,11 @@ Or write it: leave the layers out and put `snow falls softly, fog rolls in` into
 {OWN}""",
     )
     shown = picture(flow)
-    flow.group = "Camera"
-    moved = camera(flow, zoom=1.1)
     flow.group = "Weather"
+    moved = camera(flow, zoom=1.1)
     fog = layer(flow, "fog", moved, amount=0.5)
     snow = layer(flow, "snow", fog)
     dark = layer(flow, "darker", snow, amount=0.4, fade_in=1.0)
-    flow.group = "Frames"
     frames = render(flow, dark, shown[0])
     save(flow, frames[0], FPS)
     return flow
@@ -70,7 +68,6 @@ layer's **place** that it is everywhere. To see the masks, add **MicroCinema Sce
     flow.group = "Water and sky"
     waves = layer(flow, "waves")
     clouds = layer(flow, "clouds", waves, direction="left")
-    flow.group = "Frames"
     frames = render(flow, clouds, shown[0], loop=True)
     save(flow, frames[0], FPS)
     return flow
@@ -94,7 +91,6 @@ corrected with the host's mask nodes, or one that segments.""",
     flow.group = "Water and sky"
     waves = layer(flow, "waves", mask=shown[1])
     clouds = layer(flow, "clouds", waves, direction="left", mask=other[1])
-    flow.group = "Frames"
     frames = render(flow, clouds, shown[0], loop=True)
     save(flow, frames[0], FPS)
     return flow

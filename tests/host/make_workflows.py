@@ -38,7 +38,7 @@ SKY: Painted = ((0, 0), (719, 0), (719, 100), (0, 100))
 SHOWN: dict[str, tuple[tuple[str, Painted], ...]] = {  # one picture for each Load Image
     "a-photo-moves": (("coffee.jpg", ()),),
     "motion-brush": (ROCKET,),
-    "photo-under-snow": ((LAKE, ()),),
+    "photo-under-snow": (("city.jpg", ()),),
     "lake-alive": ((LAKE, ()),),
     "lake-by-hand": ((LAKE, WATER), (LAKE, SKY)),
 }
