@@ -451,7 +451,7 @@ LATER = (
     ("The sky gradually turns dark and stars appear", "night:all stars:in |"),
     ("a bonfire, sparks flying up, people dancing", "embers:up |"),
     ("It stops raining and the sun comes out, zoom out", "rain:out brighter:in | zoom-"),
-    ("The reeds bend gently as a light wind blows from the right", "wind:soft,light,left |"),
+    ("The reeds bend gently as a light wind blows from the right", "wind:soft,left |"),
     ("A photo of my grandparents, make it snow gently", "snow:soft |"),
     ("heavy fog hangs over the battlefield, the camera moves forward slowly", "fog:heavy | dolly+slow"),
     ("no fog, but it rains cats and dogs", "rain !fog |"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ...layer import LayerKind
 from .. import vocabulary as v
@@ -25,7 +25,7 @@ class Sentence:
     read: bool = False  # the clause before said something
     denying: bool = False  # it ended in "no rain"
     waiting: tuple[Tokens, int] | None = None  # "embers and smoke rise": the first, of both
-    pending: tuple[Tokens, ...] = ()  # "slowly, fog rolls in"
+    pending: dict[str, bool] = field(default_factory=dict)  # "slowly, fog rolls in"
 
 
 class LayerReader:
@@ -59,19 +59,20 @@ class LayerReader:
         self.now.denying = any(said.denied for said in new)
         if not new:
             self.now.doer = None
-        elif self.now.pending:
-            for i in range(len(self.now.pending[0])):
-                add_strength(new[0].strengths, self.now.pending[0], i)
-        self.now.pending = ()
+        else:
+            new[0].add(self.now.pending)
+        self.now.pending = {}
 
     def _add(self, tokens: Tokens) -> None:
         """Adverbs alone are of what the clause before said, or wait for the next."""
-        if not self.now.read:
-            self.now.pending = (tokens,)
-            return
+        strengths: dict[str, bool] = {}
         for i in range(len(tokens)):
-            add_strength(self.found[-1].strengths, tokens, i)
-        self.found[-1].end = tokens[-1].end
+            add_strength(strengths, tokens, i)
+        if self.now.read:
+            self.found[-1].add(strengths)
+            self.found[-1].end = tokens[-1].end
+        else:
+            self.now.pending |= strengths
 
     def _goes_on(self, tokens: Tokens) -> int:
         """What the last thing does next, in a clause that begins with a deed: "and stops"; how many words were used."""
@@ -130,7 +131,7 @@ class LayerReader:
         own = left.strengths if doing.thing.named or left.deed else {}  # "calm water" does not ripple softly
         strengths = own | doing.strengths | (right.strengths if after else {}) | tail.strengths
         side = "" if doing.fade and tail.side in ("up", "down") else tail.side  # "dies down"
-        span, denied = (left.first, max(doing.last, tail.last)), after and right.denied
+        span, denied = (left.first, max(doing.end(tokens), tail.last)), after and right.denied
         self.found += say(tokens, span, moved(tokens, doing), strengths, side=side, fade=doing.fade, denied=denied)
         if doing.deed in ("turn", "change"):
             self.turned = doing.last + 2
