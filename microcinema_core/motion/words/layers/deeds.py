@@ -6,18 +6,18 @@ from ..verbs import forms_of
 from ..vocabulary import set_of
 
 _REGULAR = (
-    "abate appear approach arrive batter become begin* bend billow blink blow bow* break breathe brighten build "
-    "burn calm carpet cartwheel cascade cease change chase churn circle clear climb close come cool crack crash "
-    "crawl creep curl dance darken dart descend die dim* disappear disperse dissipate dissolve drift drip* drive "
-    "drizzle drop* drum* dwindle ease emerge end engulf envelop evaporate fade fall fill flash flicker flit* float "
-    "flow flutter fly foam gather get* glide glimmer glint glitter glow go grow gust gutter hammer heave hit* hover "
-    "howl hurry illuminate increase intensify lap* lash leap let* lift linger moan move nod* pass patter peel pelt "
-    "pick play pour pulse push quiver race rage rain rattle return ripple rise roar rock roll ruffle run* rush "
-    "rustle sail scatter scud* scurry seep set* settle shake shimmer shiver shoot shower sift sigh sink skitter "
-    "slant slide snow sparkle speed spin* spiral splash spray spread sputter start stir* stop* streak stream "
-    "strengthen strike subside surge swallow sway sweep swell swing swirl tear thicken thin* thrash tip* toss "
-    "travel tremble trickle tug* tumble turn twinkle twist undulate vanish veil waltz wander warm wave waver weaken "
-    "whip* whirl whisper whistle"
+    "carry brew near abate appear approach arrive batter become begin* bend billow blink blow bow* break breathe "
+    "brighten build burn calm carpet cartwheel cascade cease change chase churn circle clear climb close come cool "
+    "crack crash crawl creep curl dance darken dart descend die dim* disappear disperse dissipate dissolve drift "
+    "drip* drive drizzle drop* drum* dwindle ease emerge end engulf envelop evaporate fade fall fill flash flicker "
+    "flit* float flow flutter fly foam gather get* glide glimmer glint glitter glow go grow gust gutter hammer "
+    "heave hit* hover howl hurry illuminate increase intensify lap* lash leap let* lift linger moan move nod* pass "
+    "patter peel pelt pick play pour pulse push quiver race rage rain rattle return ripple rise roar rock roll "
+    "ruffle run* rush rustle sail scatter scud* scurry seep set* settle shake shimmer shiver shoot shower sift sigh "
+    "sink skitter slant slide snow sparkle speed spin* spiral splash spray spread sputter start stir* stop* streak "
+    "stream strengthen strike subside surge swallow sway sweep swell swing swirl tear thicken thin* thrash tip* "
+    "toss travel tremble trickle tug* tumble turn twinkle twist undulate vanish veil waltz wander warm wave waver "
+    "weaken whip* whirl whisper whistle"
 )
 _IRREGULAR = (
     "goes:go:s going:go:ing went:go:ed flew:fly:ed dying:die:ing blew:blow:ed "
@@ -74,10 +74,10 @@ SAIL = set_of(
     "speed blow drive sweep flow"
 )
 TWINKLE = set_of("twinkle glitter sparkle shimmer flicker glimmer blink")
-BURN = set_of("flicker dance gutter waver sputter glimmer leap tremble")
+BURN = set_of("sway wave flicker dance gutter waver sputter glimmer leap tremble")
 BLOW = set_of(
-    "blow tear rattle push howl rise gust rush sweep stir whistle roar whip move moan sigh ruffle shake sway bend "
-    "ripple tug play toss rustle come drive rage"
+    "blow carry tear rattle push howl rise gust rush sweep stir whistle roar whip move moan sigh ruffle shake sway "
+    "bend ripple tug play toss rustle come drive rage"
 )
 ARRIVE = set_of("fall come descend arrive settle close approach set")
 GLITTER = set_of("shimmer glitter sparkle glint dance glimmer ripple twinkle")  # "moonlight shimmers on the lake"

@@ -86,7 +86,7 @@ def _fade(thing: Thing, right: Right, tokens: Tokens) -> str:
         return "in" if air else "out"
     if right.deed in ("turn", "change"):
         return "out" if following in ("to", "into") else ""
-    if right.deed in ("lift", "pass") and not (air and right.deed == "lift"):
+    if right.deed == ("pass" if air else "lift") or (right.deed == "pass" and thing.wind):
         return ""
     if {right.more, right.deed} & d.OUT:
         return "out"
@@ -137,6 +137,8 @@ def is_whole(tokens: Tokens, i: int) -> bool:
     word = word_at(tokens, i + 1)
     if word in c.EFFECTS:
         return word_at(tokens, i + 2) == "" or word_at(tokens, i + 2) in v.PREPOSITIONS
+    if word in ("is", "are", "was") and word_at(tokens, i + 2) in ("over", "gone", "past"):
+        return False
     beside = word in v.PREPOSITIONS or word in c.PLACED or word in v.AUXILIARY or word in c.LATER or word in c.HANGING
     beside |= word in v.NEGATIONS
     return word != "of" and (not word or beside or word.endswith(("ly", "ward", "wards")) or word in ("that", "which"))

@@ -78,7 +78,8 @@ class LayerReader:
         """What the last thing does next, in a clause that begins with a deed: "and stops"; how many words were used."""
         i = next((i for i in range(min(REACH, len(tokens))) if not _is_adverb(tokens[i].word)), 0)
         form = DEEDS.get(word_at(tokens, i), NONE)[1]
-        if self.now.doer is None or form not in ("s", "ing") or self.clause.joint not in c.ONWARD:
+        described = form == "ing" and word_at(tokens, i + 1) in NOUNS  # "drifting smoke" is of its own
+        if self.now.doer is None or form not in ("s", "ing") or described or self.clause.joint not in c.ONWARD:
             return 0
         rest = (tokens[0], *tokens[i : i + REACH])
         doing = doing_of(self.now.doer, look_right(rest, 0), rest)
@@ -89,6 +90,7 @@ class LayerReader:
             add_strength(tail.strengths, tokens, j)
         span = (0, max(i, tail.last))
         self.found += say(tokens, span, self.now.doer.kinds, tail.strengths, side=tail.side, fade=doing.fade)
+        self._turn(tokens, i, doing)
         return i + 1
 
     def _read_at(self, tokens: Tokens, i: int) -> int:
@@ -101,7 +103,7 @@ class LayerReader:
         """The thing named at i: denied, doing something, or said in a way that is enough."""
         left, things = look_left(tokens, i), NOUNS[tokens[i].word]
         named = next((thing for thing in things if thing.named), None)
-        if left.maker or word_at(tokens, i - 1) == "to":
+        if left.maker or i == self.turned or word_at(tokens, i - 1) == "to":
             return self._becomes(tokens, i, things[0])
         if named and (left.denied or self._denies_on(tokens, i, left)):
             self.found += say(tokens, (left.first, i), named.kinds, {}, denied=True)
@@ -118,6 +120,11 @@ class LayerReader:
         joined = self.now.denying and self.clause.joint in ("or", "nor", "and", "&")
         return joined and left.free and i + 1 == len(tokens) and len(self.found) == self.known
 
+    def _turn(self, tokens: Tokens, last: int, doing: Doing) -> None:
+        """Note where what something turns into stands: "rain turns to snow", "fades into mist"."""
+        if doing.fade == "out" and word_at(tokens, last + 1) in ("to", "into"):
+            self.turned = last + 2
+
     def _becomes(self, tokens: Tokens, i: int, thing: Thing) -> int:
         """What something turns into: "snow turns to rain"."""
         if i != self.turned or not thing.comes:
@@ -133,8 +140,7 @@ class LayerReader:
         side = "" if doing.fade and tail.side in ("up", "down") else tail.side  # "dies down"
         span, denied = (left.first, max(doing.end(tokens), tail.last)), after and right.denied
         self.found += say(tokens, span, moved(tokens, doing), strengths, side=side, fade=doing.fade, denied=denied)
-        if doing.deed in ("turn", "change"):
-            self.turned = doing.last + 2
+        self._turn(tokens, doing.last, doing)
         self.now.doer = None if denied else doing.thing
         if self.waiting:
             self._draw_waiting(*self.waiting, doing)
@@ -152,9 +158,12 @@ class LayerReader:
         """A thing without a deed: an event, or one with a measure: "heavy rain", "thick fog"."""
         if left.free and not left.under and left.first == 0 and i + 1 == len(tokens):
             self.now.waiting = (tokens, i)
+        last = i
+        if word_at(tokens, i + 1) in ("is", "are") and i + REACH > len(tokens):  # "the rain is very heavy"
+            last = len(tokens) - 1 if add_strength(left.strengths, tokens, len(tokens) - 1) else i
         measured = bool(thing.measured & left.strengths.keys())
-        event = thing.event or word_at(tokens, i + 1) in c.EFFECTS
-        lies = thing.kinds == (LayerKind.SNOW,) and word_at(tokens, i + 1) == "on"
+        event = thing.event or left.added or word_at(tokens, i + 1) in c.EFFECTS
+        lies = thing.kinds == (LayerKind.SNOW,) and (word_at(tokens, i + 1) == "on" or left.under in ("on", "over"))
         later = self.clause.opener in c.APART and left.first == 0  # "after the rain"
         if not (event or measured) or not left.free or lies or later:
             return 0
@@ -163,7 +172,7 @@ class LayerReader:
             self._blow(tokens, i, left, measured)
             return 1
         strengths = left.strengths | Doing(thing, i).strengths | tail.strengths
-        self.found += say(tokens, (left.first, max(i, tail.last)), thing.kinds, strengths, side=tail.side)
+        self.found += say(tokens, (left.first, max(last, tail.last)), thing.kinds, strengths, side=tail.side)
         return 1
 
     def _blow(self, tokens: Tokens, i: int, left: Left, measured: bool) -> None:
