@@ -196,7 +196,7 @@ def directed(
         from ..media import read_depth
 
         motion = replace(motion, depth=read_depth(directions.depth))
-    words = tuple(phrase.text for phrase in reading.phrases)
+    words = tuple(phrase.text for phrase in reading.camera)
     return Directed(motion, asked or directions.depth is not None, words, _says_more(prompt, reading))
 
 
@@ -232,7 +232,7 @@ def _read_mask(path: Path, picture: tuple[int, int] | None) -> Tensor:
 def _says_more(prompt: str, reading: Reading) -> bool:
     """Whether anything but words of the camera, and small ones, is left of the prompt."""
     rest, done = [], 0
-    for phrase in reading.phrases:
+    for phrase in reading.camera:
         rest.append(prompt[done : phrase.start])
         done = phrase.end
     rest.append(prompt[done:])
