@@ -15,8 +15,13 @@ from ..files import read_text
 from ..motion.directing import directed as by_words
 from ..motion.directing import undirected
 from ..motion.easing import Ease
+from ..motion.layer import LayerKind
+from ..motion.locating import with_places
 from ..motion.plan import MAX_PLAN, Camera, Plan, Relief
 from ..motion.words import Reading, read_words
+from .drawing import read_places, spoken, told_layers, with_layers
+from .layers import KEYS as LAYER_KEYS
+from .layers import ToldLayer
 from .regions import KEYS, Told
 
 if TYPE_CHECKING:
@@ -64,6 +69,25 @@ class Directions:
     depth: Annotated[
         Path | None, typer.Option(help="A depth picture: what is near moves more.", show_default=False)
     ] = None
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="KIND or KIND:KEY=VALUE,...: weather, air, light, water, wind or sky drawn into the picture; may be "
+            f"repeated. Kinds: {', '.join(LayerKind)}. Keys: {', '.join(LAYER_KEYS)}. NUMBER:mask=FILE.png is the mask "
+            "of a plan's layer.",
+            show_default=False,
+        ),
+    ] = None
+    masks_out: Annotated[
+        Path | None,
+        typer.Option(help="Write where sky, water, plants and people were found into this folder.", show_default=False),
+    ] = None
+    masks_in: Annotated[
+        Path | None, typer.Option(help="The folder of those masks, corrected; they win.", show_default=False)
+    ] = None
+    everywhere: Annotated[
+        bool, typer.Option("--everywhere", help="Draw a layer whose place is not found all over the picture.")
+    ] = False
     plates_out: Annotated[
         Path | None, typer.Option(help="Write the plates into this folder, to be filled anywhere.", show_default=False)
     ] = None
@@ -73,11 +97,17 @@ class Directions:
     ] = False
 
     @property
+    def layers(self) -> list[ToldLayer]:
+        """Raises InputError for an option that is no layer."""
+        return [ToldLayer.parse(text) for text in self.layer or ()]
+
+    @property
     def inputs(self) -> tuple[Path, ...]:
         """The files that are read. Raises InputError for plates that are not there."""
         from ..media import check_plates
 
         masks = [Told.parse(text).mask for text in self.region or ()]
+        masks += [one.mask for one in self.layers if one.mask is not None]
         plates = [] if self.plates_in is None else check_plates(self.plates_in)
         return tuple(path for path in (*masks, self.plan, self.depth, *plates) if path is not None)
 
@@ -122,9 +152,11 @@ class Directed:
         moves = [f"{f.name} {getattr(plan.camera, f.name):g}" for f in fields(plan.camera) if _set(plan.camera, f.name)]
         read = f" ({', '.join(self.words)})" if self.words else ""
         regions = len(plan.regions)
+        drawn = told_layers(layer for layer in plan.layers if layer.amount > 0)
         return (
             f"camera: {', '.join(moves) or 'still'}{read}"
             f"{f'; {regions} region' + 's' * (regions > 1) if regions else ''}"
+            f"{f'; drawn: {drawn}' if drawn else ''}"
         )
 
 
@@ -132,10 +164,13 @@ def _set(camera: Camera, name: str) -> bool:
     return bool(getattr(camera, name) != getattr(Camera(), name))
 
 
-def directed(directions: Directions, dials: Dials, prompt: str, picture: tuple[int, int] | None) -> Directed:
+def directed(
+    directions: Directions, dials: Dials, prompt: str, picture: tuple[int, int] | None, *, alone: bool = True
+) -> Directed:
     """What the options, the files and the prompt say together. picture: its width and height, where they are known.
 
-    A plan's file says all that no option does. Without one, the prompt's words do.
+    A plan's file says all that no option does. Without one, the prompt's words do. alone: whether words of weather and
+    the like are drawn; a video model reads them itself.
     Raises InputError and ConfigError for files and values that cannot be used.
     """
     from ..motion.scene import Motion
@@ -149,7 +184,12 @@ def directed(directions: Directions, dials: Dials, prompt: str, picture: tuple[i
     for one in told:
         if one.region is not None:
             motion = motion.with_region(one.region, _read_mask(one.mask, picture))
-    asked = directions.plan is not None or motion.plan.moves or reading.still or bool(told)
+    layers = directions.layers
+    drawn = spoken(reading.layers if alone else (), layers, dials.seed if "seed" in dials.given else None)
+    motion = with_layers(motion, layers, drawn, lambda file: _read_mask(file, picture))
+    if directions.masks_in is not None:
+        motion = with_places(motion, read_places(directions.masks_in, picture))
+    asked = directions.plan is not None or motion.plan.moves or reading.still or bool(told) or motion.plan.draws
     if not asked:
         motion = replace(motion, plan=undirected(motion.plan, depth=directions.depth is not None))
     if directions.depth is not None:

@@ -13,6 +13,7 @@ from ..errors import InputError
 from .fill import fill
 from .layer import Layer
 from .layers.composed import Maps
+from .layers.repeats import CUT, pivot_of
 from .moments import extremes
 from .plan import NEAREST, Plan, Region
 from .plates import (
@@ -196,6 +197,11 @@ def cut(picture: Tensor, motion: Motion, view: View | None = None) -> Scene:
     near = None if motion.depth is None else disparity_of(motion.depth, plan, view.picture).to(picture)
     maps = _maps(motion, near, picture)
     regions = [_region(region, mask, near) for region, mask in zip(plan.regions, cuts, strict=True)]
+    regions += [
+        replace(_region(Region(), mask, near), repeat=layer, pivot=pivot_of(layer, mask))
+        for layer, mask in zip(plan.layers, maps.masks.split(1) if plan.layers else (), strict=True)
+        if layer.kind in CUT and layer.amount > 0
+    ]
     box = (0, 0, *view.picture)
     for plate in [background, *(plate for plate in regions if _touches_edge(plate.alpha))]:
         box = _union(box, reach(plate, plan, view))

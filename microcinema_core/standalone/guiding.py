@@ -15,6 +15,7 @@ from ..models.guide import Guide
 from ..motion.moments import Moments
 from ..motion.render import Renderer
 from ..motion.scene import Motion, cut
+from ..places.placing import placed
 from ..shot.plan import Loop, ShotPlan
 from ..shot.resize import Size
 from .framing import framed, keyed, source
@@ -30,6 +31,7 @@ def guide_of(
     Raises InputError for what the camera cannot do with this picture.
     """
     picture, motion = source(image, motion)
+    motion = placed(picture, motion).motion
     moments = Moments(
         keyed(motion.plan, plan.clip_key, plan.clip_frames, plan.clip_fps), plan.clip_frames, plan.clip_fps
     )
@@ -63,7 +65,7 @@ def check_led(plan: ShotPlan) -> None:
 def digest(motion: Motion) -> str:
     """Tells a motion from any other: its plan, masks and depth."""
     found = hashlib.sha256(motion.plan.to_json().encode())
-    for tensor in (*motion.masks, motion.depth):
+    for tensor in (*motion.masks, *motion.layer_masks, motion.depth):
         found.update(b"none" if tensor is None else repr(tuple(tensor.shape)).encode())
         if tensor is not None:
             found.update(tensor.float().cpu().contiguous().numpy().tobytes())
