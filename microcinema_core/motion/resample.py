@@ -73,7 +73,7 @@ class Texture:
     def _place(self, level: int, places: Tensor, mirrored: bool) -> Tensor:
         fine = self._copy(level)
         to_grid = self._to_grid(level, fine.shape[2], fine.shape[1])
-        scale, shift = (torch.from_numpy(part).to(places) for part in (to_grid.diagonal()[:2], to_grid[:2, 2]))
+        scale, shift = (torch.tensor(part).to(places) for part in (to_grid.diagonal()[:2], to_grid[:2, 2]))
         mode = "reflection" if mirrored else "border"
         return F.grid_sample(fine[None], places * scale + shift, padding_mode=mode, align_corners=False)[0]
 

@@ -31,7 +31,6 @@ MARGIN = 0.06  # heights around what is seen
 SOFT = 0.2  # of the amount: how gently particles come and go with it
 GUSTS = ((0.11, 1.0), (0.23, 0.45))  # times a second, and how far
 BORN, DIES = 0.2, 0.4  # of a life
-HALO = 4.0  # of a glow's own radius
 Bounds = tuple[float, float, float, float]  # along the heading from, to; across it from, to
 
 

@@ -1,7 +1,7 @@
 """Soft ellipses drawn into a picture of optical depth: antialiased, moved by parts of a pixel, all at once.
 
-A stamp is exp(-(q' C^-1 q)^k), q from its middle: C holds its own shape, its way while the shutter is open and a pixel's
-width, so that what is thinner than a pixel or fast becomes fainter and keeps its sum.
+A stamp is exp(-(q' C^-1 q)^k), q from its middle: C holds its own shape, its way while the shutter is open and a
+pixel's width, so that what is thinner than a pixel or fast becomes fainter and keeps its sum.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ def spread(hard: float) -> float:
     return math.gamma(2 / hard) / (2 * math.gamma(1 / hard))
 
 
-def drawn(stamps: Stamps, hard: float, width: int, height: int, like: Tensor) -> Tensor:
-    """Optical depth, and optical depth times shade: [2, height, width]. hard: 1 Gaussian, more: flatter with an edge.
+def stamp(total: Tensor, stamps: Stamps, hard: float, size: tuple[int, int]) -> None:
+    """Add optical depth, and optical depth times shade, to `total` [1 or 2, height * width] of a frame.
 
-    like: a tensor of the dtype and device. The same whatever the order in which a device adds.
+    hard: 1 is Gaussian, more is flatter with an edge. size: width, height.
     """
-    total = torch.zeros(2 * height * width, dtype=like.dtype, device=like.device)
+    width, height = size
     shape, peak = _shapes(stamps, hard)
     reach = math.log(1 / FAINTEST) ** (0.5 / hard) * np.sqrt(shape[:, [0, 2]])
     x, y = stamps.middle.T
@@ -65,8 +65,7 @@ def drawn(stamps: Stamps, hard: float, width: int, height: int, like: Tensor) ->
     for wide, tall in np.unique(sides[seen], axis=0):
         group = facts[seen & (sides[:, 0] == wide) & (sides[:, 1] == tall)]
         for part in np.array_split(group, math.ceil(len(group) * wide * tall / AT_ONCE)):
-            _add(total, part, hard, (int(wide), int(tall)), (width, height))
-    return total.view(2, height, width)
+            _add(total, part, hard, (int(wide), int(tall)), size)
 
 
 def _shapes(stamps: Stamps, hard: float) -> tuple[Floats, Floats]:
@@ -98,5 +97,6 @@ def _add(total: Tensor, facts: Floats, hard: float, patch: tuple[int, int], size
     place = rows.clamp(0, height - 1)[:, :, None] * width + columns.clamp(0, width - 1)[:, None]
     # index_put_ adds in a fixed order on every device, which index_add_ does not.
     place = place.flatten()
-    total.index_put_((place,), values.flatten(), accumulate=True)
-    total.index_put_((place + width * height,), (values * shade).flatten(), accumulate=True)
+    total[0].index_put_((place,), values.flatten(), accumulate=True)
+    if len(total) > 1:
+        total[1].index_put_((place,), (values * shade).flatten(), accumulate=True)

@@ -20,21 +20,21 @@ from .noise import sampled, tile
 from .patch import Ground, Patch, Seen
 from .turning import blended, turns_of
 
-STEP = (1 / 180, 1 / 360)  # of the lattice, right and down, in heights
-LENGTHS = tuple(2.6 * 0.72**k for k in range(9))  # of the trains, of the usual one
+STEP = (1 / 200, 1 / 480)  # of the lattice, right and down, in heights
+LENGTHS = tuple(4.5 * 0.72**k for k in range(11))  # of the trains, of the usual one
 USUAL = 0.07  # height of the usual train's waves at the lower edge of the water
 OF_DEPTH = 0.35  # and at most so much of the water's depth below the horizon there
 RATE = 0.42  # of it, a second
 SPREAD = math.radians(38)  # to each side of the heading
 STEEP = 0.05  # displacement of a short wave, of its length
 LONG = 0.06  # a wave of this length is displaced half as much
-SEEN = (0.011, 0.022)  # wave lengths between which a train comes
+SEEN = (0.008, 0.018)  # wave lengths between which a train comes
 SIDEWAYS = 0.5  # of the vertical displacement, for a wave that goes sideways
 ABOVE = 0.03  # heights from the water's top to the horizon
 MIDDLE, HIGHER = 0.5, 0.4  # below the middle, the horizon is by so much of it higher
 OVERHEAD = 0.4  # where the picture's top shows water: the horizon is so far above it
 BENT, BENDS = 0.9, 12  # radians by which noise bends the trains' crests, and the usual lengths in which it repeats
-GLINT, SHADE, CREST = 0.5, 0.22, 0.5  # light of crests, of slopes, and the slope where crests begin
+GLINT, SHADE, CREST = 2.0, 0.5, 0.4  # light of crests, of slopes, and the slope where crests begin
 APPEARS = 10.0  # the layer's amount from which it is whole, as a reciprocal
 
 
@@ -113,9 +113,8 @@ def _glints(water: Tensor, slope: Tensor) -> Tensor:
     return light * water * grey * (1 - water)
 
 
-PERIOD, SPEED = 0.9, 0.17  # of what falls: seconds; heights a second
+PERIOD, SPEED = 0.5, 0.16  # of what falls: seconds; heights a second
 FADE = 0.9  # share of a period in which two copies are seen
-UNEVEN, SWELL = 0.5, 0.35  # of a period, by which parts are ahead of others, and in how many heights it repeats
 
 
 class Falls:
@@ -125,17 +124,13 @@ class Falls:
         self.layer, self.patch = patch.layer, patch
         self.texture: Texture = patch.surface(ground)
         self.broad = patch.broad(self.texture.pixels)
-        self.lattice = patch.lattice(STEP[0], STEP[0])
-        x, y = (place / patch.height / SWELL for place in self.lattice.points(patch.mask))
-        size = (self.lattice.rows, self.lattice.columns)
-        self.ahead = UNEVEN * sampled(tile(self.layer.seed, octaves=3), x.expand(size), y.expand(size))[None]
 
     def paint(self, colour: Tensor, seen: Seen, moment: Moment) -> None:
         """Lay it over colours [3, h, w] of a part of a frame."""
         amount, clock = self.layer.strength(moment.u), Clock.of(self.layer, moment)
         alpha = self.patch.alpha(seen.places) * min(1.0, amount * APPEARS)
         turns, span = turns_of(clock, PERIOD, SPEED)
-        done = self.lattice.read(self.ahead, seen.places).add_(turns)
+        done = torch.full_like(alpha, turns)
         course = torch.tensor(heading(self.layer)).to(alpha) * (amount * span * self.patch.height)
         flow = blended(self.patch, self.texture, self.broad, seen, done, course, FADE)
         torch.where(alpha > 0, torch.lerp(colour, flow, alpha), colour, out=colour)
