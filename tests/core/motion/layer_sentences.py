@@ -510,7 +510,7 @@ LAST = (
     ("Night street in Hong Kong, neon signs flickering, light rain, people with umbrellas walk by, handheld camera",
      "flicker rain:light | shake+"),
     ("A wheat field in the evening, the wheat sways in gentle waves as the sun goes down, pan right slowly",
-     "wind waves:soft evening:all | pan+slow"),
+     "wind:soft evening:all | pan+slow"),
     ("Underwater, rays of light dance, particles float slowly, camera tilts up", "dust:slow | tilt+"),
     ("a wizard raises his staff, sparks swirl around him, lightning strikes the tower, zoom out fast",
      "embers lightning | zoom-fast"),

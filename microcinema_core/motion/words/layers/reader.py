@@ -82,14 +82,15 @@ class LayerReader:
         if self.now.doer is None or form not in ("s", "ing") or described or self.clause.joint not in c.ONWARD:
             return 0
         rest = (tokens[0], *tokens[i : i + REACH])
-        doing = doing_of(self.now.doer, look_right(rest, 0), rest)
+        right = look_right(rest, 0)
+        doing = doing_of(self.now.doer, right, rest)
         if doing is None:
             return 0
         tail = look_on(tokens, i)
         for j in range(i):
             add_strength(tail.strengths, tokens, j)
-        span = (0, max(i, tail.last))
-        self.found += say(tokens, span, self.now.doer.kinds, tail.strengths, side=tail.side, fade=doing.fade)
+        span, strengths = (0, max(i, tail.last)), right.strengths | tail.strengths
+        self.found += say(tokens, span, self.now.doer.kinds, strengths, side=tail.side, fade=doing.fade)
         self._turn(tokens, i, doing)
         return i + 1
 
@@ -155,41 +156,49 @@ class LayerReader:
         self.waiting = None
 
     def _only_named(self, tokens: Tokens, i: int, left: Left, thing: Thing) -> int:
-        """A thing without a deed: an event, or one with a measure: "heavy rain", "thick fog"."""
+        """A thing without a deed: an event, or one with a measure: "heavy rain", "the rain is very heavy"."""
         if left.free and not left.under and left.first == 0 and i + 1 == len(tokens):
             self.now.waiting = (tokens, i)
         last = i
-        if word_at(tokens, i + 1) in ("is", "are") and i + REACH > len(tokens):  # "the rain is very heavy"
+        if word_at(tokens, i + 1) in ("is", "are") and len(tokens) < i + REACH:
             last = len(tokens) - 1 if add_strength(left.strengths, tokens, len(tokens) - 1) else i
-        measured = bool(thing.measured & left.strengths.keys())
-        event = thing.event or left.added or word_at(tokens, i + 1) in c.EFFECTS
-        lies = thing.kinds == (LayerKind.SNOW,) and (word_at(tokens, i + 1) == "on" or left.under in ("on", "over"))
-        later = self.clause.opener in c.APART and left.first == 0  # "after the rain"
-        if not (event or measured) or not left.free or lies or later:
+        if not left.free or not self._is_enough(tokens, i, left, thing):
             return 0
-        tail = look_on(tokens, i)
-        if thing.wind and left.under in ("in", "by", "on", "with", "against"):
-            self._blow(tokens, i, left, measured)
-            return 1
-        strengths = left.strengths | Doing(thing, i).strengths | tail.strengths
-        self.found += say(tokens, (left.first, max(last, tail.last)), thing.kinds, strengths, side=tail.side)
+        if len(self.found) > self.known and thing.kinds == (LayerKind.WAVES,) and left.under == "in":
+            self.found[-1].add(left.strengths)  # "the wheat sways in gentle waves"
+        elif thing.wind and left.under in ("in", "by", "on", "with", "against"):
+            self._blow(tokens, i, left, thing)
+        else:
+            tail = look_on(tokens, i)
+            strengths = left.strengths | Doing(thing, i).strengths | tail.strengths
+            self.found += say(tokens, (left.first, max(last, tail.last)), thing.kinds, strengths, side=tail.side)
         return 1
 
-    def _blow(self, tokens: Tokens, i: int, left: Left, measured: bool) -> None:
+    def _is_enough(self, tokens: Tokens, i: int, left: Left, thing: Thing) -> bool:
+        """Whether to name a thing so is to say that it is there: not after the rain, nor of snow that lies."""
+        lies = thing.kinds == (LayerKind.SNOW,) and (word_at(tokens, i + 1) == "on" or left.under in ("on", "over"))
+        past = self.clause.opener in c.APART and left.first == 0
+        event = thing.event or left.added or word_at(tokens, i + 1) in c.EFFECTS
+        return (event or bool(thing.measured & left.strengths.keys())) and not lies and not past
+
+    def _blow(self, tokens: Tokens, i: int, left: Left, thing: Thing) -> None:
         """As in "sways in a strong wind": its strength is that of what sways; nothing else is moved by it."""
         here, tail = self.found[self.known :], look_on(tokens, i)
         if here and here[-1].kind is LayerKind.WIND:
             here[-1].strengths |= left.strengths
             here[-1].direction = heading(LayerKind.WIND, tail.side)
             here[-1].end = tokens[max(i, tail.last)].end
-        elif not here and measured:
+        elif not here and thing.measured & left.strengths.keys():
             self.found += say(tokens, (left.first, i), (LayerKind.WIND,), left.strengths, side=tail.side)
 
 
 def _only_adds(tokens: Tokens) -> bool:
     """Whether a clause is made of adverbs of strength alone: "falls, very softly"."""
     words = [token.word for token in tokens[:REACH]]
-    adverbs = all(word in v.INTENSE or (word in KINDS and (word.endswith("ly") or word in ADVERBS)) for word in words)
+    adverbs = all(
+        word in v.INTENSE or word == "more" or (word in KINDS and (word.endswith("ly") or word in ADVERBS))
+        for word in words
+    )
     return adverbs and len(tokens) <= REACH
 
 
