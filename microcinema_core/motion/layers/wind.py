@@ -16,7 +16,7 @@ from .swaying import at_points, inner, rising
 
 STEP = 1 / 240  # of the lattice, in heights
 BEND = 0.006  # heights that a gust bends what stands high, for amount 1
-WIDE = 0.02  # heights from the border of what sways to where it is free
+WIDE = 0.03  # heights from the border of what sways to where it is free
 HIGH, BELOW = 0.08, 0.06  # heights at which it sways fully; of the foot below the picture
 GUSTS, GUST_SPEED = 1.6, 0.28  # heights in which gusts repeat; heights a second that they go
 CALM = 0.15  # of a gust's strength, between gusts
