@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..moments import Moment
-from ..resample import Texture, shrinking
+from ..resample import BEHIND, Texture, shrinking
 from .clock import Clock
 from .course import heading
 from .linear import to_light, to_pixels
@@ -85,25 +85,23 @@ class Stars:
         place, box = seen.place, seen.box
         back = np.linalg.inv(place)
         at = back @ np.stack([self.x.numpy(), self.y.numpy(), np.ones(len(self.x))])
-        ahead = np.maximum(at[2], 1e-6)
+        ahead = np.maximum(at[2], BEHIND)
         x, y = at[0] / ahead - box[0], at[1] / ahead - box[1]
         own = RADIUS * self.layer.size * self.patch.height / shrinking(place, box)
         radius = max(LEAST, own)
-        width, height, around = box[2] - box[0], box[3] - box[1], math.ceil(3 * radius)
-        near = (x > -around) & (x < width + around) & (y > -around) & (y < height + around) & (at[2] > 1e-6)
-        light = _spread(
-            x[near], y[near], self.lights(moment).numpy()[near] * (own / radius), radius, around, (width, height)
-        )
+        size, around = (box[2] - box[0], box[3] - box[1]), math.ceil(3 * radius)
+        near = (x > -around) & (x < size[0] + around) & (y > -around) & (y < size[1] + around) & (at[2] > BEHIND)
+        lights = self.lights(moment).numpy() * (own / radius)
+        light = _spread(x[near], y[near], lights[near], radius, around, size)
         there = torch.from_numpy(np.flatnonzero(light)).to(colour.device)
         if not len(there):
             return
-        row, column = there // width, there % width
+        row, column = there // size[0], there % size[0]
         sky = to_light(colour[:, row, column])
         dark = (1 - (sky * sky.new_tensor([[0.2126], [0.7152], [0.0722]])).sum(dim=0) / DARK).clamp(0, 1)
-        much = (
-            torch.from_numpy(light).to(colour)[there] * dark * self.patch.alpha(seen.places[:, row, column][None])[0, 0]
-        )
-        colour[:, row, column] = torch.where(much > 0, to_pixels(sky + much).clamp(0, 1), colour[:, row, column])
+        alpha = self.patch.alpha(seen.places[:, row, column][None])[0, 0]
+        much = torch.from_numpy(light).to(colour)[there] * dark * alpha
+        colour[:, row, column] = to_pixels(sky + much).clamp(max=1).maximum(colour[:, row, column])
 
 
 def _spread(x: Floats, y: Floats, light: Floats, radius: float, around: int, size: tuple[int, int]) -> Floats:
