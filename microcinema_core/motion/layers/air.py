@@ -22,7 +22,7 @@ from .noise import sampled, tile
 
 CELL = 90  # cells of a swathes' map, on the frame's shorter side
 FAR = 6.0  # distance of what is near the horizon
-NOWHERE = 0.55  # heights from the top: the horizon of a picture whose distances are not known
+NOWHERE = 0.55  # heights from the top: the horizon of a picture whose distances do not tell it
 SHEETS = ((1.0, 0.6), (3.0, 0.4))  # distances of the swathes, and each one's share
 LOCAL = 0.3  # of the air's colour: what is behind it, blurred
 
@@ -167,6 +167,9 @@ def horizon(distance: Tensor | None) -> float:
     """Heights from the top of a picture to where, from below, half of a row of its distances [1, H, W] is far."""
     if distance is None:
         return NOWHERE
-    rows = distance[0].median(dim=1).values >= FAR
-    far = rows.nonzero().flatten()
-    return (int(far[-1]) + 1) / len(rows) if len(far) else 0.0
+    rows = distance[0].median(dim=1).values
+    nearest, farthest = float(rows.min()), float(rows.max())
+    if farthest < 2 * nearest:
+        return NOWHERE
+    far = (rows >= min(FAR, math.sqrt(nearest * farthest))).nonzero().flatten()
+    return (int(far[-1]) + 1) / len(rows)
