@@ -22,7 +22,6 @@ from .request import Request
 from .staging import Shown, previewed, save_parts, staged
 
 if TYPE_CHECKING:
-
     from ..media import Target
     from ..standalone.camera import Take
     from ..standalone.framing import Timing
@@ -164,7 +163,9 @@ def _say(found: Directed) -> None:
     if not found.asked:
         complain("note", "nothing was asked of the camera, so it pushes in slowly; --help lists its moves")
     if found.rest:
-        complain("note", "the rest of the prompt needs a video model (--model): only the camera moves, and what is drawn")
+        complain(
+            "note", "the rest of the prompt needs a video model (--model): only the camera moves, and what is drawn"
+        )
 
 
 def _told(request: Request, shot: ShotConfig, found: Directed) -> dict[str, Any]:
