@@ -23,7 +23,7 @@ from .turning import blended, turns_of
 STEP = (1 / 200, 1 / 480)  # of the lattice, right and down, in heights
 LENGTHS = tuple(4.5 * 0.72**k for k in range(11))  # of the trains, of the usual one
 USUAL = 0.07  # height of the usual train's waves at the lower edge of the water
-OF_DEPTH = 0.35  # and at most so much of the water's depth below the horizon there
+OF_HEIGHT = 0.14  # and at most so much of the water's own height in the picture
 RATE = 0.42  # of it, a second
 SPREAD = math.radians(38)  # to each side of the heading
 STEEP = 0.05  # displacement of a short wave, of its length
@@ -35,7 +35,7 @@ ABOVE = 0.03  # heights from the water's top to the horizon
 MIDDLE, HIGHER = 0.5, 0.4  # below the middle, the horizon is by so much of it higher
 OVERHEAD = 0.4  # where the picture's top shows water: the horizon is so far above it
 BENT, BENDS = 0.9, 12  # radians by which noise bends the trains' crests, and the usual lengths in which it repeats
-GLINT, SHADE, CREST = 2.0, 0.5, 0.4  # light of crests, of slopes, and the slope where crests begin
+GLINT, SHADE, CREST = 1.6, 0.38, 0.5  # light of crests, of slopes, and the slope where crests begin
 MOST = 1.0  # of that light: nothing clips
 APPEARS = 10.0  # the layer's amount from which it is whole, as a reciprocal
 
@@ -60,7 +60,9 @@ class Waves:
         middle = (patch.sides[0] + patch.sides[2]) / 2
         depth = (y - self.horizon).clamp(min=ABOVE / 4)
         deepest = patch.sides[3] - self.horizon
-        self.length = self.layer.size * min(USUAL, OF_DEPTH * deepest) / deepest**2  # of the usual train, on the plane
+        self.length = (
+            self.layer.size * min(USUAL, OF_HEIGHT * (patch.sides[3] - patch.sides[1])) / deepest**2
+        )  # of the usual train, on the plane
         self._lay((x - middle) / depth, 1 / depth, depth)
 
     def _lay(self, side: Tensor, away: Tensor, depth: Tensor) -> None:
