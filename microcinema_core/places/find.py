@@ -53,12 +53,9 @@ def find(picture: Tensor, network: Network | None = None) -> Found:
     network: another than the embedded one. Raises InputError for another shape and for numbers that are no pixels.
     """
     picture = _checked(picture)
-    small = _small(picture)
-    seen = _both_ways(embedded(picture.device) if network is None else network, small)
-    shares = F.interpolate(seen.places.softmax(1), size=small.shape[1:], mode="bilinear", align_corners=False)[0, 1:]
-    kept = torch.stack([_without_specks(share) for share in shares])
-    calibration = network.calibration if network is not None else embedded(picture.device).calibration
-    sure = how_sure(features(seen, kept), calibration)
+    network = embedded(picture.device) if network is None else network
+    small, seen, kept = look(network, picture)
+    sure = how_sure(features(seen, kept), network.calibration)
     found = [i for i in range(len(PLACES)) if sure[i] >= SURE]
     masks = torch.zeros(len(PLACES), 1, *picture.shape[1:], device=picture.device)
     if found:
@@ -85,6 +82,14 @@ def size_seen(height: int, width: int) -> tuple[int, int]:
     shape = min(max(width / height, 1 / LONGEST), LONGEST)
     tall = math.sqrt(AREA / shape)
     return max(1, round(tall / STEP)) * STEP, max(1, round(tall * shape / STEP)) * STEP
+
+
+def look(network: Network, picture: Tensor) -> tuple[Tensor, Seen, Tensor]:
+    """A picture [3, H, W] as the network sees it, [3, h, w], what it says of it, and soft masks [4, h, w] of PLACES."""
+    small = _small(picture)
+    seen = _both_ways(network, small)
+    shares = F.interpolate(seen.places.softmax(1), size=small.shape[1:], mode="bilinear", align_corners=False)[0, 1:]
+    return small, seen, torch.stack([_without_specks(share) for share in shares])
 
 
 def _small(picture: Tensor) -> Tensor:

@@ -29,6 +29,7 @@ from microcinema_core.files import written_whole
 from microcinema_core.places.network import Network
 from microcinema_core.places.stored import FILE
 
+from .calibrate import calibrated
 from .cut_outs import load_cut_outs
 from .examples import POINTS, CutOut, Example, checked, cut_outs_of, load_examples, view
 from .labels import TAUGHT, read_labels
@@ -184,12 +185,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings = Settings(steps=options.steps, seed=options.seed)
     examples = list(load_examples(options.pool, read_labels([TAUGHT])))
     taught = [example for example in examples if not checked(example.name)]
+    others = [example for example in examples if checked(example.name)]
     cut_outs = [*load_cut_outs(options.packages), *OWN * list(cut_outs_of(taught))]
-    teach(Run(settings), Material(taught, cut_outs, settings), options.state, options.out)
+    teach(Run(settings), Material(taught, cut_outs, settings), options.state, options.out, others)
 
 
-def teach(run: Run, material: Material, state: Path, out: Path) -> None:
-    """Go on to the last step, keep the state every few minutes, write the weights at the end."""
+def teach(run: Run, material: Material, state: Path, out: Path, others: Sequence[Example]) -> None:
+    """Go on to the last step, keeping what was learnt every few minutes; then see by `others` how sure to be."""
     if state.exists():
         run.resume(state)
     start, since, losses = time.monotonic(), run.step, [0.0]
@@ -203,6 +205,10 @@ def teach(run: Run, material: Material, state: Path, out: Path) -> None:
             each = (time.monotonic() - start) / (run.step - since)
             sys.stdout.write(f"step {run.step}: loss {np.mean(losses[-250:]):.3f}, {each:.3f} s a step\n")
             sys.stdout.flush()
+    stored = Network()
+    stored.load_state_dict({name: value.float() for name, value in folded(run.average).items()})
+    run.average.calibration.copy_(calibrated(stored.eval(), others))
+    publish(run, out, provenance(run, material))
 
 
 if __name__ == "__main__":

@@ -55,8 +55,7 @@ def exposed(light: Tensor, stops: Tensor | Stops) -> Tensor:
     over = (made - KNEE).clamp_(min=0).div_(1 - KNEE)
     # over / (1 + a * over) has slope 1 at the knee and is 1 where white was.
     bend = 1 - (1 - KNEE) / (gain.clamp(min=1) - KNEE)
-    rolled = over.div_((over * bend).add_(1)).mul_(1 - KNEE).add_(KNEE)
-    return torch.where(made > KNEE, rolled, made)
+    return made.clamp_(max=KNEE).addcdiv_(over, (over * bend).add_(1), value=1 - KNEE)
 
 
 class Lamp:

@@ -87,23 +87,25 @@ class Lattice:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Patch:
-    """A layer's part of a ground. mask: [1, h, w], what of it there is. corner: of the mask, in the picture."""
+    """A layer's part of a ground. mask: [1, h, w], what of it there is. corner: of the mask, in the picture.
+
+    bounds: in pixels of the picture, within it; they do not change with what a camera sees beyond its edges.
+    """
 
     layer: Layer
     mask: Tensor
     corner: tuple[int, int]
     height: int  # of the picture
+    bounds: Box
 
     @classmethod
-    def of(cls, layer: Layer, mask: Tensor, ground: Ground) -> Patch | None:
-        """mask: [1, h, w] as large as the ground; None where there is nothing of it."""
-        rows, columns = ((mask[0] > NOTHING).any(dim=axis).nonzero().flatten() for axis in (1, 0))
-        if not len(rows):
-            return None
-        top, bottom = max(int(rows[0]) - 1, 0), int(rows[-1]) + 2
-        left, right = max(int(columns[0]) - 1, 0), int(columns[-1]) + 2
+    def of(cls, layer: Layer, mask: Tensor, carried: Tensor, ground: Ground) -> Patch:
+        """mask: [1, H, W] of the picture, somewhere above a half; carried: [1, h, w], as large as the ground."""
+        left, top, right, bottom = _bounds(carried, NOTHING)
+        left, top = max(left - 1, 0), max(top - 1, 0)
         corner = (ground.corner[0] + left, ground.corner[1] + top)
-        return cls(layer, mask[:, top:bottom, left:right], corner, ground.height)
+        part = carried[:, top : bottom + 1, left : right + 1]
+        return cls(layer, part, corner, ground.height, _bounds(mask, 0.5 * float(mask.max())))
 
     @property
     def extent(self) -> Box:
@@ -113,8 +115,8 @@ class Patch:
 
     @property
     def sides(self) -> tuple[float, float, float, float]:
-        """Left, top, right and bottom in heights of the picture."""
-        left, top, right, bottom = (side / self.height for side in self.extent)
+        """Its bounds: left, top, right and bottom in heights of the picture."""
+        left, top, right, bottom = (side / self.height for side in self.bounds)
         return left, top, right, bottom
 
     def alpha(self, places: Tensor) -> Tensor:
@@ -152,6 +154,12 @@ class Patch:
         size = (lattice.rows, lattice.columns)
         small = F.interpolate(colour[None], size, mode="bilinear", antialias=True)
         return lattice, _blurred(_blurred(small))[0]
+
+
+def _bounds(mask: Tensor, least: float) -> Box:
+    """The part of a mask [1, h, w] where it is more than that."""
+    rows, columns = ((mask[0] > least).any(dim=axis).nonzero().flatten() for axis in (1, 0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def _blurred(field: Tensor) -> Tensor:

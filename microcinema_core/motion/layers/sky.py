@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..moments import Moment
-from ..resample import Texture, shrinking
+from ..resample import BEHIND, Texture, shrinking
 from .clock import Clock
 from .course import heading
 from .linear import to_light, to_pixels
@@ -22,10 +22,10 @@ FADE = 0.5  # share of a period in which two copies are seen
 SLOWEST = 0.2  # of that speed, at the sky's lower edge
 APPEARS = 10.0  # the layer's amount from which it is whole, as a reciprocal
 
-STARS = 420  # in a square of the picture's height, for amount 1
+STARS = 600  # in a square of the picture's height, for amount 1
 REACH = 1.0  # heights around the picture in which there are stars
 RADIUS, LEAST = 0.0009, 0.55  # of a star, in heights; and in pixels of the frame
-FAINTEST, BRIGHTEST, COUNTS = 0.02, 1.6, 1.1  # light of a star; how many are brighter falls with this power of it
+FAINTEST, BRIGHTEST, COUNTS = 0.025, 1.8, 1.1  # light of a star; how many are brighter falls with this power of it
 TWINKLE, RATES = 0.45, (0.3, 1.4)  # share of its light; times a second
 DARK = 0.06  # linear light from which no star is seen
 
@@ -42,7 +42,7 @@ class Clouds:
 
     def speeds(self, y: Tensor) -> Tensor:
         """Shares of the speed at rows in pixels of the picture: 1 at the sky's top, SLOWEST at its lower edge."""
-        _, top, _, bottom = self.patch.extent
+        _, top, _, bottom = self.patch.bounds
         return SLOWEST + (1 - SLOWEST) * ((bottom - y) / (bottom - top)).clamp(0, 1)
 
     def paint(self, colour: Tensor, seen: Seen, moment: Moment) -> None:
@@ -85,22 +85,23 @@ class Stars:
         place, box = seen.place, seen.box
         back = np.linalg.inv(place)
         at = back @ np.stack([self.x.numpy(), self.y.numpy(), np.ones(len(self.x))])
-        ahead = np.maximum(at[2], 1e-6)
+        ahead = np.maximum(at[2], BEHIND)
         x, y = at[0] / ahead - box[0], at[1] / ahead - box[1]
-        radius = max(LEAST, RADIUS * self.layer.size * self.patch.height / shrinking(place, box))
-        width, height, around = box[2] - box[0], box[3] - box[1], math.ceil(3 * radius)
-        near = (x > -around) & (x < width + around) & (y > -around) & (y < height + around) & (at[2] > 1e-6)
-        light = _spread(x[near], y[near], self.lights(moment).numpy()[near], radius, around, (width, height))
+        own = RADIUS * self.layer.size * self.patch.height / shrinking(place, box)
+        radius = max(LEAST, own)
+        size, around = (box[2] - box[0], box[3] - box[1]), math.ceil(3 * radius)
+        near = (x > -around) & (x < size[0] + around) & (y > -around) & (y < size[1] + around) & (at[2] > BEHIND)
+        lights = self.lights(moment).numpy() * (own / radius)
+        light = _spread(x[near], y[near], lights[near], radius, around, size)
         there = torch.from_numpy(np.flatnonzero(light)).to(colour.device)
         if not len(there):
             return
-        row, column = there // width, there % width
+        row, column = there // size[0], there % size[0]
         sky = to_light(colour[:, row, column])
         dark = (1 - (sky * sky.new_tensor([[0.2126], [0.7152], [0.0722]])).sum(dim=0) / DARK).clamp(0, 1)
-        much = (
-            torch.from_numpy(light).to(colour)[there] * dark * self.patch.alpha(seen.places[:, row, column][None])[0, 0]
-        )
-        colour[:, row, column] = torch.where(much > 0, to_pixels(sky + much).clamp(0, 1), colour[:, row, column])
+        alpha = self.patch.alpha(seen.places[:, row, column][None])[0, 0]
+        much = torch.from_numpy(light).to(colour)[there] * dark * alpha
+        colour[:, row, column] = to_pixels(sky + much).clamp(max=1).maximum(colour[:, row, column])
 
 
 def _spread(x: Floats, y: Floats, light: Floats, radius: float, around: int, size: tuple[int, int]) -> Floats:

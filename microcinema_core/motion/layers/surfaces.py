@@ -37,15 +37,13 @@ class Surfaces:
         """largest: the most pixels that a frame makes of one of the picture's."""
         self.ground = _ground(scene, largest)
         self.margin = math.ceil(MARGIN * self.ground.height)
-        acting = [skin for pair in _pairs(scene) if (skin := self._made(*pair, scene)) is not None]
+        acting = [self._made(*pair, scene) for pair in _pairs(scene)]
         acting.sort(key=lambda mine: ORDER.index(mine.layer.kind))
         self.skins = [mine for mine in acting if not isinstance(mine, Wind | Breathe)]
         self.warps = [mine for mine in reversed(acting) if isinstance(mine, Wind | Breathe)]
 
-    def _made(self, layer: Layer, mask: Tensor, scene: Scene) -> Skin | Warp | None:
-        patch = Patch.of(layer, _carried(mask, scene, self.ground), self.ground)
-        if patch is None:
-            return None
+    def _made(self, layer: Layer, mask: Tensor, scene: Scene) -> Skin | Warp:
+        patch = Patch.of(layer, mask, _carried(mask, scene, self.ground), self.ground)
         height, width = scene.picture.shape[1:]
         match layer.kind:
             case LayerKind.CLOUDS:
@@ -81,8 +79,8 @@ class Surfaces:
 
         seen: without them; it is changed. place [3, 3]: from the frame's continuous pixels to the picture's.
         """
-        places = grid_of(place, box, seen)
-        level = level_of(place, box)
+        places, level = grid_of(place, box, seen), level_of(place, box)
+        before = places.clone() if self.warps else places
         moved = [warp for warp in self.warps if warp.layer.strength(moment.u) > 0]
         for warp in moved:
             part = shown(place, warp.patch.extent, box)
@@ -90,7 +88,7 @@ class Surfaces:
                 mine = places[:, *_slices(part, box)]
                 mine.add_(warp.lattice.read(warp.displaced(moment), mine).movedim(0, -1)[None])
         if moved:
-            self._read(seen, texture, level, places, grid_of(place, box, seen))
+            self._read(seen, texture, level, places, before)
         for skin in self.skins:
             part = shown(place, self._around(skin.patch.extent), box)
             if part is not None and skin.layer.strength(moment.u) > 0:
@@ -106,7 +104,7 @@ class Surfaces:
             return
         at = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
         corner = torch.tensor(self.ground.corner).to(places)
-        colour = texture.at(places[:, *at] - corner, level)[:3]
+        colour = texture.at(places[:, *at] - corner, level, mirrored=True)[:3]
         part = seen[:3, *at]
         part.copy_(torch.where(changed[at], colour, part))
 

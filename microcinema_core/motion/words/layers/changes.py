@@ -80,8 +80,8 @@ def _times_at(tokens: Tokens, i: int) -> Heard:
 
 
 def _weather_at(tokens: Tokens, i: int) -> Heard:
-    """As in "it snows", "it begins to rain", "it is not raining", "make it snow"."""
-    way = Way()
+    """As in "it snows", "it begins to rain", "it is not raining", "don't let it rain"."""
+    way = Way(denied=word_at(tokens, i - 1) in ("let", "make") and word_at(tokens, i - 2) in v.NEGATIONS)
     for j in range(i + 1, min(i + REACH, len(tokens))):
         word = tokens[j].word
         deed = DEEDS.get(word, NONE)[0]

@@ -36,7 +36,8 @@ LATER = set_of("everywhere outside around above overhead again now here there to
 EFFECTS = set_of("effect effects overlay animation particles shower showers")
 HANGING = set_of("hang hangs hanging linger lingers lingering")  # what measured air does
 PERSONS = set_of(
-    "man woman girl boy child he she they i you we who someone somebody nobody everyone people crowd king queen"
+    "man woman girl boy child he she they i you we who someone somebody nobody everyone people crowd king queen "
+    "named called"
 )
 NOT_BREATH = set_of("fire life flames smoke exercise exercises room space apparatus new")
 INANIMATE = set_of("city house room dress forest fabric wine air building leather walls")

@@ -6,20 +6,21 @@ from ..verbs import forms_of
 from ..vocabulary import set_of
 
 _REGULAR = (
-    "abate appear approach arrive batter become begin* bend billow blink blow bow* break breathe brighten build burn "
-    "calm cascade cease change churn circle clear climb close come cool crack crash crawl creep curl dance darken "
-    "dart descend die dim* disappear disperse dissipate dissolve drift drip* drive drizzle drop* drum* dwindle ease "
-    "emerge end engulf envelop evaporate fade fall fill flash flicker flit* float flow flutter fly foam gather get* "
-    "glide glimmer glint glitter glow go grow gust gutter hammer heave hit* hover howl illuminate increase intensify "
-    "lap* lash leap let* lift linger moan move nod* pass patter peel pelt pick play pour pulse push quiver race rage "
-    "rain rattle return ripple rise roar rock roll ruffle run* rush rustle sail scatter scud* seep set* settle shake "
-    "shimmer shiver shoot shower sift sigh sink slant slide snow sparkle speed spin* spiral splash spray spread "
-    "sputter start stir* stop* streak stream strengthen strike subside surge swallow sway sweep swell swing swirl "
-    "tear thicken thin* thrash tip* toss travel tremble trickle tug* tumble turn twinkle twist undulate vanish veil "
-    "waltz wander warm wave waver weaken whip* whirl whistle"
+    "carry brew near abate appear approach arrive batter become begin* bend billow blink blow bow* break breathe "
+    "brighten build burn calm carpet cartwheel cascade cease change chase churn circle clear climb close come cool "
+    "crack crash crawl creep curl dance darken dart descend die dim* disappear disperse dissipate dissolve drift "
+    "drip* drive drizzle drop* drum* dwindle ease emerge end engulf envelop evaporate fade fall fill flash flicker "
+    "flit* float flow flutter fly foam gather get* glide glimmer glint glitter glow go grow gust gutter hammer "
+    "heave hit* hover howl hurry illuminate increase intensify lap* lash leap let* lift linger moan move nod* pass "
+    "patter peel pelt pick play pour pulse push quiver race rage rain rattle return ripple rise roar rock roll "
+    "ruffle run* rush rustle sail scatter scud* scurry seep set* settle shake shimmer shiver shoot shower sift sigh "
+    "sink skitter slant slide snow sparkle speed spin* spiral splash spray spread sputter start stir* stop* streak "
+    "stream strengthen strike subside surge swallow sway sweep swell swing swirl tear thicken thin* thrash tip* "
+    "toss travel tremble trickle tug* tumble turn twinkle twist undulate vanish veil waltz wander warm wave waver "
+    "weaken whip* whirl whisper whistle"
 )
 _IRREGULAR = (
-    "goes:go:s going:go:ing went:go:ed flies:fly:s flew:fly:ed dying:die:ing intensifies:intensify:s blew:blow:ed "
+    "goes:go:s going:go:ing went:go:ed flew:fly:ed dying:die:ing blew:blow:ed "
     "blown:blow:ed swept:sweep:ed fell:fall:ed rose:rise:ed came:come:ed began:begin:ed sank:sink:ed got:get:ed "
     "grew:grow:ed became:become:ed broke:break:ed crept:creep:ed swung:swing:ed bent:bend:ed shook:shake:ed"
 )
@@ -50,7 +51,7 @@ STRONG = {deed: kind for kind, deeds in _STRONG.items() for deed in deeds.split(
 
 FALL = set_of(
     "fall drop tumble drift float flutter swirl whirl dance descend pour rain whip sail cascade sink sift glide move "
-    "waver blow fly come spin twist rush sweep drive spiral waltz shower cover"
+    "waver blow fly come spin twist rush sweep drive spiral waltz shower scurry hurry skitter cartwheel chase"
 )
 WET = FALL | set_of("lash drum patter hammer stream pelt batter splash drip slant trickle hit run strike beat")
 FLOAT = set_of(
@@ -60,7 +61,7 @@ FLOAT = set_of(
 )
 AIR = set_of(
     "roll drift creep move rise swirl float flow spread billow curl crawl pour glide blow seep surge fall descend "
-    "come sweep pass slide climb spin twist whirl fill engulf envelop swallow"
+    "come sweep pass slide climb spin twist whirl fill engulf envelop swallow hover"
 )
 WATER = set_of("ripple undulate shimmer glitter sparkle glint heave swell churn lap foam rage surge glimmer rock")
 SWELL = WATER | set_of("crash break roll move wave dance come rise run hit sway toss rush sweep travel drift pass")
@@ -73,10 +74,10 @@ SAIL = set_of(
     "speed blow drive sweep flow"
 )
 TWINKLE = set_of("twinkle glitter sparkle shimmer flicker glimmer blink")
-BURN = set_of("flicker dance gutter waver sputter glimmer leap tremble")
+BURN = set_of("sway wave flicker dance gutter waver sputter glimmer leap tremble")
 BLOW = set_of(
-    "blow tear rattle push howl rise gust rush sweep stir whistle roar whip move moan sigh ruffle shake sway bend "
-    "ripple tug play toss rustle come drive rage"
+    "blow carry tear rattle push howl rise gust rush sweep stir whistle roar whip move moan sigh ruffle shake sway "
+    "bend ripple tug play toss rustle come drive rage"
 )
 ARRIVE = set_of("fall come descend arrive settle close approach set")
 GLITTER = set_of("shimmer glitter sparkle glint dance glimmer ripple twinkle")  # "moonlight shimmers on the lake"
@@ -91,5 +92,6 @@ OUT = set_of(
 )
 OUT |= {"die down", "die away", "die out", "die", "let up", "ease off", "ease up", "ease", "burn off", "go away"}
 OUT |= {"blow away", "blow over", "pass", "drift away", "move away", "float away"}
+PARTICLES = set_of("in up down off away out")
 MORE = set_of("heavier harder stronger thicker denser wilder fiercer")
 LESS = set_of("lighter weaker thinner softer calmer")

@@ -26,6 +26,13 @@ class Doing:
     fade: str = ""
     deed: str = ""
 
+    def end(self, tokens: Tokens) -> int:
+        """The last word of the deed with its particle: "rolls in", "gets heavier"."""
+        following = word_at(tokens, self.last + 1)
+        return self.last + (
+            bool(self.fade) and (following in d.PARTICLES or following in d.MORE or following in d.LESS)
+        )
+
     @property
     def strengths(self) -> dict[str, bool]:
         """Those that its name and its deed have in themselves; what comes or goes does so at its own tempo."""
@@ -41,9 +48,20 @@ def does(tokens: Tokens, i: int, left: Left, things: Sequence[Thing]) -> Doing |
     if _glitters(tokens, left, things[0]):
         return Doing(things[0], i)
     right = look_right(tokens, i)
+    if _is_verb(tokens, i, left, right):
+        return None
     free = left.is_subject or (right.form == "ing" and not right.far)
     found = (doing_of(thing, right, tokens) for thing in things) if free and right.deed else iter(())
     return next((doing for doing in found if doing), None) or _in_wind(tokens, i, things)
+
+
+def _is_verb(tokens: Tokens, i: int, left: Left, right: Right) -> bool:
+    """As in "the boat leaves waves behind it", "a smoke-filled room"."""
+    if tokens[i].word in ("leaves", "waves") and right.form == "s" and not left.head:
+        return True
+    following = word_at(tokens, i + 2)
+    ends = not following or following in v.PREPOSITIONS or following in v.ARTICLES or following.endswith("ly")
+    return right.form == "ed" and right.last == i + 1 and not ends and following not in v.DIRECTIONS
 
 
 def doing_of(thing: Thing, right: Right, tokens: Tokens) -> Doing | None:
@@ -68,7 +86,7 @@ def _fade(thing: Thing, right: Right, tokens: Tokens) -> str:
         return "in" if air else "out"
     if right.deed in ("turn", "change"):
         return "out" if following in ("to", "into") else ""
-    if right.deed in ("lift", "pass") and not (air and right.deed == "lift"):
+    if right.deed == ("pass" if air else "lift") or (right.deed == "pass" and thing.wind):
         return ""
     if {right.more, right.deed} & d.OUT:
         return "out"
@@ -119,5 +137,8 @@ def is_whole(tokens: Tokens, i: int) -> bool:
     word = word_at(tokens, i + 1)
     if word in c.EFFECTS:
         return word_at(tokens, i + 2) == "" or word_at(tokens, i + 2) in v.PREPOSITIONS
+    if word in ("is", "are", "was") and word_at(tokens, i + 2) in ("over", "gone", "past"):
+        return False
     beside = word in v.PREPOSITIONS or word in c.PLACED or word in v.AUXILIARY or word in c.LATER or word in c.HANGING
+    beside |= word in v.NEGATIONS
     return word != "of" and (not word or beside or word.endswith(("ly", "ward", "wards")) or word in ("that", "which"))

@@ -21,7 +21,7 @@ class Left:
     """What stands before a name. first: the outermost word used. deed: of "falling snow".
 
     under: the preposition that governs it. head: it is a veil of it, a bank. free: nothing unknown stands before it.
-    maker: a person does, so that it is no name but a verb: "he leaves".
+    maker: a person does, so that it is no name but a verb: "he leaves". added: "add fog".
     """
 
     first: int
@@ -32,6 +32,7 @@ class Left:
     head: bool = False
     free: bool = False
     maker: bool = False
+    added: bool = False
 
     @property
     def is_subject(self) -> bool:
@@ -108,6 +109,8 @@ def _takes(tokens: Tokens, j: int, word: str, found: Left) -> bool:
     found.maker = word in c.PERSONS
     if word in v.PREPOSITIONS or word in c.PLACED or word in ("of", "for", "like", "about", "than", "without"):
         found.under, found.free = word, word in c.PLACED
+    elif word in ("add", "adding"):
+        found.added, found.first, found.free = True, j, True
     elif word in c.OPENERS or word.endswith("ly"):
         found.free = True
     return False

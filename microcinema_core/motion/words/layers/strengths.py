@@ -84,6 +84,15 @@ class Said:
         told = [round(min(value, MOST), 3) for value in (amount, speed, size)]
         return Layer(self.kind, told[0], told[1], self.direction, told[2], self.fade_in, self.fade_out)
 
+    def add(self, strengths: Mapping[str, bool]) -> None:
+        """What adverbs in a clause of their own say of it: a tempo is the fade's."""
+        fades = bool(self.fade_in or self.fade_out)
+        for kind, very in strengths.items():
+            if fades and kind in PACES:
+                self.fade_in, self.fade_out = (min(fade * PACES[kind], 1.0) for fade in (self.fade_in, self.fade_out))
+            else:
+                self.strengths[kind] = very
+
     def __or__(self, other: Said) -> Said:
         """The same kind, said once more."""
         return replace(

@@ -30,10 +30,11 @@ class Thing:
     plant: bool = False
 
 
-FULL = set_of("light soft heavy thick wild")
+FULL = set_of("light soft heavy thick wild slow fast")
 
-_SNOW = Thing((K.SNOW,), d.FALL, named=True, comes=True, measured=set_of("light heavy wild"))
+_SNOW = Thing((K.SNOW,), d.FALL, named=True, comes=True, measured=FULL - {"thick"})
 _RAIN = Thing((K.RAIN,), d.WET, named=True, comes=True, event=True)
+_STORM = Thing((K.RAIN,), set_of("rage break hit howl lash sweep"), named=True, comes=True, strength="wild")
 _FOG = Thing((K.FOG,), d.AIR, named=True, comes=True, measured=FULL)
 _EMBERS = Thing((K.EMBERS,), d.FLOAT, named=True)
 _PETALS = Thing((K.PETALS,), d.FALL, named=True)
@@ -43,8 +44,8 @@ _WAVES = Thing((K.WAVES,), d.SWELL, named=True, comes=True, measured=FULL | {"sm
 _PLANTS = Thing((K.WIND,), d.SWAY, plant=True)
 _WIND = Thing((K.WIND,), d.BLOW, named=True, comes=True, event=True, measured=FULL, wind=True)
 _LIT = Thing((K.FLICKER,), d.BURN)
-_DARKER = Thing((K.DARKER,), set_of("fade dim darken dwindle die"), fade="in")
-_BRIGHTER = Thing((K.BRIGHTER,), set_of("brighten return"), fade="in")
+_DARKER = Thing((K.DARKER,), set_of("fade dim darken dwindle die") | {"go out"}, fade="in")
+_BRIGHTER = Thing((K.BRIGHTER,), set_of("brighten return") | {"come on", "turn on", "go on"}, fade="in")
 _LIGHT = (
     _DARKER,
     _BRIGHTER,
@@ -65,7 +66,7 @@ _TABLE: tuple[tuple[str, tuple[Thing, ...]], ...] = (
     ("downpour cloudburst deluge", (replace(_RAIN, strength="heavy"),)),
     ("rainstorm", (replace(_RAIN, strength="wild"),)),
     ("thunderstorm", (replace(_RAIN, kinds=(K.RAIN, K.LIGHTNING), deeds=d.WET | {"rage", "break"}, strength="wild"),)),
-    ("storm", (Thing((K.RAIN,), set_of("rage break hit howl lash sweep"), named=True, comes=True, strength="wild"),)),
+    ("storm", (_STORM, replace(_STORM, deeds=set_of("come approach brew near"), fade="in"))),
     ("drizzle", (replace(_RAIN, kinds=(K.DRIZZLE,)),)),
     ("dust motes mote particles pollen", (Thing((K.DUST,), d.FLOAT, named=True, comes=True),)),
     ("sandstorm duststorm", (Thing((K.DUST,), d.AIR | {"rage", "howl"}, True, True, event=True, strength="wild"),)),
@@ -78,19 +79,20 @@ _TABLE: tuple[tuple[str, tuple[Thing, ...]], ...] = (
     ("fog", (_FOG,)),
     ("mist mists", (replace(_FOG, kinds=(K.MIST,)),)),
     ("smoke", (replace(_FOG, kinds=(K.SMOKE,)),)),
-    ("haze", (replace(_FOG, kinds=(K.HAZE,)),)),
+    ("haze smog", (replace(_FOG, kinds=(K.HAZE,)),)),
     (
         "lake sea ocean water waters river pond bay stream harbour harbor puddle puddles surface lagoon fjord canal",
         (_LAKE,),
     ),
     ("reflection reflections", (Thing((K.WAVES,), set_of("ripple undulate shimmer waver tremble")),)),
     ("waves ripples swell", (_WAVES,)),
+    ("wave", (replace(_WAVES, measured=frozenset()),)),
     (
         "grass grasses tree trees branches branch twigs flower flowers reeds reed wheat bush bushes palm palms "
         "fronds plants plant vines ferns corn crops barley meadow willow willows pines poppies tulips sunflowers "
         "daisies lavender ivy bamboo hedge hedges rushes sedge stalks shrubs dandelions thistles firs spruces "
-        "maples cypresses bluebells cattails hay saplings orchids sunflower tulip rose poppy fern cedars birch oak "
-        "pine bluebell moss seaweed kelp roses oaks birches poplars canopy treetops crowns field fields",
+        "maples cypresses bluebells cattails hay saplings orchids sunflower tulip rose poppy fern cedars birch "
+        "oak pine bluebell moss seaweed kelp roses oaks birches poplars canopy treetops crowns field fields",
         (_PLANTS,),
     ),
     ("wind winds breeze gusts gust gale", (_WIND,)),
@@ -98,12 +100,14 @@ _TABLE: tuple[tuple[str, tuple[Thing, ...]], ...] = (
     ("stars", (Thing((K.STARS,), d.TWINKLE, named=True, comes=True),)),
     (
         "candle candles candlelight firelight torchlight fire fires flame flames torch torches lamp lamps lantern "
-        "lanterns campfire bonfire fireplace neon bulb bulbs streetlight streetlights streetlamp lamplight hearth",
+        "lanterns campfire bonfire fireplace neon bulb bulbs streetlight streetlights streetlamp lamplight hearth "
+        "lightbulb screen screens tv television monitor sign signs",
         (_LIT,),
     ),
     ("lights", (replace(_LIT, deeds=set_of("flicker")), *_LIGHT)),
+    ("sky", (*_LIGHT, Thing((K.STARS,), d.TWINKLE))),
     ("flicker flickering", (Thing((K.FLICKER,), frozenset(), named=True),)),
-    ("light daylight sunlight lighting sky scene room picture image", _LIGHT),
+    ("light daylight sunlight lighting scene room picture image", _LIGHT),
     ("world landscape city street village valley forest town hall house", (_SCENE_DARKER, _SCENE_BRIGHTER)),
     (
         "lightning",
