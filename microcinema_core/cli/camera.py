@@ -22,6 +22,7 @@ from .request import Request
 from .staging import Shown, previewed, save_parts, staged
 
 if TYPE_CHECKING:
+
     from ..media import Target
     from ..standalone.camera import Take
     from ..standalone.framing import Timing
