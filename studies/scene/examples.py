@@ -122,7 +122,7 @@ def _there(mask: Levels, value: int) -> float:
 def _part(example: Example, draw: Draw, size: tuple[int, int]) -> tuple[Levels, Levels, Floats]:
     height, width = example.mask.shape
     aspect = size[1] / size[0] * math.exp(draw.uniform(-0.25, 0.25))
-    scale = 1.0 if draw.random() < 0.4 else draw.uniform(0.4, 1.0)
+    scale = 1.0 if draw.random() < 0.5 else draw.uniform(0.45, 1.0)
     h = scale * min(height, width / aspect)
     w = h * aspect
     x, y = draw.random() * (width - w), draw.random() * (height - h)
@@ -216,7 +216,7 @@ def _colours(draw: Draw) -> NDArray[np.float64]:
     cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
     whirl = math.cos(turn) * np.eye(3) + math.sin(turn) * cross + (1 - math.cos(turn)) * grey
     kind = draw.random()
-    much = 0.0 if kind < 0.06 else draw.uniform(0.3, 1.5)
-    if kind > 0.96:
+    much = 0.0 if kind < 0.05 else draw.uniform(0.4, 1.5)
+    if kind > 0.98:
         whirl = whirl[draw.permutation(3)]
     return grey + much * (whirl - grey)
