@@ -1,0 +1,129 @@
+"""The pictures of the help pages of MicroCinema Layer and MicroCinema Scene: graphs, and sheets of what they keep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import camera_graphs as cameras
+import layer_graphs as layers
+from graph_parts import Node, Workflow
+from make_workflows import ROCKET, Painted
+from PIL import Image, ImageDraw, ImageFont
+
+WIDTH, ACROSS = 180, 6  # of a tile, in pixels, and how many stand side by side
+GAP, LINE = 6, 20  # pixels: between tiles, and of a name below one
+CUP: Painted = ((150, 80), (330, 30), (470, 90), (500, 230), (420, 330), (250, 330), (140, 230))
+CAT: Painted = ((60, 0), (380, 0), (440, 120), (400, 299), (0, 299), (0, 140))
+SURF: Painted = ((430, 200), (719, 130), (719, 359), (560, 359))
+TINTS = {"sky": (255, 0, 255), "water": (0, 255, 255), "plants": (255, 255, 0), "people": (255, 0, 0)}
+TINT = 0.5
+
+PICTURES: Mapping[str, tuple[str, Painted]] = {
+    "city": ("city.jpg", ()),
+    "hills": ("hills.jpg", ()),
+    "lake": ("lake.jpg", ()),
+    "dandelion": ("dandelion.jpg", ()),
+    "surf": ("surf.jpg", SURF),
+    "coffee": ("coffee.jpg", CUP),
+    "rocket": ROCKET,
+    "cat": ("cat.jpg", CAT),
+}
+# Of each kind: the picture, and what is not as usual. A picture with something painted gives its mask.
+KINDS: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "snow": ("city", {}),
+    "rain": ("city", {"amount": 2.0}),
+    "drizzle": ("city", {"amount": 2.0}),
+    "dust": ("dandelion", {"amount": 3.0}),
+    "embers": ("coffee", {}),
+    "fireflies": ("dandelion", {}),
+    "petals": ("hills", {}),
+    "leaves": ("hills", {}),
+    "fog": ("city", {}),
+    "mist": ("hills", {}),
+    "smoke": ("city", {}),
+    "haze": ("city", {}),
+    "brighter": ("hills", {}),
+    "darker": ("hills", {}),
+    "warmer": ("hills", {}),
+    "colder": ("hills", {}),
+    "evening": ("hills", {}),
+    "night": ("hills", {}),
+    "flicker": ("coffee", {"at": "point", "at.x": 0.5, "at.y": 0.45, "amount": 2.0}),
+    "lightning": ("hills", {}),
+    "vignette": ("hills", {}),
+    "waves": ("lake", {}),
+    "falls": ("surf", {"speed": 2.0}),
+    "wind": ("dandelion", {"place": "everywhere", "amount": 2.0}),
+    "clouds": ("hills", {"speed": 3.0}),
+    "stars": ("hills", {}),
+    "swing": ("rocket", {"amount": 2.0}),
+    "spin": ("coffee", {}),
+    "bob": ("rocket", {"amount": 3.0}),
+    "breathe": ("cat", {"amount": 2.0}),
+    "pulse": ("coffee", {}),
+}
+
+
+def layers_graph(name_of: Callable[..., str]) -> Workflow:
+    """A few frames of each kind. name_of: a picture's name in the server, from its file and what is painted on it."""
+    flow = Workflow("help-layers", "")
+    shown = {title: flow.add("LoadImage", title, image=name_of(*picture)) for title, picture in PICTURES.items()}
+    for kind, (title, changed) in KINDS.items():
+        before = layers.layer(flow, "night") if kind == "stars" else None
+        mask = {"mask": shown[title][1]} if PICTURES[title][1] and kind not in ("embers", "flicker") else {}
+        made = layers.layer(flow, kind, before, **changed, **mask)
+        frames = cameras.render(flow, made, shown[title][0], frames=5, fps=2.0, width=2 * WIDTH)
+        flow.add("SaveImage", kind, images=frames[0], filename_prefix="help")
+    return flow
+
+
+def scene_graph(name_of: Callable[..., str], titles: Sequence[str]) -> Workflow:
+    """What is found in these pictures, and the depth of the first."""
+    flow = Workflow("help-scene", "")
+    for title in titles:
+        shown = flow.add("LoadImage", title, image=name_of(PICTURES[title][0]))
+        found = flow.add("MicroCinemaScene", f"scene {title}", picture=shown[0])
+        _keep(flow, f"picture {title}", shown, 0)
+        for number, place in enumerate(TINTS):
+            mask = flow.add("MaskToImage", f"mask {place} {title}", mask=found[number])
+            _keep(flow, f"{place} {title}", mask, 0)
+        _keep(flow, f"depth {title}", found, len(TINTS))
+    return flow
+
+
+def _keep(flow: Workflow, title: str, node: Node, output: int) -> None:
+    flow.add("SaveImage", title, images=node[output], filename_prefix="help")
+
+
+def layers_sheet(kept: Mapping[str, Sequence[Image.Image]]) -> Image.Image:
+    """A tile of each kind with its name: the last frame."""
+    return sheet({kind: kept[kind][-1] for kind in KINDS}, WIDTH, ACROSS)
+
+
+def scene_sheet(kept: Mapping[str, Sequence[Image.Image]], titles: Sequence[str]) -> Image.Image:
+    """Each picture with what was found in it in colours, and the depth of the first."""
+    tiles = {}
+    for title in titles:
+        picture = kept[f"picture {title}"][0]
+        for place, tint in TINTS.items():
+            mask = kept[f"{place} {title}"][0].convert("L").point(lambda share: round(TINT * share))
+            picture = Image.composite(Image.new("RGB", picture.size, tint), picture, mask)
+        tiles[title] = picture
+    tiles[f"{titles[0]}: depth"] = kept[f"depth {titles[0]}"][0]
+    return sheet(tiles, 2 * WIDTH, ACROSS // 2)
+
+
+def sheet(tiles: Mapping[str, Image.Image], width: int, across: int) -> Image.Image:
+    """Pictures side by side on white, cut to one shape, each with its name below."""
+    from PIL import ImageOps
+
+    height = round(width * 0.6)
+    down = -(-len(tiles) // across)
+    whole = Image.new("RGB", (across * (width + GAP) - GAP, down * (height + LINE)), "white")
+    font, draw = ImageFont.load_default(13), ImageDraw.Draw(whole)
+    for number, (name, picture) in enumerate(tiles.items()):
+        x, y = number % across * (width + GAP), number // across * (height + LINE)
+        whole.paste(ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS), (x, y))
+        draw.text((x + width / 2, y + height + LINE / 2), name, "black", font, "mm")
+    return whole
