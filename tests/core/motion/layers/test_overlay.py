@@ -85,19 +85,19 @@ def test_24_and_32_frames_a_second_agree_at_common_times(kind: LayerKind) -> Non
         renderer(photo(), of(kind), camera=MOVING, masks=(whole(kind),), frames=frames, fps=fps)
         for frames, fps in ((49, 24), (65, 32))
     )
-    for second in (0.25, 1.0, 1.75):
+    for second in (0.25, 1.75):
         assert torch.equal(slow[int(24 * second)].picture, fast[int(32 * second)].picture)
 
 
 @pytest.mark.parametrize("kind", ALL)
 def test_at_twice_the_size_it_is_the_same_picture(kind: LayerKind) -> None:
     """Averaged to the small size; what a pixel blurs there is all that differs: streaks are thinner than one."""
-    small = plain(192, 128, 0.4)
+    small = plain(144, 96, 0.4)
     drawn = [
         renderer(picture, of(kind, size=3.0), camera=MOVING, masks=(mask,))
         for picture, mask in (
-            (small, None if whole(kind) is None else torch.ones(128, 192)),
-            (plain(384, 256, 0.4), None if whole(kind) is None else torch.ones(256, 384)),
+            (small, None if whole(kind) is None else torch.ones(96, 144)),
+            (plain(288, 192, 0.4), None if whole(kind) is None else torch.ones(192, 288)),
         )
     ]
     one, two = (r.at(r.moments.at(LATE)).picture for r in drawn)
@@ -112,7 +112,7 @@ def test_at_twice_the_size_it_is_the_same_picture(kind: LayerKind) -> None:
 @pytest.mark.parametrize("kind", ALL)
 def test_in_a_loop_the_last_frame_leads_to_the_first(kind: LayerKind) -> None:
     masks = (None if whole(kind) is None else torch.ones(32, 48),)
-    drawn = renderer(photo(48, 32), of(kind), camera=Camera(pan=4.0), masks=masks, frames=20, fps=10, loop=True)
+    drawn = renderer(photo(48, 32), of(kind), camera=Camera(pan=4.0), masks=masks, frames=12, fps=6, loop=True)
     frames = [frame.picture for frame in drawn]
     steps = [(b - a).abs().mean().item() for a, b in zip(frames, frames[1:] + frames[:1], strict=True)]
     assert steps[-1] <= 1.02 * max(steps[:-1])

@@ -218,7 +218,7 @@ def test_none_pops_in_or_out_of_sight(kind: str, camera: Camera, loop: bool) -> 
     for field in fields:
         jumps, seen = 0, 0
         before = field.every(moments.at(0.5))
-        for step in range(1, 200):
+        for step in range(1, 100):
             now = field.every(moments.at(0.5 + step / 200))
             reach = 3 * now.radius + 1.1 * np.hypot(*now.way.T)  # where a stamp ends
             x, y = now.middle.T
