@@ -56,7 +56,7 @@ AIRS: Mapping[LayerKind, Air] = MappingProxyType(
         LayerKind.FOG: Air(0.4, 0.4, 0.035, 0.45, grey=0.55, shine=1.12),
         LayerKind.MIST: Air(0.5, 1.0, 0.03, 0.3, reach=(3.5, 3.5), flat=3.2, low=0.09, shine=1.1),
         LayerKind.SMOKE: Air(
-            0.55, 1.1, 0.09, 0.35, reach=(1.6, 2.2), flat=1.2, grey=0.8, shine=0.13, torn=0.5, shaded=0.4
+            0.55, 1.1, 0.09, 0.35, reach=(1.6, 2.2), flat=1.2, grey=0.8, shine=0.1, torn=0.5, shaded=0.4
         ),
         LayerKind.HAZE: Air(0.075, 0.12, 0.012, 0.8, flat=2.5, grey=0.6),
     }

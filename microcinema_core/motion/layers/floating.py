@@ -59,7 +59,7 @@ def float_in(light: Tensor, total: Tensor, field: Field, moment: Moment, lit: Li
         colour = torch.lerp(colours[0], colours[1], (shade / depth).clamp_(0, 1))
     behind = light.view(3, -1).index_select(1, place)
     if kind.glows:
-        made = 1 - (1 - behind) * torch.exp(-GLOW * colour * depth * clear)
+        made = behind + (1 - behind) * (1 - torch.exp(-GLOW * colour * depth * clear))
     else:
         own = colour if layer.colour is not None else colour * lit.on(place, width, height)
         made = torch.lerp(behind, own.expand_as(behind), (1 - torch.exp(-depth)) * clear)

@@ -63,7 +63,12 @@ class Field:
         self.swarm = self._swarm(number)
 
     def stamps(self, moment: Moment) -> Stamps:
-        """Those that are in the picture at a moment, for a frame of the view's size."""
+        """Those that are there at a moment and before the camera, for a frame of the view's size."""
+        every = self.every(moment)
+        return every.at((every.depth > 0) & np.isfinite(every.way).all(axis=1))
+
+    def every(self, moment: Moment) -> Stamps:
+        """All of them; those behind the camera are nowhere, NaN."""
         last = self.moments.frames / self.moments.fps
         now = moment.seconds
         half = SHUTTER / 2
@@ -75,13 +80,11 @@ class Field:
         before, after = (self._seen(self._places(t, part + rate * (t - now), again), self._at(t))[0] for t in ends)
         middle, scale = self._seen(self._places(now, part, again), moment)
         way = (after - before) * (SHUTTER / (ends[1] - ends[0]))
-        sane = np.isfinite(way).all(axis=1) & np.isfinite(scale)
         radius, narrow, angle, depth, shade = self._looks(part)
         near = scale / self.layer_zoom(moment)
         depth = depth * self._present(moment.u) * _step(scale, *SMALL) * (1 - _step(near, *LARGE))
         pixels = self.view.height * scale
-        made = Stamps(middle, radius * pixels, narrow, angle, way, depth, shade)
-        return made.at(sane & (depth > 0))
+        return Stamps(middle, radius * pixels, narrow, angle, way, depth, shade)
 
     def layer_zoom(self, moment: Moment) -> float:
         """How much the lens enlarges everything."""
@@ -123,7 +126,8 @@ class Field:
         along, across = self.along @ points, self.across @ points
         kind, d = self.kind, self.sheet.distance
         spare = MARGIN + (3 * kind.radius * self.sheet.blur * self.layer.size + kind.waver + kind.gust) / d
-        spare += 0 if kind.life else kind.speed * self.layer.speed * SHUTTER / d
+        # a streak's stamp ends a little more than its way from its middle
+        spare += 1.2 * kind.speed * (1 + kind.speeds) * self.layer.speed * SHUTTER / d
         from_, to = float(along.min()) - spare, float(along.max()) + spare
         if kind.life:
             spare += self._travel / 2

@@ -93,11 +93,11 @@ def test_evening_is_dim_and_warm_and_night_dark_and_blue() -> None:
 
 
 def test_a_lamp_stays_at_night() -> None:
-    picture = plain(96, 64, 0.15)
-    picture[:, 30:33, 40:43] = 0.95
+    picture = plain(192, 128, 0.15)
+    picture[:, 60:63, 80:83] = 0.95
     night = renderer(picture, layer("night"))[0].picture
-    assert night[:, 31, 41].min() > 0.85
-    assert night[:, 31, 60].max() < 0.1
+    assert night[:, 61, 81].min() > 0.85
+    assert night[:, 61, 120].max() < 0.3
 
 
 def test_flicker_is_strong_at_its_point_and_repeats_from_its_seed() -> None:

