@@ -16,7 +16,7 @@ from ..camera import Matrix
 from ..fill import fill
 from ..layer import Layer
 from ..plates import SURE
-from ..resample import Box, Texture
+from ..resample import Box, Texture, scaled
 
 NOTHING = 1 / 512  # of a mask: less than half of what a pixel can show
 RIM = 1 / 400  # of the height: so near to its border, the picture often mixes a surface with what is beside it
@@ -79,9 +79,7 @@ class Lattice:
     def read(self, field: Tensor, places: Tensor) -> Tensor:
         """A field [C, rows, columns] at places [1, h, w, 2] of the picture -> [C, h, w]; its border goes on."""
         scale = (2 / (self.across * (self.columns - 1)), 2 / (self.down * (self.rows - 1)))
-        grid = torch.empty_like(places)
-        for axis, start in enumerate((self.left, self.top)):
-            torch.add(places[..., axis] * scale[axis], -1 - start * scale[axis], out=grid[..., axis])
+        grid = scaled(places, scale, (-1 - self.left * scale[0], -1 - self.top * scale[1]))
         return F.grid_sample(field[None], grid, padding_mode="border", align_corners=True)[0]
 
 
@@ -121,9 +119,8 @@ class Patch:
 
     def alpha(self, places: Tensor) -> Tensor:
         """How much of it there is at places [1, h, w, 2] of the picture: [1, h, w], exactly nothing beside it."""
-        height, width = self.mask.shape[1:]
-        scale = torch.tensor([2 / width, 2 / height]).to(places)
-        grid = (places - torch.tensor(self.corner).to(places)) * scale - 1
+        scale = (2 / self.mask.shape[2], 2 / self.mask.shape[1])
+        grid = scaled(places, scale, (-1 - self.corner[0] * scale[0], -1 - self.corner[1] * scale[1]))
         seen = F.grid_sample(self.mask[None], grid, padding_mode="border", align_corners=False)[0]
         return seen.masked_fill_(seen < NOTHING, 0)
 
@@ -143,10 +140,6 @@ class Patch:
         """The mask's part [C, h, w] of what is as large as the ground."""
         left, top = (self.corner[i] - ground.corner[i] for i in (0, 1))
         return pixels[:, top : top + self.mask.shape[1], left : left + self.mask.shape[2]]
-
-    def shift(self, like: Tensor) -> Tensor:
-        """Its corner [2], to take off places of the picture."""
-        return torch.tensor(self.corner).to(like)
 
     def broad(self, colour: Tensor) -> tuple[Lattice, Tensor]:
         """The mean colour [3, rows, columns] around each point of a coarse lattice. colour: as large as the mask."""

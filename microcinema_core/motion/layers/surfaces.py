@@ -16,7 +16,7 @@ from ..fill import fill
 from ..layer import Layer, LayerKind
 from ..moments import Moment
 from ..plates import grown, inside, padded
-from ..resample import Box, Texture, grid_of, level_of, shown
+from ..resample import Box, Texture, grid_of, level_of, shifted, shown
 from ..scene import Scene
 from .breathe import Breathe
 from .patch import Ground, Patch, Seen
@@ -86,7 +86,7 @@ class Surfaces:
             part = shown(place, warp.patch.extent, box)
             if part is not None:
                 mine = places[:, *_slices(part, box)]
-                mine.add_(warp.lattice.read(warp.displaced(moment), mine).movedim(0, -1)[None])
+                mine.copy_(shifted(mine, warp.lattice.read(warp.displaced(moment), mine)))
         if moved:
             self._read(seen, texture, level, places, before)
         for skin in self.skins:
@@ -98,13 +98,12 @@ class Surfaces:
 
     def _read(self, seen: Tensor, texture: Texture, level: float, places: Tensor, before: Tensor) -> None:
         """Read the colours of what was moved, at places in the picture, again."""
-        changed = (places != before).any(dim=-1)[0]
+        changed = ((places[..., 0] != before[..., 0]) | (places[..., 1] != before[..., 1]))[0]
         rows, columns = (changed.any(dim=axis).nonzero().flatten() for axis in (1, 0))
         if not len(rows):
             return
         at = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-        corner = torch.tensor(self.ground.corner).to(places)
-        colour = texture.at(places[:, *at] - corner, level, mirrored=True)[:3]
+        colour = texture.at(places[:, *at], level, self.ground.corner, mirrored=True)[:3]
         part = seen[:3, *at]
         part.copy_(torch.where(changed[at], colour, part))
 
