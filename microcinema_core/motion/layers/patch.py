@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..camera import Matrix
+from ..depth import highest
 from ..fill import fill
 from ..layer import Layer
 from ..plates import SURE
@@ -28,7 +29,6 @@ class Ground:
     """The background without its regions.
 
     colour: [3, h, w], pixels 0..1. given: [1, h, w], 1 where the keyframe shows it.
-
     corner: its left and top in the picture, whose height is `height` pixels. largest: as a `Texture` has it.
     """
 
@@ -54,11 +54,11 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lattice:
-    """Points `step` pixels of the picture apart, from a corner on."""
+    """Points at even distances, in pixels of the picture, from a corner on."""
 
     left: float
     top: float
-    across: float  # step, to the right
+    across: float  # from one to the next, to the right
     down: float  # and downwards
     columns: int
     rows: int
@@ -130,10 +130,9 @@ class Patch:
 
     def surface(self, ground: Ground) -> Texture:
         """Its colour, carried on beyond its border: whatever is read beside the mask is still of its kind."""
-        sure = self.mask > min(SURE, 0.99 * float(self.mask.max()))
-        wide = 2 * max(1, round(RIM * self.height)) + 1
-        inner = -F.max_pool2d(-sure.to(self.mask)[None], wide, stride=1, padding=wide // 2)[0]
-        source = inner if bool(inner.any()) else sure.to(self.mask)
+        sure = (self.mask > min(SURE, 0.99 * float(self.mask.max()))).to(self.mask)
+        inner = 1 - highest(1 - sure, max(1, round(RIM * self.height)))
+        source = inner if bool(inner.any()) else sure
         return Texture(fill(self.cropped(ground.colour, ground), source).clamp(0, 1), 3, ground.largest)
 
     def cropped(self, pixels: Tensor, ground: Ground) -> Tensor:
