@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -9,11 +10,15 @@ import camera_graphs as cameras
 import layer_graphs as layers
 from graph_parts import Node, Workflow
 from make_workflows import ROCKET, Painted
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps, ImageStat
 
-WIDTH, ACROSS = 180, 6  # of a tile, in pixels, and how many stand side by side
+WIDTH, ACROSS = 216, 5  # of a tile, in pixels, and how many stand side by side
 GAP, LINE = 6, 20  # pixels: between tiles, and of a name below one
-CUP: Painted = ((150, 80), (330, 30), (470, 90), (500, 230), (420, 330), (250, 330), (140, 230))
+MOON: Painted = tuple(
+    (round(556 + 62 * math.cos(turn)), round(78 + 62 * math.sin(turn)))
+    for turn in (k * math.tau / 40 for k in range(40))
+)
+DUSK: Painted = ((0, 0), (639, 0), (639, 330), (0, 330))
 CAT: Painted = ((60, 0), (380, 0), (440, 120), (400, 299), (0, 299), (0, 140))
 SURF: Painted = ((430, 200), (719, 130), (719, 359), (560, 359))
 TINTS = {"sky": (255, 0, 255), "water": (0, 255, 255), "plants": (255, 255, 0), "people": (255, 0, 0)}
@@ -25,7 +30,9 @@ PICTURES: Mapping[str, tuple[str, Painted]] = {
     "lake": ("lake.jpg", ()),
     "dandelion": ("dandelion.jpg", ()),
     "surf": ("surf.jpg", SURF),
-    "coffee": ("coffee.jpg", CUP),
+    "coffee": ("coffee.jpg", ()),
+    "moon": ("starry-night.jpg", MOON),
+    "dusk": ("rocket.jpg", DUSK),
     "rocket": ROCKET,
     "cat": ("cat.jpg", CAT),
 }
@@ -56,24 +63,32 @@ KINDS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "falls": ("surf", {"speed": 2.0}),
     "wind": ("dandelion", {"place": "everywhere", "amount": 2.0}),
     "clouds": ("hills", {"speed": 3.0}),
-    "stars": ("hills", {}),
+    "stars": ("dusk", {}),
     "swing": ("rocket", {"amount": 2.0}),
-    "spin": ("coffee", {}),
+    "spin": ("moon", {"speed": 0.5}),
     "bob": ("rocket", {"amount": 3.0}),
     "breathe": ("cat", {"amount": 2.0}),
-    "pulse": ("coffee", {}),
+    "pulse": ("moon", {}),
 }
+
+
+NEARER = ("snow", "rain", "drizzle", "dust", "embers", "fireflies", "petals", "leaves", "stars")  # shown in part
+CLOSE = (0.25, 0.2, 0.75, 0.8)  # shares of the frame
+FLASHING = ("flicker", "lightning", "pulse")  # of which the brightest frame is shown
 
 
 def layers_graph(name_of: Callable[..., str]) -> Workflow:
     """A few frames of each kind. name_of: a picture's name in the server, from its file and what is painted on it."""
     flow = Workflow("help-layers", "")
-    shown = {title: flow.add("LoadImage", title, image=name_of(*picture)) for title, picture in PICTURES.items()}
+    shown = {
+        title: flow.add("LoadImage", title, image=name_of(*picture, number))
+        for number, (title, picture) in enumerate(PICTURES.items())
+    }
     for kind, (title, changed) in KINDS.items():
-        before = layers.layer(flow, "night") if kind == "stars" else None
-        mask = {"mask": shown[title][1]} if PICTURES[title][1] and kind not in ("embers", "flicker") else {}
-        made = layers.layer(flow, kind, before, **changed, **mask)
-        frames = cameras.render(flow, made, shown[title][0], frames=5, fps=2.0, width=2 * WIDTH)
+        mask = {"mask": shown[title][1]} if PICTURES[title][1] else {}
+        made = layers.layer(flow, kind, **changed, **mask)
+        given = {"frames": 17 if kind in FLASHING else 5, "fps": 2.0, "width": 2 * WIDTH * (1 + (kind in NEARER))}
+        frames = cameras.render(flow, made, shown[title][0], **given)
         flow.add("SaveImage", kind, images=frames[0], filename_prefix="help")
     return flow
 
@@ -98,7 +113,18 @@ def _keep(flow: Workflow, title: str, node: Node, output: int) -> None:
 
 def layers_sheet(kept: Mapping[str, Sequence[Image.Image]]) -> Image.Image:
     """A tile of each kind with its name: the last frame."""
-    return sheet({kind: kept[kind][-1] for kind in KINDS}, WIDTH, ACROSS)
+    return sheet({kind: _tile(kind, kept[kind]) for kind in KINDS}, WIDTH, ACROSS)
+
+
+def _tile(kind: str, frames: Sequence[Image.Image]) -> Image.Image:
+    frame = max(frames, key=lambda frame: sum(ImageStat.Stat(frame).mean)) if kind in FLASHING else frames[-1]
+    width, height = frame.size
+    left, top, right, bottom = CLOSE
+    return (
+        frame.crop((round(left * width), round(top * height), round(right * width), round(bottom * height)))
+        if kind in NEARER
+        else frame
+    )
 
 
 def scene_sheet(kept: Mapping[str, Sequence[Image.Image]], titles: Sequence[str]) -> Image.Image:
@@ -116,8 +142,6 @@ def scene_sheet(kept: Mapping[str, Sequence[Image.Image]], titles: Sequence[str]
 
 def sheet(tiles: Mapping[str, Image.Image], width: int, across: int) -> Image.Image:
     """Pictures side by side on white, cut to one shape, each with its name below."""
-    from PIL import ImageOps
-
     height = round(width * 0.6)
     down = -(-len(tiles) // across)
     whole = Image.new("RGB", (across * (width + GAP) - GAP, down * (height + LINE)), "white")

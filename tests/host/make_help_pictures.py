@@ -1,7 +1,7 @@
 """Make the pictures of the help pages anew: .comfyui/venv/bin/python -P tests/host/make_help_pictures.py
 
-One graph for each part, `toybox` (a few minutes on an idle machine), `camera`, `layers` and `scene`. Starts a server of its own unless
---server names one.
+One graph for each part: `toybox` (a few minutes on an idle machine), `camera`, `layers` and `scene`. Starts a server of
+its own unless --server names one.
 """
 
 import argparse
