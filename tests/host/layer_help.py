@@ -39,8 +39,8 @@ PICTURES: Mapping[str, tuple[str, Painted]] = {
 # Of each kind: the picture, and what is not as usual. A picture with something painted gives its mask.
 KINDS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "snow": ("city", {}),
-    "rain": ("city", {"amount": 2.0}),
-    "drizzle": ("city", {"amount": 2.0}),
+    "rain": ("hills", {"amount": 4.0}),
+    "drizzle": ("hills", {"amount": 4.0}),
     "dust": ("dandelion", {"amount": 3.0}),
     "embers": ("coffee", {}),
     "fireflies": ("dandelion", {}),
@@ -63,7 +63,7 @@ KINDS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "falls": ("surf", {"speed": 2.0}),
     "wind": ("dandelion", {"place": "everywhere", "amount": 2.0}),
     "clouds": ("hills", {"speed": 3.0}),
-    "stars": ("dusk", {}),
+    "stars": ("dusk", {"amount": 4.0}),
     "swing": ("rocket", {"amount": 2.0}),
     "spin": ("moon", {"speed": 0.5}),
     "bob": ("rocket", {"amount": 3.0}),
@@ -112,7 +112,7 @@ def _keep(flow: Workflow, title: str, node: Node, output: int) -> None:
 
 
 def layers_sheet(kept: Mapping[str, Sequence[Image.Image]]) -> Image.Image:
-    """A tile of each kind with its name: the last frame."""
+    """A tile of each kind with its name."""
     return sheet({kind: _tile(kind, kept[kind]) for kind in KINDS}, WIDTH, ACROSS)
 
 
