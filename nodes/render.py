@@ -30,7 +30,7 @@ POINTS = Dial("How many points of the picture TRACKS follows.", 1, MAX_POINTS)
 BYTES = 4 * (3 + 1)  # of a pixel of a frame and of its mask
 GIB = 2**30
 PLATE, COPIES = 5, 24  # channels of a plate, and how many of its size are held: enlarged twice, for three plates
-MAPS = 8  # held of each layer: its mask in the picture and in the frame, and what it is drawn with
+MAPS = 24  # of the picture's size for each layer: masks, and what it is drawn with; water, wind and sky take most
 
 
 class MicroCinemaRender(Node):

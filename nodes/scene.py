@@ -7,7 +7,8 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..microcinema_core.motion.locating import ASKED
-from ..microcinema_core.places.find import PLACES, find
+from ..microcinema_core.places.find import find
+from ..microcinema_core.places.network import PLACES
 from ..microcinema_core.places.placing import told
 from .node import Node
 from .pictures import as_image, one_picture, said_by

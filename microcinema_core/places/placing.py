@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ..motion.locating import lacking, located, wants_distance
 from ..motion.scene import Motion
-from .find import PLACES, Found, find
+from .find import Found, find
+from .network import PLACES
 
 
 @dataclass(frozen=True, slots=True, eq=False)
