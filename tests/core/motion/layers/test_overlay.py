@@ -92,7 +92,7 @@ def test_24_and_32_frames_a_second_agree_at_common_times(kind: LayerKind) -> Non
 
 @pytest.mark.parametrize("kind", ALL)
 def test_at_twice_the_size_it_is_the_same_picture(kind: LayerKind) -> None:
-    """Averaged to the small size; what a pixel blurs there is all that differs: of what is thinner than one, a third."""
+    """Averaged to the small size; what a pixel blurs there is all that differs: a third of what is thinner."""
     small = plain(144, 96, 0.4)
     drawn = [
         renderer(picture, of(kind, size=3.0), camera=MOVING, masks=(mask,))
