@@ -39,7 +39,7 @@ def disparity(depth: Tensor, kind: DepthKind, farthest: float) -> Tensor:
         what = "is empty" if depth.numel() == 0 else "holds values that are no numbers"
         raise InputError(f"the depth picture {what}; give a grey picture, bright where it is near")
     depth = depth.to(torch.promote_types(depth.dtype, torch.float32))
-    least, most = _highest(depth, 1).min(), _lowest(depth, 1).max()
+    least, most = highest(depth, 1).min(), _lowest(depth, 1).max()
     if least >= most:
         least, most = depth.min(), depth.max()
     if least == most:
@@ -54,7 +54,7 @@ def sharpened(disparity: Tensor) -> Tensor:
     """Soft edges of [1, H, W] snapped to their near or their far side; slopes stay as they are."""
     width = max(1, round(max(disparity.shape[-2:]) / EDGES_PER_SIDE))
     for _ in range(3):  # an edge wider than the window becomes steeper at first
-        far, near = _lowest(disparity, width), _highest(disparity, width)
+        far, near = _lowest(disparity, width), highest(disparity, width)
         height = near - far
         snapped = torch.where(disparity - far > near - disparity, near, far)
         soft = (height > EDGE) & ((disparity - snapped).abs() > OWN * height)
@@ -149,16 +149,16 @@ def sheets(picture: Tensor, disparity: Tensor, reach: int, planes: int) -> Sheet
     filled, from the far side alone.
     """
     sharp = sharpened(disparity.to(picture))
-    near = _highest(sharp, 1)
+    near = highest(sharp, 1)
     edge = torch.where(near - sharp > STEP, (near + sharp) / 2, math.inf)  # halfway up, at the far side
-    rim, beside = (_highest(sharp, wide) - sharp > STEP for wide in (SUPPORT, 2 * SUPPORT))
+    rim, beside = (highest(sharp, wide) - sharp > STEP for wide in (SUPPORT, 2 * SUPPORT))
     # More than is ever seen, as what is further inside would be a source; what an edge stands before is behind it.
     hidden = (sharp > _lowest(edge, 3 * reach + 1)) & ~beside
     source = (~hidden & ~rim).to(picture)  # a picture's edges are soft too: the rim has some of the near side's colour
     colour = torch.where(hidden, fill(picture, source), picture)
     depth = torch.where(hidden, fill(sharp, source, texture=0).minimum(sharp), sharp)
     # The front sheet's edges are its matte's alone: where that is not 0 in a kernel's reach, disparity is one side's.
-    front = torch.where(rim, _highest(sharp, SUPPORT), sharp)
+    front = torch.where(rim, highest(sharp, SUPPORT), sharp)
     return Sheets(
         torch.cat([picture, front, (~beside).to(picture)]),
         torch.cat([colour, depth, (~hidden).to(picture)]),
@@ -166,15 +166,15 @@ def sheets(picture: Tensor, disparity: Tensor, reach: int, planes: int) -> Sheet
     )
 
 
-def _lowest(values: Tensor, reach: int) -> Tensor:
-    """The least within `reach` pixels, in a square: [1, H, W] -> same, at a cost that hardly grows with reach."""
-    return -_highest(-values, reach)
-
-
-def _highest(values: Tensor, reach: int) -> Tensor:
+def highest(values: Tensor, reach: int) -> Tensor:
+    """The most within `reach` pixels, in a square: [1, H, W] -> same, at a cost that hardly grows with reach."""
     for dim in (-1, -2):
         values = _highest_along(values, min(reach, values.shape[dim] - 1), dim)
     return values
+
+
+def _lowest(values: Tensor, reach: int) -> Tensor:
+    return -highest(-values, reach)
 
 
 def _highest_along(values: Tensor, reach: int, dim: int) -> Tensor:

@@ -17,6 +17,8 @@ from torch import Tensor
 from ..errors import InputError
 from .camera import Aspect, Matrix, aspect, path, seen
 from .depth import Band
+from .layer import Layer
+from .layers.repeats import extremes_of, moved
 from .moments import Moment, extremes
 from .plan import Plan, Region
 from .resample import Box
@@ -64,6 +66,14 @@ class View:
         return np.array([[unit, 0, -self.width * unit / 2], [0, unit, -self.height * unit / 2], [0, 0, 1]])
 
 
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A layer that moves a plate about a pivot, in pixels of the picture."""
+
+    layer: Layer
+    pivot: tuple[float, float]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Plate:
     """One picture under the camera.
@@ -83,6 +93,7 @@ class Plate:
     distance: float = 1.0
     region: Region | None = None
     pivot: tuple[float, float] = (0.0, 0.0)  # in pixels of the picture
+    repeats: tuple[Repeat, ...] = ()  # what moves it besides its region's path
 
     @property
     def size(self) -> tuple[int, int]:
@@ -105,13 +116,21 @@ class Plate:
             return None
         picture = view.to_picture
         if self.region is not None:
-            pivot = (np.linalg.inv(picture) @ (*self.pivot, 1.0))[:2]
-            shown = shown @ path(plan, moment, self.region, (pivot[0], pivot[1]), view.aspect)
+            shown = shown @ path(plan, moment, self.region, _placed(self.pivot, picture), view.aspect)
+        for repeat in self.repeats:
+            height = view.picture[1] / picture[1, 1]
+            shown = shown @ moved(repeat.layer, moment, _placed(repeat.pivot, picture), height)
         if np.array_equal(shown, np.eye(3)):
             return picture @ view.from_pixels
         # The homography's sign keeps what is behind the camera apart: its last row is positive before it.
         back = np.linalg.inv(shown)
         return picture @ (back / abs(back[2, 2])) @ view.from_pixels
+
+
+def _placed(pivot: tuple[float, float], picture: Matrix) -> tuple[float, float]:
+    """A point in the picture's pixels in the camera's coordinates. picture: from these to those."""
+    x, y, _ = np.linalg.inv(picture) @ (*pivot, 1.0)
+    return float(x), float(y)
 
 
 def check_picture(picture: Tensor) -> None:
@@ -122,10 +141,10 @@ def check_picture(picture: Tensor) -> None:
         raise InputError("the picture holds NaN or infinite values; what made it went wrong")
 
 
-def check_mask(mask: Tensor, picture: tuple[int, int], name: str) -> Tensor:
-    """A region's mask [H, W] or [1, H, W] as [1, H, W] in 0..1. picture: width, height of what it cuts.
+def sized_mask(mask: Tensor, picture: tuple[int, int], name: str) -> Tensor:
+    """A mask [H, W] or [1, H, W] as [1, H, W] in 0..1. picture: width, height of what it belongs to.
 
-    Raises InputError for one of another size, an empty one, and NaN; `name` says which.
+    Raises InputError for one of another size and for NaN; `name` says which.
     """
     mask = mask.float()[None] if mask.ndim == 2 else mask.float()
     width, height = picture
@@ -136,7 +155,12 @@ def check_mask(mask: Tensor, picture: tuple[int, int], name: str) -> Tensor:
         )
     if not bool(mask.isfinite().all()):
         raise InputError(f"{name} holds NaN or infinite values")
-    mask = mask.clamp(0, 1)
+    return mask.clamp(0, 1)
+
+
+def check_mask(mask: Tensor, picture: tuple[int, int], name: str) -> Tensor:
+    """As `sized_mask`. Raises InputError for an empty one too."""
+    mask = sized_mask(mask, picture, name)
     if float(mask.max()) < SELECTED:
         raise InputError(f"{name} is empty: nothing in it is selected (white, or 1, is the region)")
     return mask
@@ -159,7 +183,9 @@ def reach(plate: Plate, plan: Plan, view: View) -> Box:
     limit = math.ceil(BEYOND * max(width, height))
     corners = np.array([[0, 0, 1], [view.width, 0, 1], [0, view.height, 1], [view.width, view.height, 1.0]]).T
     low, high = np.zeros(2), np.array([width, height], float)
-    for moment in extremes(plan):
+    moments = extremes(plan)
+    far = [one for repeat in plate.repeats for moment in moments for one in extremes_of(repeat.layer, moment)]
+    for moment in far or moments:
         matrix = plate.where(plan, moment, view)
         if matrix is None:
             continue

@@ -12,9 +12,10 @@ from torch import Tensor
 from .camera import Matrix
 from .layers.composed import Composed
 from .layers.overlay import Overlay, draws_over
+from .layers.surfaces import Surfaces, acts
 from .moments import Moment, Moments, extremes
 from .plates import Plate, View
-from .resample import Box, Texture, shrinking
+from .resample import Box, Texture, shown, shrinking
 from .scene import Scene
 
 
@@ -45,6 +46,7 @@ class Renderer:
         self.layers = sorted((layer for plate in scene.plates for layer in self._layers(plate)), key=_order)
         self.still = self.view.to_picture @ self.view.from_pixels
         self.keyframe = self._keyframe()
+        self.surfaces = Surfaces(scene, self.keyframe.texture.largest) if any(map(acts, scene.plan.layers)) else None
         self.overlay = Overlay(scene, moments, self.view) if draws_over(scene.plan) else None
 
     def __len__(self) -> int:
@@ -62,28 +64,30 @@ class Renderer:
         places = [layer.plate.where(self.scene.plan, moment, self.view) for layer in self.layers]
         still = all(place is not None and np.array_equal(place, self.still) for place in places)
         if still and self.overlay is None:
-            return Frame(self._unmoved().clamp_(0, 1), self._outside())
+            return Frame(self._unmoved(moment).clamp_(0, 1), self._outside())
         distances = () if self.overlay is None else self.overlay.distances
         masks = 0 if self.overlay is None else len(self.scene.maps.masks)
         frame = Composed.empty(self.scene.picture, self.view.width, self.view.height, masks, distances)
         for layer, place in zip(self.layers, places, strict=True):
             if place is not None:
-                self._compose(frame, layer, place)
+                self._compose(frame, layer, place, moment)
         frame.picture.clamp_(0, 1)
         if still:
-            frame.picture = self._unmoved().clamp_(0, 1)
+            frame.picture = self._unmoved(moment).clamp_(0, 1)
         unknown = self._outside() if still else 1 - frame.known.clamp_(0, 1)
         picture = frame.picture if self.overlay is None else self.overlay.drawn(frame, moment)
         return Frame(picture.clamp_(0, 1), unknown)
 
-    def _compose(self, frame: Composed, layer: _Layer, place: Matrix) -> None:
+    def _compose(self, frame: Composed, layer: _Layer, place: Matrix, moment: Moment) -> None:
         """Lay a plate over what is there of the frame."""
         matrix, plate = layer.shift @ place, layer.plate
         whole = (0, 0, self.view.width, self.view.height)
-        box = whole if plate.backmost else _shown(matrix, layer.extent, self.view)
+        box = whole if plate.backmost else shown(matrix, layer.extent, whole)
         if box is None:
             return
         seen = layer.texture.sample(matrix, box)
+        if plate.region is None:
+            seen = self._living(seen, layer.texture, place, box, moment)
         if plate.backmost:
             alpha: Tensor | float = 1.0
             frame.picture.copy_(seen[:3])
@@ -99,10 +103,22 @@ class Renderer:
             far = torch.full_like(seen[:1], plate.distance) if own or distance is None else distance
             frame.lay(box, alpha, far, masks, hides=not own or not plate.backmost)
 
-    def _unmoved(self) -> Tensor:
-        """The keyframe as this view shows it, [3, H, W]."""
+    def _unmoved(self, moment: Moment) -> Tensor:
+        """The keyframe as this view shows it, [3, H, W], with what moves on its surface at a moment."""
         whole = (0, 0, self.view.width, self.view.height)
-        return self.keyframe.texture.sample(self.keyframe.shift @ self.still, whole)
+        seen = self.keyframe.texture.sample(self.keyframe.shift @ self.still, whole)
+        if self.surfaces is None or not self.surfaces.moves(moment):
+            return seen
+        ground = next(layer for layer in self.layers if layer.plate.colour is self.surfaces.ground.colour)
+        behind = ground.texture.sample(ground.shift @ self.still, whole)
+        living = self._living(behind, ground.texture, self.still, whole, moment)[:3]
+        return torch.where(self.surfaces.covered(self.still, whole), seen, living)
+
+    def _living(self, seen: Tensor, texture: Texture, place: Matrix, box: Box, moment: Moment) -> Tensor:
+        """What a box of a frame shows of the background, with what moves on its surface at a moment."""
+        if self.surfaces is None or not self.surfaces.moves(moment):
+            return seen
+        return self.surfaces.drawn(seen, texture, place, box, moment)
 
     def _keyframe(self) -> _Layer:
         """The picture as it was, on what was filled around it."""
@@ -163,18 +179,3 @@ def _order(layer: _Layer) -> tuple[bool, int, float]:
     """Back to front; of equals, the order of the scene's plates."""
     plate = layer.plate
     return not plate.backmost, plate.region.order if plate.region is not None else 0, -plate.distance
-
-
-def _shown(matrix: Matrix, extent: Box, view: View) -> Box | None:
-    """The part of the frame in which a part of a plate is seen; None: nowhere."""
-    left, top, right, bottom = extent
-    if left == right:
-        return None
-    corners = np.array([[left, top, 1], [right, top, 1], [left, bottom, 1], [right, bottom, 1.0]]).T
-    x, y, w = np.linalg.inv(matrix) @ corners
-    if (w < 1e-6).any():
-        return 0, 0, view.width, view.height
-    x, y = x / w, y / w
-    left, top = max(0, int(np.floor(x.min())) - 1), max(0, int(np.floor(y.min())) - 1)
-    right, bottom = min(view.width, int(np.ceil(x.max())) + 1), min(view.height, int(np.ceil(y.max())) + 1)
-    return (left, top, right, bottom) if left < right and top < bottom else None

@@ -9,6 +9,7 @@ filter, a quarter of an octave apart, and blends the two nearest.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -55,12 +56,26 @@ class Texture:
         copied = self._copied(matrix, box)
         if copied is not None:
             return copied
-        level = max(0.0, OCTAVE * math.log2(shrinking(matrix, box)))
+        return self._blended(level_of(matrix, box), lambda level: self._read(level, matrix, box))
+
+    def at(self, places: Tensor, level: float, *, mirrored: bool = False) -> Tensor:
+        """The channels [C, h, w] at places [1, h, w, 2], x and y in the texture's pixels, a pixel's centre at .5.
+
+        level: of shrinking, as `level_of` tells it. mirrored: beyond the border; else the border goes on.
+        """
+        return self._blended(level, lambda level: self._place(level, places, mirrored))
+
+    def _blended(self, level: float, read: Callable[[int], Tensor]) -> Tensor:
         lower = math.floor(level)
-        below = self._read(lower, matrix, box)
-        if level - lower < 1e-3:
-            return below
-        return below.lerp_(self._read(lower + 1, matrix, box), level - lower)
+        below = read(lower)
+        return below if level - lower < 1e-3 else below.lerp_(read(lower + 1), level - lower)
+
+    def _place(self, level: int, places: Tensor, mirrored: bool) -> Tensor:
+        fine = self._copy(level)
+        to_grid = self._to_grid(level, fine.shape[2], fine.shape[1])
+        scale, shift = (torch.tensor(part).to(places) for part in (to_grid.diagonal()[:2], to_grid[:2, 2]))
+        mode = "reflection" if mirrored else "border"
+        return F.grid_sample(fine[None], places * scale + shift, padding_mode=mode, align_corners=False)[0]
 
     def _copied(self, matrix: Matrix, box: Box) -> Tensor | None:
         """The pixels themselves, where the frame shows them unmoved or moved by whole pixels."""
@@ -118,6 +133,26 @@ class Texture:
         else:
             self.copies[level] = self.copies.pop(level)
         return self.copies[level]
+
+
+def level_of(matrix: Matrix, box: Box) -> float:
+    """How far a texture is shrunk where a box of a frame shows it, in quarters of an octave, never below 0."""
+    return max(0.0, OCTAVE * math.log2(shrinking(matrix, box)))
+
+
+def shown(matrix: Matrix, extent: Box, within: Box) -> Box | None:
+    """The part of a box of the frame in which a part of a texture is seen; None: nowhere."""
+    left, top, right, bottom = extent
+    if left == right:
+        return None
+    corners = np.array([[left, top, 1], [right, top, 1], [left, bottom, 1], [right, bottom, 1.0]]).T
+    x, y, w = np.linalg.inv(matrix) @ corners
+    if (w < BEHIND).any():
+        return within
+    x, y = x / w, y / w
+    left, top = max(within[0], int(np.floor(x.min())) - 1), max(within[1], int(np.floor(y.min())) - 1)
+    right, bottom = min(within[2], int(np.ceil(x.max())) + 1), min(within[3], int(np.ceil(y.max())) + 1)
+    return (left, top, right, bottom) if left < right and top < bottom else None
 
 
 def shrinking(matrix: Matrix, box: Box) -> float:

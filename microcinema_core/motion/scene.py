@@ -13,11 +13,13 @@ from ..errors import InputError
 from .fill import fill
 from .layer import Layer
 from .layers.composed import Maps
+from .layers.repeats import CUT, pivot_of
 from .moments import extremes
 from .plan import NEAREST, Plan, Region
 from .plates import (
     SURE,
     Plate,
+    Repeat,
     View,
     check_mask,
     check_picture,
@@ -196,6 +198,7 @@ def cut(picture: Tensor, motion: Motion, view: View | None = None) -> Scene:
     near = None if motion.depth is None else disparity_of(motion.depth, plan, view.picture).to(picture)
     maps = _maps(motion, near, picture)
     regions = [_region(region, mask, near) for region, mask in zip(plan.regions, cuts, strict=True)]
+    regions = _repeating(regions, plan, maps, near)
     box = (0, 0, *view.picture)
     for plate in [background, *(plate for plate in regions if _touches_edge(plate.alpha))]:
         box = _union(box, reach(plate, plan, view))
@@ -246,6 +249,21 @@ def _region(region: Region, mask: Tensor, near: Tensor | None) -> Plate:
     if distance is None:
         distance = 1.0 if near is None else float(mask.sum() / (mask * near).sum())
     return Plate(mask, mask, (0, 0), alpha=mask, distance=distance, region=region, pivot=pivot)
+
+
+def _repeating(regions: list[Plate], plan: Plan, maps: Maps, near: Tensor | None) -> list[Plate]:
+    """Regions' plates, and those of the parts that repeat; a part with the very mask of another is the same."""
+    regions = list(regions)
+    for layer, mask in zip(plan.layers, maps.masks, strict=True):
+        if layer.kind not in CUT or layer.amount == 0:
+            continue
+        same = [number for number, plate in enumerate(regions) if torch.equal(plate.given[0], mask)]
+        if not same:
+            regions.append(_region(Region(), mask[None], near))
+        number = same[-1] if same else -1
+        repeats = (*regions[number].repeats, Repeat(layer, pivot_of(layer, mask[None])))
+        regions[number] = replace(regions[number], repeats=repeats)
+    return regions
 
 
 def _touches_edge(mask: Tensor | None) -> bool:

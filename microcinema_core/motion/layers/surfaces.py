@@ -1,0 +1,149 @@
+"""What moves on the picture's own surface: sky, then water; then wind and breath, which move all that is there.
+
+The displaced picture and the camera are one resample: a pixel's place in the picture is moved before it is read.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..camera import Matrix
+from ..fill import fill
+from ..layer import Layer, LayerKind
+from ..moments import Moment
+from ..plates import grown, inside, padded
+from ..resample import Box, Texture, grid_of, level_of, shown
+from ..scene import Scene
+from .breathe import Breathe
+from .patch import Ground, Patch, Seen
+from .sky import Clouds, Stars
+from .water import Falls, Waves
+from .wind import Wind
+
+ORDER = (LayerKind.CLOUDS, LayerKind.STARS, LayerKind.WAVES, LayerKind.FALLS, LayerKind.WIND, LayerKind.BREATHE)
+MARGIN = 0.02  # heights by which wind and breath move anything at most
+Warp = Wind | Breathe
+Skin = Clouds | Stars | Waves | Falls
+
+
+class Surfaces:
+    """The layers of a scene's plan that lie on its background."""
+
+    def __init__(self, scene: Scene, largest: float) -> None:
+        """largest: the most pixels that a frame makes of one of the picture's."""
+        self.ground = _ground(scene, largest)
+        self.margin = math.ceil(MARGIN * self.ground.height)
+        acting = [self._made(*pair, scene) for pair in _pairs(scene)]
+        acting.sort(key=lambda mine: ORDER.index(mine.layer.kind))
+        self.skins = [mine for mine in acting if not isinstance(mine, Wind | Breathe)]
+        self.warps = [mine for mine in reversed(acting) if isinstance(mine, Wind | Breathe)]
+
+    def _made(self, layer: Layer, mask: Tensor, scene: Scene) -> Skin | Warp:
+        patch = Patch.of(layer, mask, _carried(mask, scene, self.ground), self.ground)
+        height, width = scene.picture.shape[1:]
+        match layer.kind:
+            case LayerKind.CLOUDS:
+                return Clouds(patch, self.ground)
+            case LayerKind.STARS:
+                return Stars(patch, width / height)
+            case LayerKind.WAVES:
+                return Waves(patch, self.ground)
+            case LayerKind.FALLS:
+                return Falls(patch, self.ground)
+            case LayerKind.WIND:
+                distance = scene.maps.distance
+                return Wind(
+                    patch, None if distance is None else patch.cropped(padded(distance, scene.box), self.ground)
+                )
+            case _:
+                return Breathe(patch, width)
+
+    def moves(self, moment: Moment) -> bool:
+        """Whether there is anything of them at a moment."""
+        return any(mine.layer.strength(moment.u) > 0 for mine in (*self.skins, *self.warps))
+
+    def covered(self, place: Matrix, box: Box) -> Tensor:
+        """Where a box of a frame shows what a region's edge touches: [1, h, w] of truths. place: as below."""
+        given = self.ground.given
+        if bool(given.all()):
+            return torch.zeros_like(given[:, :1, :1], dtype=torch.bool)
+        shift = np.array([[1, 0, -self.ground.corner[0]], [0, 1, -self.ground.corner[1]], [0, 0, 1.0]])
+        return Texture(given, 0).sample(shift @ place, box) < 1
+
+    def drawn(self, seen: Tensor, texture: Texture, place: Matrix, box: Box, moment: Moment) -> Tensor:
+        """What a box of a frame shows of a background's texture [C, h, w], colour first, with all of them: the same.
+
+        seen: without them; it is changed. place [3, 3]: from the frame's continuous pixels to the picture's.
+        """
+        places, level = grid_of(place, box, seen), level_of(place, box)
+        before = places.clone() if self.warps else places
+        moved = [warp for warp in self.warps if warp.layer.strength(moment.u) > 0]
+        for warp in moved:
+            part = shown(place, warp.patch.extent, box)
+            if part is not None:
+                mine = places[:, *_slices(part, box)]
+                mine.add_(warp.lattice.read(warp.displaced(moment), mine).movedim(0, -1)[None])
+        if moved:
+            self._read(seen, texture, level, places, before)
+        for skin in self.skins:
+            part = shown(place, self._around(skin.patch.extent), box)
+            if part is not None and skin.layer.strength(moment.u) > 0:
+                at = _slices(part, box)
+                skin.paint(seen[:3, *at], Seen(places[:, *at], level, place, part), moment)
+        return seen
+
+    def _read(self, seen: Tensor, texture: Texture, level: float, places: Tensor, before: Tensor) -> None:
+        """Read the colours of what was moved, at places in the picture, again."""
+        changed = (places != before).any(dim=-1)[0]
+        rows, columns = (changed.any(dim=axis).nonzero().flatten() for axis in (1, 0))
+        if not len(rows):
+            return
+        at = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+        corner = torch.tensor(self.ground.corner).to(places)
+        colour = texture.at(places[:, *at] - corner, level, mirrored=True)[:3]
+        part = seen[:3, *at]
+        part.copy_(torch.where(changed[at], colour, part))
+
+    def _around(self, extent: Box) -> Box:
+        """With what wind may move into it."""
+        margin = self.margin if self.warps else 0
+        left, top, right, bottom = extent
+        return left - margin, top - margin, right + margin, bottom + margin
+
+
+def acts(layer: Layer) -> bool:
+    """Whether a layer lies on the background."""
+    return layer.amount > 0 and layer.kind in ORDER
+
+
+def _pairs(scene: Scene) -> list[tuple[Layer, Tensor]]:
+    masks = scene.maps.masks.split(1)
+    return [(layer, mask) for layer, mask in zip(scene.plan.layers, masks, strict=True) if acts(layer)]
+
+
+def _slices(part: Box, box: Box) -> tuple[slice, slice]:
+    """A part of the frame, in a tensor of a box of it."""
+    return slice(part[1] - box[1], part[3] - box[1]), slice(part[0] - box[0], part[2] - box[0])
+
+
+def _ground(scene: Scene, largest: float) -> Ground:
+    """The background that is seen where nothing moves, and where the keyframe shows it itself."""
+    behind = [plate for plate in scene.plates if plate.region is None][-1]
+    size = (scene.picture.shape[2], scene.picture.shape[1])
+    given = inside(size, scene.box, behind.colour)
+    for plate in scene.plates:
+        if plate.region is not None and plate.alpha is not None:
+            left, top = (plate.corner[i] - scene.box[i] for i in (0, 1))
+            width, height = plate.size
+            given[:, top : top + height, left : left + width] *= 1 - grown(plate.alpha)
+    return Ground(behind.colour, given, behind.corner, size[1], largest)
+
+
+def _carried(mask: Tensor, scene: Scene, ground: Ground) -> Tensor:
+    """A mask [1, H, W] of the picture on the canvas, carried on under its regions and beyond its edges: [1, h, w]."""
+    canvas = padded(mask, scene.box)
+    return canvas if bool((canvas == 1).all()) else fill(canvas, ground.given, texture=0).clamp(0, 1)
