@@ -101,7 +101,10 @@ class Stars:
         dark = (1 - (sky * sky.new_tensor([[0.2126], [0.7152], [0.0722]])).sum(dim=0) / DARK).clamp(0, 1)
         alpha = self.patch.alpha(seen.places[:, row, column][None])[0, 0]
         much = torch.from_numpy(light).to(colour)[there] * dark * alpha
-        colour[:, row, column] = to_pixels(sky + much).clamp(max=1).maximum(colour[:, row, column])
+        before = colour[:, row, column]
+        made = to_pixels(sky + much).clamp(max=1).maximum(before)
+        # Pixels to light and back are the same but for last bits.
+        colour[:, row, column] = torch.where(much > 0, made, before)
 
 
 def _spread(x: Floats, y: Floats, light: Floats, radius: float, around: int, size: tuple[int, int]) -> Floats:
