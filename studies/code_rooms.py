@@ -12,8 +12,8 @@ from pathlib import PurePosixPath
 CORE = "microcinema_core"
 # From the ground up: each may import those before it.
 ROOMS = (
-    "errors", "files", "config", "backend", "models", "diffusion", "checkpoint", "shot", "motion", "worlds", "media",
-    "standalone", "importers", "training", "evaluation", "curation", "cli",
+    "errors", "files", "config", "backend", "models", "diffusion", "checkpoint", "shot", "motion", "places",
+    "worlds", "media", "standalone", "importers", "training", "evaluation", "curation", "cli",
 )  # fmt: skip
 
 Trees = Mapping[PurePosixPath, ast.Module]  # a file's path in the repository -> its syntax tree

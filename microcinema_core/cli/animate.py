@@ -146,8 +146,8 @@ def _led(
     shot: ShotConfig,
 ) -> tuple[ShotConfig, Motion | None]:
     """What camera and regions do, where anybody asked, and the shot whose keyframe a plan's file places."""
-    found = directed(directions, dials, prompt, picture)
-    if not found.asked or not found.motion.plan.moves:
+    found = directed(directions, dials, prompt, picture, alone=False)
+    if not found.asked or not (found.motion.plan.moves or found.motion.plan.draws):
         return shot, None
     say(found.line, err=True)
     if directions.plan is not None and "keyframe_at" not in dials.given:

@@ -17,12 +17,12 @@ from ..shot.resize import ResizePolicy, Size
 from ..shot.timing import keyframe_index
 from .console import complain, progress, say, show
 from .directions import Dials, Directed, Directions, directed
+from .drawing import PLACES
 from .request import Request
+from .staging import Shown, previewed, save_parts, staged
 
 if TYPE_CHECKING:
-    from PIL import Image
-
-    from ..media import Frames, Target
+    from ..media import Target
     from ..standalone.camera import Take
     from ..standalone.framing import Timing
 
@@ -30,8 +30,6 @@ MODELS = (  # what only a model has, by field
     "steps", "cfg", "sampler", "gamma", "exact_keyframe", "strength", "share_attention", "motion", "before", "after",
     "passes", "tsr_steps", "tsr_model", "resampling", "grid", "attention", "precision",
 )  # fmt: skip
-SHEET_FRAMES = 9  # of a preview
-SHEET_SIDE = 288  # pixels of the longer side of each
 
 
 def check_alone(given: Set[str], options: dict[str, str]) -> None:
@@ -46,9 +44,9 @@ def check_alone(given: Set[str], options: dict[str, str]) -> None:
 
 def check_led(directions: Directions) -> None:
     """Raises InputError for what a clip by a model has not."""
-    for option in ("preview", "plates_out", "plates_in"):
+    for option in ("preview", "plates_out", "plates_in", "masks_out", "everywhere"):
         if getattr(directions, option):
-            raise InputError(f"--{option.replace('_', '-')} shows what the camera does alone; leave --model out")
+            raise InputError(f"--{option.replace('_', '-')} is for the camera alone; leave --model out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +56,29 @@ class Places:
     clip: Target | None
     sheet: Path | None
     plates: Path | None
+    masks: Path | None = None
 
     @classmethod
     def of(cls, request: Request, directions: Directions) -> Places:
         """Raises InputError for places that cannot be written, and for those of files that are read."""
-        from ..media import check_plates_folder
+        from ..media import check_masks_folder, check_plates_folder
 
-        plates = directions.plates_out
+        plates, masks = directions.plates_out, directions.masks_out
+        if masks is not None:
+            check_masks_folder(masks, [*map(str, PLACES)])
         if plates is not None:
             if directions.plates_in is not None or directions.preview:
                 raise InputError("--plates-out writes what is to be filled; leave --plates-in and --preview for later")
             check_plates_folder(plates)
         if directions.preview:
-            return cls(None, _preview_place(request, directions), None)
-        named = request.out is not None or plates is None
-        return cls(request.target(*directions.inputs) if named else None, request.contact_sheet, plates)
+            return cls(None, _preview_place(request, directions), None, masks)
+        named = request.out is not None or (plates is None and masks is None)
+        return cls(request.target(*directions.inputs) if named else None, request.contact_sheet, plates, masks)
 
     @property
     def first(self) -> Path:
         """What a person is told of."""
-        found = self.clip.path if self.clip is not None else self.plates or self.sheet
+        found = self.clip.path if self.clip is not None else self.plates or self.sheet or self.masks
         assert found is not None
         return found
 
@@ -107,26 +108,19 @@ def move_picture(request: Request, directions: Directions, dials: Dials, shot: S
     if places.clip is not None:
         check_clip_size(places.clip.path, *size)
     _say(found)
-    take = _staged(picture, found, directions, places, _Shown(timing, size, shot.resize))
+    stage = staged(picture, found, directions, Shown(timing, size, shot.resize))
+    save_parts(stage, found, places.plates, places.masks, picture.size)
     more = _told(request, shot, found)
     if directions.preview and places.sheet is not None:
-        lines, result = _previewed(take, places.sheet, more)
+        lines, result = previewed(stage, places.sheet, more)
     else:
-        lines, result = _made(take, request, places, more)
+        lines, result = _made(stage.take, request, places, more)
     seconds = time.monotonic() - started
     lines[0] += f", made in {seconds:.1f} s"
     written = {"out": str(places.first), "contact_sheet": places.sheet and str(places.sheet)}
-    plates = {} if places.plates is None else {"plates": str(places.plates)}
-    show(lines, {**written, "seconds": round(seconds, 3), **plates, **result}, json)
-
-
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    """How the frames are shown."""
-
-    timing: Timing
-    size: Size
-    resize: ResizePolicy
+    parts = {"plates": places.plates, "masks": places.masks}
+    folders = {name: str(path) for name, path in parts.items() if path is not None}
+    show(lines, {**written, "seconds": round(seconds, 3), **folders, **stage.noted, **result}, json)
 
 
 def _timing(shot: ShotConfig, plan: Plan) -> Timing:
@@ -169,7 +163,9 @@ def _say(found: Directed) -> None:
     if not found.asked:
         complain("note", "nothing was asked of the camera, so it pushes in slowly; --help lists its moves")
     if found.rest:
-        complain("note", "the camera moves, the scene does not: the rest of the prompt needs a video model (--model)")
+        complain(
+            "note", "the rest of the prompt needs a video model (--model): only the camera moves, and what is drawn"
+        )
 
 
 def _told(request: Request, shot: ShotConfig, found: Directed) -> dict[str, Any]:
@@ -177,42 +173,8 @@ def _told(request: Request, shot: ShotConfig, found: Directed) -> dict[str, Any]
     asked = {"prompt": request.prompt, "loop": shot.loop, "resize": shot.resize}
     usual = {"prompt": None, "loop": Loop.NONE, "resize": ResizePolicy.CROP}
     told = {name: value for name, value in asked.items() if value != usual[name]}
-    return {**told, "camera_words": list(found.words)} if found.words else told
-
-
-def _staged(picture: Image.Image, found: Directed, directions: Directions, places: Places, shown: _Shown) -> Take:
-    """The clip to be made, its plates filled here or elsewhere; those asked for are written."""
-    from ..media import read_plates, to_pixels
-    from ..motion.leaving import leaving
-    from ..standalone.camera import plates_of, staged, taken
-    from ..standalone.framing import MAX_SOURCE, source
-
-    small = directions.preview and directions.plates_in is None
-    pixels, motion = source(picture, found.motion, 2 * SHEET_SIDE**2 if small else MAX_SOURCE)
-    scene = staged(pixels, motion, shown.size, shown.resize)
-    if places.plates is not None:
-        _save_plates(places.plates, *plates_of(scene), found.motion.plan)
-    if directions.plates_in is None:
-        scene = scene.filled()
-    else:
-        scene = scene.filled_with(to_pixels(read_plates(directions.plates_in, scene.size)))
-    take = taken(scene, shown.timing, _shrunk(shown.size) if directions.preview else shown.size, shown.resize)
-    if gone := leaving(take.renderer):
-        complain("note", gone)
-    return take
-
-
-def _shrunk(size: Size) -> Size:
-    share = min(1.0, SHEET_SIDE / max(size))
-    width, height = (max(2, round(side * share)) for side in size)
-    return width, height
-
-
-def _save_plates(folder: Path, plates: Frames, fills: Frames, plan: Plan) -> None:
-    from ..media import save_plates
-
-    save_plates(folder, plates, fills, plan.to_json(), {"plan": plan.to_json()})
-    complain("note", f"{folder}: plates to fill where fill-N.png is white; then give --plates-in {folder}")
+    words = [{"text": phrase.text, "means": phrase.says} for phrase in found.read]
+    return {**told, "words": words} if words else told
 
 
 def _made(take: Take, request: Request, places: Places, more: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
@@ -221,7 +183,7 @@ def _made(take: Take, request: Request, places: Places, more: dict[str, Any]) ->
 
     settings = {**take.settings, **more}
     if request.out is None:
-        return [f"{places.plates}: plates"], settings
+        return [f"{places.first}: {'plates' if places.plates is not None else 'masks'}"], settings
     collector = media.SheetCollector(len(take))
     with progress("Frames") as callback:
         frames = collector.tee(replace(take, callback=callback))
@@ -231,20 +193,3 @@ def _made(take: Take, request: Request, places: Places, more: dict[str, Any]) ->
     width, height = take.size
     line = f"{places.first}: {len(take)} frames of {width}x{height} at {take.fps:g} fps"
     return [line], settings | {"unknown": round(max(take.unknown), 4)}
-
-
-def _previewed(take: Take, sheet: Path, more: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
-    """A few frames as one picture, and how much of each is made up."""
-    from .. import media
-
-    settings = {**take.settings, **more}
-    collector = media.SheetCollector(len(take), SHEET_FRAMES)
-    collector.kept.extend(take.frames(collector.indices))
-    media.save_picture(sheet, collector.sheet(), settings)
-    shares = ", ".join(f"{100 * share:.1f}" for share in take.unknown)
-    lines = [
-        f"{sheet}: {len(take.unknown)} of {len(take)} frames",
-        f"of each so much is made up, as the picture does not show it: {shares} %",
-    ]
-    found = {"preview_frames": collector.indices, "preview_unknown": [round(share, 4) for share in take.unknown]}
-    return lines, settings | {"unknown": round(max(take.unknown), 4)} | found

@@ -15,8 +15,13 @@ from ..files import read_text
 from ..motion.directing import directed as by_words
 from ..motion.directing import undirected
 from ..motion.easing import Ease
+from ..motion.layer import LayerKind
+from ..motion.locating import with_places
 from ..motion.plan import MAX_PLAN, Camera, Plan, Relief
-from ..motion.words import Reading, read_words
+from ..motion.words import Phrase, read_words
+from .drawing import read_places, spoken, told_layers, with_layers
+from .layers import KEYS as LAYER_KEYS
+from .layers import ToldLayer
 from .regions import KEYS, Told
 
 if TYPE_CHECKING:
@@ -64,6 +69,25 @@ class Directions:
     depth: Annotated[
         Path | None, typer.Option(help="A depth picture: what is near moves more.", show_default=False)
     ] = None
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="KIND or KIND:KEY=VALUE,...: weather, air, light, water, wind or sky drawn into the picture; may be "
+            f"repeated. Kinds: {', '.join(LayerKind)}. Keys: {', '.join(LAYER_KEYS)}. NUMBER:mask=FILE.png is the mask "
+            "of a plan's layer.",
+            show_default=False,
+        ),
+    ] = None
+    masks_out: Annotated[
+        Path | None,
+        typer.Option(help="Write where sky, water, plants and people were found into this folder.", show_default=False),
+    ] = None
+    masks_in: Annotated[
+        Path | None, typer.Option(help="The folder of those masks, corrected; they win.", show_default=False)
+    ] = None
+    everywhere: Annotated[
+        bool, typer.Option("--everywhere", help="Draw a layer whose place is not found all over the picture.")
+    ] = False
     plates_out: Annotated[
         Path | None, typer.Option(help="Write the plates into this folder, to be filled anywhere.", show_default=False)
     ] = None
@@ -73,11 +97,17 @@ class Directions:
     ] = False
 
     @property
+    def layers(self) -> list[ToldLayer]:
+        """Raises InputError for an option that is no layer."""
+        return [ToldLayer.parse(text) for text in self.layer or ()]
+
+    @property
     def inputs(self) -> tuple[Path, ...]:
         """The files that are read. Raises InputError for plates that are not there."""
         from ..media import check_plates
 
         masks = [Told.parse(text).mask for text in self.region or ()]
+        masks += [one.mask for one in self.layers if one.mask is not None]
         plates = [] if self.plates_in is None else check_plates(self.plates_in)
         return tuple(path for path in (*masks, self.plan, self.depth, *plates) if path is not None)
 
@@ -105,14 +135,14 @@ class Dials:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Directed:
-    """motion: what camera and regions do. asked: whether anybody asked for that. words: of the prompt, that were read.
+    """motion: what camera and regions do and what is drawn. asked: whether anybody asked for that.
 
-    rest: whether the prompt says more than that.
+    read: phrases of the prompt. rest: whether the prompt says more than that.
     """
 
     motion: Motion
     asked: bool
-    words: tuple[str, ...]
+    read: tuple[Phrase, ...]
     rest: bool
 
     @property
@@ -120,11 +150,14 @@ class Directed:
         """What the camera does, for a person."""
         plan = self.motion.plan
         moves = [f"{f.name} {getattr(plan.camera, f.name):g}" for f in fields(plan.camera) if _set(plan.camera, f.name)]
-        read = f" ({', '.join(self.words)})" if self.words else ""
+        told = (f"{phrase.text}{phrase.says and f' = {phrase.says}'}" for phrase in self.read)
+        read = f" (read: {'; '.join(told)})" if self.read else ""
         regions = len(plan.regions)
+        drawn = told_layers(layer for layer in plan.layers if layer.amount > 0)
         return (
-            f"camera: {', '.join(moves) or 'still'}{read}"
+            f"camera: {', '.join(moves) or 'still'}"
             f"{f'; {regions} region' + 's' * (regions > 1) if regions else ''}"
+            f"{f'; drawn: {drawn}' if drawn else ''}{read}"
         )
 
 
@@ -132,10 +165,13 @@ def _set(camera: Camera, name: str) -> bool:
     return bool(getattr(camera, name) != getattr(Camera(), name))
 
 
-def directed(directions: Directions, dials: Dials, prompt: str, picture: tuple[int, int] | None) -> Directed:
+def directed(
+    directions: Directions, dials: Dials, prompt: str, picture: tuple[int, int] | None, *, alone: bool = True
+) -> Directed:
     """What the options, the files and the prompt say together. picture: its width and height, where they are known.
 
-    A plan's file says all that no option does. Without one, the prompt's words do.
+    A plan's file says all that no option does. Without one, the prompt's words do. alone: whether words of weather and
+    the like are drawn; a video model reads them itself.
     Raises InputError and ConfigError for files and values that cannot be used.
     """
     from ..motion.scene import Motion
@@ -149,15 +185,20 @@ def directed(directions: Directions, dials: Dials, prompt: str, picture: tuple[i
     for one in told:
         if one.region is not None:
             motion = motion.with_region(one.region, _read_mask(one.mask, picture))
-    asked = directions.plan is not None or motion.plan.moves or reading.still or bool(told)
+    layers = directions.layers
+    drawn = spoken(reading.layers if alone else (), layers, dials.seed if "seed" in dials.given else None)
+    motion = with_layers(motion, layers, drawn, lambda file: _read_mask(file, picture))
+    if directions.masks_in is not None:
+        motion = with_places(motion, read_places(directions.masks_in, picture))
+    asked = directions.plan is not None or motion.plan.moves or reading.still or bool(told) or motion.plan.draws
     if not asked:
         motion = replace(motion, plan=undirected(motion.plan, depth=directions.depth is not None))
     if directions.depth is not None:
         from ..media import read_depth
 
         motion = replace(motion, depth=read_depth(directions.depth))
-    words = tuple(phrase.text for phrase in reading.phrases)
-    return Directed(motion, asked or directions.depth is not None, words, _says_more(prompt, reading))
+    read = reading.phrases if alone else reading.camera
+    return Directed(motion, asked or directions.depth is not None, read, _says_more(prompt, read))
 
 
 def _read_plan(path: Path) -> Plan:
@@ -189,11 +230,11 @@ def _read_mask(path: Path, picture: tuple[int, int] | None) -> Tensor:
     return mask if picture is None else check_mask(mask, picture, f"{path}: the mask")[0]
 
 
-def _says_more(prompt: str, reading: Reading) -> bool:
-    """Whether anything but words of the camera, and small ones, is left of the prompt."""
+def _says_more(prompt: str, read: tuple[Phrase, ...]) -> bool:
+    """Whether anything but what was read, and small words, is left of the prompt."""
     rest, done = [], 0
-    for phrase in reading.phrases:
+    for phrase in read:
         rest.append(prompt[done : phrase.start])
-        done = phrase.end
+        done = max(done, phrase.end)
     rest.append(prompt[done:])
     return any(word not in SMALL for word in re.findall(r"[^\W\d_]+", " ".join(rest).lower()))

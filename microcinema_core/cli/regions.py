@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,9 @@ from ..errors import InputError, MicroCinemaError, shown
 from ..motion.easing import Ease
 from ..motion.plan import Region
 from ..shot.dials import dials_of
+from .pairs import number, pairs_of, whole_number
 
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
-MAX_NUMBER, MAX_SAID = 40, 100  # characters
+MAX_SAID = 100  # characters
 KEYS = tuple(dials_of(Region))
 
 
@@ -31,7 +30,7 @@ class Told:
         if not colon or ("=" not in rest and not _is_file(name)):  # C:\mask.png
             return cls(Path(text), None)
         try:
-            return cls(Path(name), Region(**_values(rest)))
+            return cls(Path(name), Region(**{key: _value(key, value) for key, value in pairs_of(rest, KEYS).items()}))
         except MicroCinemaError as error:
             raise InputError(f"--region {shown(text, MAX_SAID)}: {error}") from error
 
@@ -43,29 +42,9 @@ def _is_file(name: str) -> bool:
         return False
 
 
-def _values(text: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for part in text.split(","):
-        key, sign, value = (word.strip() for word in part.partition("="))
-        if not sign or not key:
-            raise InputError(f"{part.strip()!r} is not KEY=VALUE; the keys are {', '.join(KEYS)}")
-        if key not in KEYS:
-            raise InputError(f"unknown key {key!r}; the keys are {', '.join(KEYS)}")
-        if key in found:
-            raise InputError(f"{key} is given twice")
-        found[key] = _value(key, value)
-    return found
-
-
 def _value(key: str, text: str) -> Any:
     if key == "ease":
         if text not in [*Ease]:
             raise InputError(f"ease {text!r} is none of {', '.join(Ease)}")
         return Ease(text)
-    if len(text) > MAX_NUMBER or not NUMBER.fullmatch(text):
-        raise InputError(f"{key} must be a number, got {text[:MAX_NUMBER]!r}")
-    if key == "order":
-        if not re.fullmatch(r"[+-]?\d{1,9}", text):
-            raise InputError(f"{key} must be a whole number, got {text!r}")
-        return int(text)
-    return float(text)
+    return whole_number(key, text) if key == "order" else number(key, text)

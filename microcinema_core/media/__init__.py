@@ -8,6 +8,7 @@ from .frames import Frames, Settings, SheetCollector, contact_sheet, to_pixels, 
 from .limits import check_clip_size
 from .masks import read_depth, read_mask
 from .pictures import MAX_PIXELS, place, read_picture, to_picture, to_rgb
+from .places import check_masks_folder, read_masks, save_masks
 from .plates import check_plates, check_plates_folder, read_plates, save_plates
 from .settings import SETTINGS_SUFFIXES, is_ours, read_settings
 from .targets import Form, Target
@@ -21,6 +22,7 @@ __all__ = [
     "SheetCollector",
     "Target",
     "check_clip_size",
+    "check_masks_folder",
     "check_plates",
     "check_plates_folder",
     "contact_sheet",
@@ -28,10 +30,12 @@ __all__ = [
     "place",
     "read_depth",
     "read_mask",
+    "read_masks",
     "read_picture",
     "read_plates",
     "read_settings",
     "save_clip",
+    "save_masks",
     "save_picture",
     "save_plates",
     "to_picture",

@@ -5,7 +5,6 @@ A folder of its own: `plate-0.png` the farthest, `fill-0.png` where it is to be 
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 from collections.abc import Sequence
@@ -14,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..files import check_writable, disk_errors, parse_json, reachable, read_text
+from ..files import disk_errors, parse_json, reachable, read_text
 from .clips import write_png
+from .folders import check_own_folder
 from .frames import Frames, Settings
 from .pictures import read_picture
 from .settings import is_ours
@@ -27,21 +27,12 @@ MAX_PLAN = 1_000_000  # bytes
 
 def check_plates_folder(path: Path) -> None:
     """Raises InputError where plates could not be written, or would be written over somebody else's files."""
-    with reachable(path):
-        if not path.exists():
-            return check_writable(path)
-        if not path.is_dir():
-            raise InputError(f"{path}: is a file, not a folder; choose another name")
-        if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-            raise InputError(f"{path}: may not be read and written; choose another place")
-        for item in path.iterdir():
-            if item.name.startswith("."):
-                continue
-            if not _is_plate(item) and item.name != PLAN:
-                raise InputError(f"{path}: holds other files than plates ({item.name}); name a new folder for them")
-            if not (_is_plan(item) if item.name == PLAN else is_ours(item)):
-                raise InputError(f"{item}: was not made by microcinema; name a new folder for the plates")
-    return None
+    check_own_folder(
+        path,
+        "plates",
+        lambda item: _is_plate(item) or item.name == PLAN,
+        lambda item: _is_plan(item) if item.name == PLAN else is_ours(item),
+    )
 
 
 def save_plates(path: Path, plates: Frames, fills: Frames, plan: str, settings: Settings) -> None:

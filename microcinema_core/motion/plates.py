@@ -141,10 +141,10 @@ def check_picture(picture: Tensor) -> None:
         raise InputError("the picture holds NaN or infinite values; what made it went wrong")
 
 
-def check_mask(mask: Tensor, picture: tuple[int, int], name: str) -> Tensor:
-    """A region's mask [H, W] or [1, H, W] as [1, H, W] in 0..1. picture: width, height of what it cuts.
+def sized_mask(mask: Tensor, picture: tuple[int, int], name: str) -> Tensor:
+    """A mask [H, W] or [1, H, W] as [1, H, W] in 0..1. picture: width, height of what it belongs to.
 
-    Raises InputError for one of another size, an empty one, and NaN; `name` says which.
+    Raises InputError for one of another size and for NaN; `name` says which.
     """
     mask = mask.float()[None] if mask.ndim == 2 else mask.float()
     width, height = picture
@@ -155,7 +155,12 @@ def check_mask(mask: Tensor, picture: tuple[int, int], name: str) -> Tensor:
         )
     if not bool(mask.isfinite().all()):
         raise InputError(f"{name} holds NaN or infinite values")
-    mask = mask.clamp(0, 1)
+    return mask.clamp(0, 1)
+
+
+def check_mask(mask: Tensor, picture: tuple[int, int], name: str) -> Tensor:
+    """As `sized_mask`. Raises InputError for an empty one too."""
+    mask = sized_mask(mask, picture, name)
     if float(mask.max()) < SELECTED:
         raise InputError(f"{name} is empty: nothing in it is selected (white, or 1, is the region)")
     return mask

@@ -15,6 +15,7 @@ from ..media import Frames, save_clip, to_picture, to_pixels, to_uint8
 from ..motion.moments import Moments
 from ..motion.render import Renderer
 from ..motion.scene import Motion, Scene, cut
+from ..places.placing import placed
 from ..shot.resize import ResizePolicy, Size
 from .ahead import ahead
 from .framing import TIMING, Timing, framed, own_size, source
@@ -71,18 +72,21 @@ def move(
     size: Size | None = None,
     resize: ResizePolicy = ResizePolicy.CROP,
     plates: Sequence[Frames] | None = None,
+    everywhere: bool = False,
     callback: Observer | None = None,
 ) -> Take:
-    """A picture, moved as the motion says.
+    """A picture, moved as the motion says, and what its plan draws into it.
 
     image: PIL, uint8 [H, W, 3] or float tensor [3, H, W] in 0..1, of any size. size: width, height of the frames; None
     is the picture's own (`own_size`), plates: filled by somebody else, [h, w, 3] each, as `Scene.pictures` gives them.
-    callback: (frames made, all, None); may raise Cancelled.
+    everywhere: draw all over the picture the layers whose place is not found in it. callback: (frames made, all, None);
+    may raise Cancelled.
     Raises InputError for what cannot be done with this picture, before any frame is made.
     """
     given = to_picture(image)
     shown = size or own_size(given.size)
     picture, motion = source(given, motion)
+    motion = placed(picture, motion, everywhere=everywhere).motion
     scene = staged(picture, motion, shown, resize)
     scene = scene.filled() if plates is None else scene.filled_with(to_pixels(plates))
     return taken(scene, timing, shown, resize, callback)

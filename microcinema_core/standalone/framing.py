@@ -47,13 +47,19 @@ def source(image: Any, motion: Motion, most: int = MAX_SOURCE) -> tuple[Tensor, 
     for number, mask in enumerate(motion.masks, start=1):
         if mask is not None:
             check_mask(mask, (width, height), f"region {number}'s mask")
+    for number, mask in enumerate(motion.layer_masks, start=1):
+        if mask is not None:
+            check_mask(mask, (width, height), f"layer {number}'s mask")
     share = math.sqrt(most / (width * height))
     if share >= 1:
         return pixels, motion
     size = (max(1, round(height * share)), max(1, round(width * share)))
-    masks = tuple(None if mask is None else _scaled(mask.reshape(1, height, width), size) for mask in motion.masks)
+    masks, layer_masks = (
+        tuple(None if mask is None else _scaled(mask.reshape(1, height, width), size) for mask in some)
+        for some in (motion.masks, motion.layer_masks)
+    )
     depth = None if motion.depth is None else _scaled(motion.depth, size)
-    return _scaled(pixels, size), replace(motion, masks=masks, depth=depth)
+    return _scaled(pixels, size), replace(motion, masks=masks, layer_masks=layer_masks, depth=depth)
 
 
 def _scaled(pixels: Tensor, size: tuple[int, int]) -> Tensor:

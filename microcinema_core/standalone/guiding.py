@@ -15,6 +15,7 @@ from ..models.guide import Guide
 from ..motion.moments import Moments
 from ..motion.render import Renderer
 from ..motion.scene import Motion, cut
+from ..places.placing import placed
 from ..shot.plan import Loop, ShotPlan
 from ..shot.resize import Size
 from .framing import framed, keyed, source
@@ -25,18 +26,21 @@ def guide_of(
 ) -> Guide:
     """The guide [1, C, T, h, w] of a clip: the plan's frames at the clip's own times, with the keyframe at its frame.
 
+    Where the plan draws layers, the keyframe's frame has them too.
     image: the keyframe, before it was resized. keyframe: as it was, pixels [1, 3, H, W] in 0..1. size: of the frames,
     width and height. encode: pixels [N, 3, H, W] in 0..1 -> latents [N, C, h, w].
     Raises InputError for what the camera cannot do with this picture.
     """
     picture, motion = source(image, motion)
+    motion = placed(picture, motion).motion
     moments = Moments(
         keyed(motion.plan, plan.clip_key, plan.clip_frames, plan.clip_fps), plan.clip_frames, plan.clip_fps
     )
     view = framed((picture.shape[2], picture.shape[1]), *size, plan.shot.resize)
     frames = list(Renderer(cut(picture, motion, view).filled(), moments, view))
     pixels = torch.stack([frame.picture for frame in frames])
-    pixels[plan.clip_key] = keyframe[0]
+    if not motion.plan.draws:
+        pixels[plan.clip_key] = keyframe[0]
     latents = encode(pixels)
     known = F.adaptive_avg_pool2d(
         1 - torch.stack([frame.unknown for frame in frames]), (latents.shape[-2], latents.shape[-1])
@@ -63,7 +67,7 @@ def check_led(plan: ShotPlan) -> None:
 def digest(motion: Motion) -> str:
     """Tells a motion from any other: its plan, masks and depth."""
     found = hashlib.sha256(motion.plan.to_json().encode())
-    for tensor in (*motion.masks, motion.depth):
+    for tensor in (*motion.masks, *motion.layer_masks, motion.depth):
         found.update(b"none" if tensor is None else repr(tuple(tensor.shape)).encode())
         if tensor is not None:
             found.update(tensor.float().cpu().contiguous().numpy().tobytes())

@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "microcinema_core"
-HOST_SAFE = ("models", "diffusion", "checkpoint", "shot", "motion")
+HOST_SAFE = ("models", "diffusion", "checkpoint", "shot", "motion", "places")
 STANDALONE = ("worlds", "media", "standalone", "importers", "training", "cli")
 GROUND = ("backend", "config", "errors", "files")
 
@@ -81,6 +81,8 @@ def test_every_room_has_its_rules() -> None:
         ("microcinema_core/shot/x.py", "from .. import media"),
         ("microcinema_core/worlds/toybox/x.py", "from ...standalone.sampling import sample_latents"),
         ("microcinema_core/media/x.py", "from ..standalone.pipeline import Shot"),
+        ("microcinema_core/motion/x.py", "from ..places.find import find"),
+        ("microcinema_core/places/x.py", "from ..checkpoint import format"),
         ("microcinema_core/standalone/x.py", "from ..training.config import TrainConfig"),
         ("microcinema_core/standalone/x.py", "from ..worlds.toybox import world"),
         ("microcinema_core/importers/x.py", "from ..training import loop"),

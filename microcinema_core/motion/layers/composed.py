@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -74,7 +75,7 @@ class Maps:
         height, width = pixels.shape[1:]
         if not len(pixels):
             return pixels.new_zeros((0, box[3] - box[1], box[2] - box[0])), None
-        scale = torch.tensor([2 / width, 2 / height], dtype=pixels.dtype, device=pixels.device)
-        grid = grid_of(matrix, box, pixels) * scale - 1
+        to_grid = np.array([[2 / width, 0, -1], [0, 2 / height, -1], [0, 0, 1]])
+        grid = grid_of(to_grid @ matrix, box, pixels)
         seen = F.grid_sample(pixels[None], grid, padding_mode="border", align_corners=False)[0]
         return (seen, None) if self.distance is None else (seen[:-1], seen[-1:])

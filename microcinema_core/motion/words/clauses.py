@@ -53,10 +53,14 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """Words between two marks or conjunctions. joint: what stands before it: `.`, `:`, `,` or a conjunction."""
+    """Words between two marks or conjunctions. joint: what stands before it: `.`, `:`, `,` or a conjunction.
+
+    opener: the conjunction just before it, also where a sentence begins with it.
+    """
 
     tokens: tuple[Token, ...]
     joint: str
+    opener: str = ""
 
 
 def tokens_of(text: str) -> Iterator[Token | str]:
@@ -78,19 +82,20 @@ def tokens_of(text: str) -> Iterator[Token | str]:
 
 def clauses_of(text: str) -> Iterator[Clause]:
     """The text's clauses in their order; none is empty."""
-    joint, held = ".", list[Token]()
+    joint, opener, held = ".", "", list[Token]()
     for token in tokens_of(text):
         mark = token if isinstance(token, str) else token.word
         if isinstance(token, Token) and mark not in CONJUNCTIONS:
             held.append(token)
             continue
         if held:
-            yield Clause(tuple(held), joint)
+            yield Clause(tuple(held), joint, opener)
             joint, held = mark, []
         elif joint not in (".", ":"):
             joint = joint if mark == "," else mark
+        opener = mark if isinstance(token, Token) else ""
     if held:
-        yield Clause(tuple(held), joint)
+        yield Clause(tuple(held), joint, opener)
 
 
 def _words(text: str, start: int, end: int) -> Iterator[Token]:

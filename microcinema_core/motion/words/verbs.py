@@ -69,52 +69,52 @@ MOVES = {
 }
 
 
-def _verbs(lemma: str, text: str) -> dict[str, tuple[str, str]]:
-    """Every form of regular verbs: base, s, ing, ed; a trailing `*` doubles the consonant."""
+def forms_of(lemma: str, text: str) -> dict[str, tuple[str, str]]:
+    """Every form of regular verbs: base, s, ing, ed; a trailing `*` doubles the consonant, y becomes ie."""
     forms: dict[str, tuple[str, str]] = {}
     for verb in text.split():
         base = verb.rstrip("*")
         stem = base + base[-1] if verb.endswith("*") else base[:-1] if base.endswith("e") else base
-        third = base + "es" if base.endswith(("sh", "ch", "o")) else base + "s"
-        forms |= {base: (lemma, "base"), third: (lemma, "s"), f"{stem}ing": (lemma, "ing"), f"{stem}ed": (lemma, "ed")}
+        third = base + "es" if base.endswith(("sh", "ch", "ss", "z", "o")) else base + "s"
+        past = stem + "ed"
+        if base.endswith("y") and base[-2] not in "aeiou":
+            third, past = base[:-1] + "ies", base[:-1] + "ied"
+        forms |= {base: (lemma, "base"), third: (lemma, "s"), f"{stem}ing": (lemma, "ing"), past: (lemma, "ed")}
     return forms
 
 
 # Each surface form: its move and its form.
 VERBS = {
-    **_verbs("zoom", "zoom"),
-    **_verbs("pan", "pan*"),
-    **_verbs("tilt", "tilt"),
-    **_verbs("dolly", "dolly"),
-    "dollies": ("dolly", "s"),
-    "dollying": ("dolly", "ing"),
-    **_verbs("truck", "truck"),
-    **_verbs("crane", "crane boom pedestal jib*"),
-    **_verbs("push", "push"),
-    **_verbs("pull", "pull"),
+    **forms_of("zoom", "zoom"),
+    **forms_of("pan", "pan*"),
+    **forms_of("tilt", "tilt"),
+    **forms_of("dolly", "dolly"),
+    **forms_of("truck", "truck"),
+    **forms_of("crane", "crane boom pedestal jib*"),
+    **forms_of("push", "push"),
+    **forms_of("pull", "pull"),
     "pullback": ("pullback", "base"),
     "pullout": ("pullback", "base"),
-    **_verbs("track", "track"),
-    **_verbs("roll", "roll"),
-    **_verbs("orbit", "orbit arc circle revolve"),
-    **_verbs("move", "move go travel drift glide slide float soar progress come get* head shift ride"),
-    **_verbs("move", "fly hover dive swoop plunge accelerate weave wander"),
-    "flies": ("move", "s"),
+    **forms_of("track", "track"),
+    **forms_of("roll", "roll"),
+    **forms_of("orbit", "orbit arc circle revolve"),
+    **forms_of("move", "move go travel drift glide slide float soar progress come get* head shift ride"),
+    **forms_of("move", "fly hover dive swoop plunge accelerate weave wander"),
     "movement": ("movement", "base"),
     "motion": ("movement", "base"),
     "moves": ("move", "s"),
-    **_verbs("creep", "creep inch crawl edge ease"),
-    **_verbs("rush", "rush race dash speed"),
-    **_verbs("walk", "walk run* step* follow"),
-    **_verbs("rise", "rise ascend climb"),
-    **_verbs("sink", "sink descend lower drop* fall"),
-    **_verbs("lift", "lift raise"),
-    **_verbs("advance", "advance approach"),
-    **_verbs("retreat", "retreat recede withdraw"),
-    **_verbs("retire", "back"),
-    **_verbs("close", "close"),
-    **_verbs("turn", "turn rotate pivot yaw swivel swing sweep"),
-    **_verbs("look", "look whip* peer"),
-    **_verbs("spin", "spin* twist"),
-    **_verbs("shake", "shake tremble wobble jitter vibrate judder"),
+    **forms_of("creep", "creep inch crawl edge ease"),
+    **forms_of("rush", "rush race dash speed"),
+    **forms_of("walk", "walk run* step* follow"),
+    **forms_of("rise", "rise ascend climb"),
+    **forms_of("sink", "sink descend lower drop* fall"),
+    **forms_of("lift", "lift raise"),
+    **forms_of("advance", "advance approach"),
+    **forms_of("retreat", "retreat recede withdraw"),
+    **forms_of("retire", "back"),
+    **forms_of("close", "close"),
+    **forms_of("turn", "turn rotate pivot yaw swivel swing sweep"),
+    **forms_of("look", "look whip* peer"),
+    **forms_of("spin", "spin* twist"),
+    **forms_of("shake", "shake tremble wobble jitter vibrate judder"),
 }

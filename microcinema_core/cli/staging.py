@@ -1,0 +1,133 @@
+"""A picture made ready for its clip: cut into plates, its layers brought to their places; previews and parts of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..motion.layer import Place
+from ..motion.locating import ASKED
+from ..shot.resize import ResizePolicy, Size
+from .console import complain, say
+from .directions import Directed, Directions
+from .finding import noted, save_found, tinted, told
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+    from ..motion.scene import Motion, Scene
+    from ..places.find import Found
+    from ..standalone.camera import Take
+    from ..standalone.framing import Timing
+
+SHEET_FRAMES = 9  # of a preview
+SHEET_SIDE = 288  # pixels of the longer side of each
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How the frames are shown."""
+
+    timing: Timing
+    size: Size
+    resize: ResizePolicy
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stage:
+    """take: the clip to be made of a scene, whose plates were not filled yet. found: what was looked for in it."""
+
+    take: Take
+    scene: Scene
+    motion: Motion
+    found: Found | None
+
+    @property
+    def noted(self) -> dict[str, Any]:
+        """What was found, for a program."""
+        return {} if self.found is None else {"places": noted(self.found)}
+
+    @property
+    def masks(self) -> dict[Place, Tensor]:
+        """The masks [1, H, W] of the places that its layers belong to."""
+        pairs = zip(self.motion.plan.layers, self.motion.masks_of_layers, strict=True)
+        return {layer.where: mask for layer, mask in pairs if mask is not None and layer.where in ASKED}
+
+
+def staged(picture: Image.Image, directed: Directed, directions: Directions, shown: Shown) -> Stage:
+    """The clip to be made, its plates filled here or elsewhere."""
+    from ..media import read_plates, to_pixels
+    from ..motion.leaving import leaving
+    from ..places.placing import placed
+    from ..standalone import camera
+    from ..standalone.framing import MAX_SOURCE, source
+
+    small = directions.preview and directions.plates_in is None
+    pixels, motion = source(picture, directed.motion, 2 * SHEET_SIDE**2 if small else MAX_SOURCE)
+    place = placed(pixels, motion, everywhere=directions.everywhere, look=directions.masks_out is not None)
+    if place.found is not None:
+        say(told(place.found), err=True)
+    scene = camera.staged(pixels, place.motion, shown.size, shown.resize)
+    if directions.plates_in is None:
+        whole = scene.filled()
+    else:
+        whole = scene.filled_with(to_pixels(read_plates(directions.plates_in, scene.size)))
+    size = _shrunk(shown.size) if directions.preview else shown.size
+    take = camera.taken(whole, shown.timing, size, shown.resize)
+    if gone := leaving(take.renderer):
+        complain("note", gone)
+    return Stage(take, scene, place.motion, place.found)
+
+
+def _shrunk(size: Size) -> Size:
+    share = min(1.0, SHEET_SIDE / max(size))
+    width, height = (max(2, round(side * share)) for side in size)
+    return width, height
+
+
+def save_parts(stage: Stage, directed: Directed, plates: Path | None, masks: Path | None, size: Size) -> None:
+    """Write what is to be filled or corrected, into folders, where they are asked for. size: of the picture."""
+    from ..media import save_plates
+    from ..standalone.camera import plates_of
+
+    plan = directed.motion.plan.to_json()
+    if plates is not None:
+        save_plates(plates, *plates_of(stage.scene), plan, {"plan": plan})
+        complain("note", f"{plates}: plates to fill where fill-N.png is white; then give --plates-in {plates}")
+    if masks is not None and stage.found is not None:
+        save_found(masks, stage.found, size, {"plan": plan})
+        complain("note", f"{masks}: masks to correct, white = there; then give --masks-in {masks}")
+
+
+def previewed(stage: Stage, sheet: Path, more: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    """A few frames as one picture, where layers belong, and how much of each frame is made up."""
+    from .. import media
+
+    take = stage.take
+    settings = {**take.settings, **more}
+    collector = media.SheetCollector(len(take), SHEET_FRAMES)
+    collector.kept.extend(take.frames(collector.indices))
+    if stage.masks:
+        collector.kept.append(_places_frame(stage))
+    media.save_picture(sheet, collector.sheet(), settings)
+    shares = ", ".join(f"{100 * share:.1f}" for share in take.unknown)
+    lines = [
+        f"{sheet}: {len(take.unknown)} of {len(take)} frames"
+        + (f", and where {', '.join(ASKED[place] for place in stage.masks)} is" if stage.masks else ""),
+        f"of each so much is made up, as the picture does not show it: {shares} %",
+    ]
+    found = {"preview_frames": collector.indices, "preview_unknown": [round(share, 4) for share in take.unknown]}
+    return lines, settings | {"unknown": round(max(take.unknown), 4)} | found
+
+
+def _places_frame(stage: Stage) -> Any:
+    """The picture [H, W, 3] as a frame sees it, with the places of its layers in colours."""
+    from ..media import to_pixels, to_uint8
+    from ..motion.resample import Texture
+
+    view = stage.take.renderer.view
+    shown = to_pixels([tinted(stage.scene.picture, stage.masks)])[0]
+    matrix = view.to_picture @ view.from_pixels
+    return to_uint8(Texture(shown, 3).sample(matrix, (0, 0, view.width, view.height)).clamp(0, 1))

@@ -1,0 +1,35 @@
+"""A motion's layers brought to where they belong in a picture, by what is found there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from ..motion.locating import lacking, located, wants_distance
+from ..motion.scene import Motion
+from .find import Found, find
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Placed:
+    """motion: its layers with their masks. found: what was looked for in the picture; None: nothing had to be."""
+
+    motion: Motion
+    found: Found | None
+
+
+def placed(picture: Tensor, motion: Motion, *, everywhere: bool = False, look: bool = False) -> Placed:
+    """Find in a picture [3, H, W], pixels 0..1, what the layers of a motion lack.
+
+    everywhere: draw all over the picture what has no place in it. look: look for all places in any case.
+    Raises InputError for a layer whose place is not in the picture, and for one that needs a mask.
+    """
+    needed = lacking(motion)
+    if not (needed or look or wants_distance(motion)):
+        return Placed(located(motion, {}, everywhere=everywhere), None)
+    found = find(picture)
+    if wants_distance(motion):
+        motion = replace(motion, distance=found.distance)
+    masks = {place: found.masks[place] for place in found.places}
+    return Placed(located(motion, masks, everywhere=everywhere), found)

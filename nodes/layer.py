@@ -1,0 +1,114 @@
+"""MicroCinema Layer: weather, air, light, water, wind or sky, drawn into the picture by Render."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..microcinema_core.errors import InputError
+from ..microcinema_core.motion.layer import KINDS, Layer, LayerKind, Place
+from ..microcinema_core.motion.plan import Plan
+from ..microcinema_core.motion.scene import Motion
+from ..microcinema_core.motion.typed import HEADINGS, colour_of
+from ..microcinema_core.shot.dials import dials_of
+from .dials import setting, widget
+from .masks import PAINT, POINT, one_mask, point_input
+from .node import Node
+from .pictures import said_by
+from .types import MotionSocket
+
+TITLE = "MicroCinema Layer"
+LAYER = Layer(LayerKind.SNOW)
+OWN, ANGLE = "its own", "angle"
+
+
+class MicroCinemaLayer(Node):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        kinds = "; ".join(f"{kind}: {KINDS[kind].help}" for kind in LayerKind)
+        return io.Schema(
+            node_id="MicroCinemaLayer",
+            display_name=TITLE,
+            category="MicroCinema",
+            description="Weather, air, light, water, wind or sky, drawn into the picture by Render. Can be chained.",
+            search_aliases=[
+                "snow", "rain", "fog", "weather", "water ripple", "wind sway", "clouds", "day to night", "overlay",
+                "particles", "cinemagraph",
+            ],
+            inputs=[
+                io.Combo.Input("kind", options=list(map(str, LayerKind)), default=str(LAYER.kind), tooltip=kinds),
+                setting(LAYER, "amount"),
+                setting(LAYER, "speed"),
+                _direction(),
+                io.String.Input(
+                    "colour", default="", tooltip="As #rrggbb; empty: the kind's own, lit by the picture.",
+                ),
+                setting(LAYER, "seed"),
+                setting(LAYER, "fade_in"),
+                setting(LAYER, "fade_out"),
+                setting(LAYER, "size", advanced=True),
+                io.Combo.Input(
+                    "place", options=[OWN, *map(str, Place)], default=OWN, advanced=True,
+                    tooltip="Where it belongs where no mask is connected; Render looks for the place in the picture.",
+                ),
+                point_input("at", "A lamp, or what it swings about."),
+                io.Mask.Input(
+                    "mask", optional=True, tooltip="Where it is: painted, or from MicroCinema Scene. It always wins.",
+                ),
+                MotionSocket.Input(
+                    "motion", optional=True, tooltip="The camera, region or layer before; without: a still camera.",
+                ),
+            ],
+            outputs=[
+                MotionSocket.Output(display_name="motion", tooltip="For another layer or region, Plates and Render.")
+            ],
+        )  # fmt: skip
+
+    @classmethod
+    def run(
+        cls,
+        kind: str,
+        amount: float,
+        speed: float,
+        direction: dict[str, Any],
+        colour: str,
+        seed: int,
+        fade_in: float,
+        fade_out: float,
+        size: float,
+        place: str,
+        at: dict[str, Any],
+        mask: Tensor | None = None,
+        motion: Motion | None = None,
+    ) -> io.NodeOutput:
+        """mask: MASK [1, H, W] of the picture's size -> a MOTION."""
+        with said_by(TITLE):
+            layer = Layer(
+                LayerKind(kind), amount, speed, _heading(direction), size, fade_in, fade_out, seed,
+                None if place == OWN else Place(place),
+                colour_of(colour) if colour.strip() else None,
+                (at["x"], at["y"]) if at["at"] == POINT else None,
+            )  # fmt: skip
+            if layer.where is None and mask is None and layer.amount > 0:
+                raise InputError(f"{kind} needs a mask: {PAINT}")
+        before = Motion(Plan()) if motion is None else motion
+        return io.NodeOutput(before.with_layer(layer, None if mask is None else one_mask(mask, TITLE)))
+
+
+def _heading(direction: dict[str, Any]) -> float | None:
+    chosen = direction["direction"]
+    return direction[ANGLE] if chosen == ANGLE else HEADINGS.get(chosen)
+
+
+def _direction() -> io.DynamicCombo.Input:
+    degrees = widget(ANGLE, dials_of(Layer)["direction"], 0.0)
+    return io.DynamicCombo.Input(
+        "direction",
+        options=[
+            *(io.DynamicCombo.Option(name, []) for name in (OWN, *HEADINGS)),
+            io.DynamicCombo.Option(ANGLE, [degrees]),
+        ],
+        tooltip="Where it goes.",
+    )

@@ -1,0 +1,1 @@
+"""What the layers cost, and how they look."""
