@@ -53,7 +53,7 @@ class Clouds:
         done = clock.rate(1 / PERIOD) * (moment.seconds - moment.key_seconds) + 0.5
         right, down = (amount * span * self.patch.height * part for part in heading(self.layer))
         speeds = self.speeds(seen.places[..., 1])
-        course = torch.stack([right * speeds, down * speeds * speeds], dim=-1)
+        course = (right * speeds, down * speeds * speeds)
         passed = torch.full_like(alpha, done)
         sky = blended(self.patch, self.texture, self.broad, seen, passed, course, FADE).clamp_(0, 1)
         torch.where(alpha > 0, torch.lerp(colour, sky, alpha), colour, out=colour)
@@ -101,10 +101,7 @@ class Stars:
         dark = (1 - (sky * sky.new_tensor([[0.2126], [0.7152], [0.0722]])).sum(dim=0) / DARK).clamp(0, 1)
         alpha = self.patch.alpha(seen.places[:, row, column][None])[0, 0]
         much = torch.from_numpy(light).to(colour)[there] * dark * alpha
-        before = colour[:, row, column]
-        made = to_pixels(sky + much).clamp(max=1).maximum(before)
-        # Pixels to light and back are the same but for last bits.
-        colour[:, row, column] = torch.where(much > 0, made, before)
+        colour[:, row, column] = torch.where(much > 0, to_pixels(sky + much), colour[:, row, column]).clamp(max=1)
 
 
 def _spread(x: Floats, y: Floats, light: Floats, radius: float, around: int, size: tuple[int, int]) -> Floats:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..moments import Moment
-from ..resample import Texture
+from ..resample import Texture, shifted
 from .clock import Clock
 from .course import heading
 from .noise import sampled, tile
@@ -105,8 +105,8 @@ class Waves:
         amount = self.layer.strength(moment.u)
         alpha = self.patch.alpha(seen.places) * min(1.0, amount * APPEARS)
         field = self.lattice.read(self.field(moment), seen.places)
-        moved = (seen.places - self.patch.shift(seen.places)).add_(field[:2].movedim(0, -1)[None], alpha=amount)
-        water = self.texture.at(moved, seen.level, mirrored=True)
+        moved = shifted(seen.places, field, amount)
+        water = self.texture.at(moved, seen.level, self.patch.corner, mirrored=True)
         water.add_(_glints(water, field[2:] * amount)).clamp_(0, 1)
         torch.where(alpha > 0, torch.lerp(colour, water, alpha), colour, out=colour)
 
@@ -136,6 +136,7 @@ class Falls:
         alpha = self.patch.alpha(seen.places) * min(1.0, amount * APPEARS)
         turns, span = turns_of(clock, PERIOD, SPEED)
         done = torch.full_like(alpha, turns)
-        course = torch.tensor(heading(self.layer)).to(alpha) * (amount * span * self.patch.height)
+        right, down = (amount * span * self.patch.height * part for part in heading(self.layer))
+        course = (torch.full_like(done, right), torch.full_like(done, down))
         flow = blended(self.patch, self.texture, self.broad, seen, done, course, FADE)
         torch.where(alpha > 0, torch.lerp(colour, flow, alpha), colour, out=colour)
