@@ -47,7 +47,7 @@ def exposed(light: Tensor, stops: Tensor | Stops) -> Tensor:
     Exact up to KNEE; what comes above it rolls off so that white stays white and nothing else becomes it.
     """
     if not isinstance(stops, Tensor):
-        stops = torch.tensor(stops, dtype=light.dtype, device=light.device)[:, None, None]
+        stops = light.new_tensor(stops)[:, None, None]
     gain = stops.exp2()
     made = light * gain
     if not bool((gain > 1).any()):

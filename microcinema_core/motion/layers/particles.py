@@ -81,12 +81,12 @@ class Field:
         middle, scale = self._seen(self._places(now, part, again), moment)
         way = (after - before) * (SHUTTER / (ends[1] - ends[0]))
         radius, narrow, angle, depth, shade = self._looks(part)
-        near = scale / self.layer_zoom(moment)
+        near = scale / self._zoom(moment)
         depth = depth * self._present(moment.u) * _step(scale, *SMALL) * (1 - _step(near, *LARGE))
         pixels = self.view.height * scale
         return Stamps(middle, radius * pixels, narrow, angle, way, depth, shade)
 
-    def layer_zoom(self, moment: Moment) -> float:
+    def _zoom(self, moment: Moment) -> float:
         """How much the lens enlarges everything."""
         plan = self.moments.plan
         return plan.camera.zoom ** (plan.done(moment.u) - plan.done(moment.key))

@@ -65,10 +65,12 @@ def stamp(total: Tensor, stamps: Stamps, hard: float, size: tuple[int, int]) -> 
     sides = SIDES[np.minimum(np.searchsorted(SIDES, 2 * np.minimum(reach, SIDES[-1] / 2) + 1), len(SIDES) - 1)]
     inverse = shape[:, [2, 1, 0]] * (1.0, -1.0, 1.0) / (shape[:, 0] * shape[:, 2] - shape[:, 1] ** 2)[:, None]
     facts = np.column_stack([stamps.middle, inverse, peak, stamps.shade, power])
-    for wide, tall in np.unique(sides[seen], axis=0):
-        group = facts[seen & (sides[:, 0] == wide) & (sides[:, 1] == tall)]
+    patches = np.where(seen, sides[:, 0] * SIDES[-1] * 2 + sides[:, 1], 0)
+    for patch in np.unique(patches[seen]):
+        group = facts[patches == patch]
+        wide, tall = divmod(int(patch), int(SIDES[-1]) * 2)
         for part in np.array_split(group, math.ceil(len(group) * wide * tall / AT_ONCE)):
-            _add(total, part, (int(wide), int(tall)), size)
+            _add(total, part, (wide, tall), size)
 
 
 def _shapes(stamps: Stamps, power: Floats, hard: float) -> tuple[Floats, Floats]:
