@@ -178,18 +178,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=FILE)
     parser.add_argument("--state", type=Path, default=Path("out/places-training.pt"), help="to go on from")
     parser.add_argument("--steps", type=int, default=Settings().steps)
+    parser.add_argument("--rate", type=float, default=Settings().rate)
+    parser.add_argument("--start", type=Path, help="the kept state of an earlier run, to begin a new one from")
     parser.add_argument("--seed", type=int, default=Settings().seed)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)
-    settings = Settings(steps=options.steps, seed=options.seed)
+    settings = Settings(steps=options.steps, rate=options.rate, seed=options.seed)
     examples = list(load_examples(options.pool, read_labels([TAUGHT])))
     taught = [example for example in examples if not checked(example.name)]
     others = [example for example in examples if checked(example.name)]
     stamps = [thing for thing in load_cut_outs(options.packages) for _ in range(REPEATED[thing.value])]
     cut_outs = [*stamps, *OWN * list(cut_outs_of(taught))]
-    teach(Run(settings), Material(taught, cut_outs, settings), options.state, options.out, others)
+    run = Run(settings)
+    if options.start:
+        run.resume(options.start)
+        run.step = 0
+    teach(run, Material(taught, cut_outs, settings), options.state, options.out, others)
 
 
 def teach(run: Run, material: Material, state: Path, out: Path, others: Sequence[Example]) -> None:
