@@ -158,7 +158,7 @@ def test_it_is_surer_where_it_is_right() -> None:
     )
     none = Example("none", sky.picture, np.zeros((96, 128), np.uint8), sky.points, False)
     often, seldom = (calibrated(network, [sky] * n + [none] * (4 - n)) for n in (3, 1))
-    values = torch.tensor([0.0, torch.tensor(3.0).sigmoid().logit(), 1.0])
+    values = torch.tensor([0.0, torch.tensor(3.0).sigmoid().logit(), 0.0, 1.0])
     assert (often[0] * values).sum() > (seldom[0] * values).sum()
 
 
