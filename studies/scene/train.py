@@ -114,7 +114,7 @@ class Run:
 
     def __init__(self, settings: Settings) -> None:
         torch.manual_seed(settings.seed)
-        self.settings, self.step = settings, 0
+        self.settings, self.step, self.began = settings, 0, "from nothing"
         self.network = _channels_last(Network(Normed))
         self.average = deepcopy(self.network).eval().requires_grad_(False)
         self.optimiser = torch.optim.AdamW(self.network.parameters(), settings.rate, weight_decay=settings.decay)
@@ -139,13 +139,18 @@ class Run:
         return value.item()
 
     def state(self) -> dict[str, object]:
-        return {"step": self.step} | {name: getattr(self, name).state_dict() for name in PARTS}
+        return {"step": self.step, "began": self.began} | {name: getattr(self, name).state_dict() for name in PARTS}
 
     def resume(self, path: Path) -> None:
         state = torch.load(path, weights_only=True)
         for name in PARTS:
             getattr(self, name).load_state_dict(state[name])
-        self.step = state["step"]
+        self.step, self.began = state["step"], state["began"]
+
+    def begin(self, path: Path) -> None:
+        """From what an earlier run had learnt when it ended."""
+        self.resume(path)
+        self.step, self.began = 0, f"where a run of {self.step} steps, which began {self.began}, had ended"
 
 
 def _channels_last(network: Network) -> Network:
@@ -161,10 +166,13 @@ def publish(run: Run, path: Path, told: Mapping[str, object]) -> None:
 
 def provenance(run: Run, material: Material) -> dict[str, object]:
     commit = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=40"], capture_output=True, text=True)
+    settings = run.settings
+    options = f"--steps {settings.steps} --rate {settings.rate} --seed {settings.seed}"
     return {
-        "command": "python -m studies.scene.train POOL PACKAGES " + " ".join(sys.argv[3:]),
+        "command": f"python -m studies.scene.train POOL PACKAGES {options}",
         "commit": commit.stdout.strip() or "unknown",
-        "settings": asdict(run.settings) | {"step": run.step},
+        "settings": asdict(settings) | {"step": run.step},
+        "began": run.began,
         "data": f"{len(material.examples)} labelled pictures, {len(material.cut_outs)} cut-outs",
         "torch": torch.__version__,
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
@@ -193,8 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cut_outs = [*stamps, *OWN * list(cut_outs_of(taught))]
     run = Run(settings)
     if options.start:
-        run.resume(options.start)
-        run.step = 0
+        run.begin(options.start)
     teach(run, Material(taught, cut_outs, settings), options.state, options.out, others)
 
 
