@@ -89,8 +89,15 @@ def look(network: Network, picture: Tensor) -> tuple[Tensor, Seen, Tensor]:
     """A picture [3, H, W] as the network sees it, [3, h, w], what it says of it, and soft masks [4, h, w] of PLACES."""
     small = _small(picture)
     seen = _both_ways(network, small)
-    shares = F.interpolate(seen.places.softmax(1), size=small.shape[1:], mode="bilinear", align_corners=False)[0, 1:]
+    shares = against_the_rest(F.interpolate(seen.places, size=small.shape[1:], mode="bilinear", align_corners=False)[0])
     return small, seen, torch.stack([_without_specks(share) for share in shares])
+
+
+def against_the_rest(logits: Tensor) -> Tensor:
+    """Of each of PLACES [4, h, w], from logits [5, h, w]: how likely it is against the likeliest other class."""
+    first = logits.topk(2, dim=0).values
+    other = torch.where(logits == first[0], first[1], first[0])
+    return (logits - other)[1:].sigmoid()
 
 
 def _small(picture: Tensor) -> Tensor:

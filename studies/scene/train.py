@@ -29,7 +29,7 @@ from microcinema_core.files import written_whole
 from microcinema_core.places.network import Network
 from microcinema_core.places.stored import FILE
 
-from .calibrate import calibrated
+from .calibrate import calibrate_
 from .cut_outs import load_cut_outs
 from .examples import POINTS, CutOut, Example, checked, cut_outs_of, load_examples, view
 from .labels import TAUGHT, read_labels
@@ -76,14 +76,14 @@ class Normed(nn.Module):
 
 
 def folded(network: Network) -> dict[str, Tensor]:
-    """The state of the same network with plain convolutions, float16."""
+    """The state of the same network with plain convolutions."""
     state: dict[str, Tensor] = {"calibration": network.calibration}
     for name, module in network.named_modules():
         if isinstance(module, Normed):
             state |= {f"{name}.{part}": value for part, value in module.folded().items()}
         elif isinstance(module, nn.Linear) or name == "out":
             state |= {f"{name}.{part}": value for part, value in module.state_dict().items()}
-    return {name: value.detach().half().contiguous() for name, value in state.items()}
+    return {name: value.detach() for name, value in state.items()}
 
 
 class Material:
@@ -157,11 +157,16 @@ def _channels_last(network: Network) -> Network:
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch knows it, its stub not
 
 
-def publish(run: Run, path: Path, told: Mapping[str, object]) -> None:
-    """The averaged weights, float16, with what made them."""
+def publish(run: Run, path: Path, told: Mapping[str, object], others: Sequence[Example] = ()) -> None:
+    """The averaged weights, float16, with what made them; calibrated by `others`, if any."""
+    network = Network()
+    network.load_state_dict(folded(run.average))
+    if others:
+        calibrate_(network.eval(), others)
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as temporary:
-        save_file(folded(run.average), temporary, {"microcinema.places": "1", "provenance": json.dumps(told)})
+        state = {name: value.half() for name, value in network.state_dict().items()}
+        save_file(state, temporary, {"microcinema.places": "1", "provenance": json.dumps(told)})
 
 
 def provenance(run: Run, material: Material) -> dict[str, object]:
@@ -220,10 +225,7 @@ def teach(run: Run, material: Material, state: Path, out: Path, others: Sequence
             each = (time.monotonic() - start) / (run.step - since)
             sys.stdout.write(f"step {run.step}: loss {np.mean(losses[-250:]):.3f}, {each:.3f} s a step\n")
             sys.stdout.flush()
-    stored = Network()
-    stored.load_state_dict({name: value.float() for name, value in folded(run.average).items()})
-    run.average.calibration.copy_(calibrated(stored.eval(), others))
-    publish(run, out, provenance(run, material))
+    publish(run, out, provenance(run, material), others)
 
 
 if __name__ == "__main__":

@@ -125,9 +125,9 @@ def test_folding_changes_nothing() -> None:
     for _ in range(3):
         taught(pictures)  # statistics other than those of the start
     stored = Network()
-    stored.load_state_dict({name: value.float() for name, value in folded(taught).items()})
+    stored.load_state_dict(folded(taught))
     for made, truth in zip(stored.eval()(pictures), taught.eval()(pictures), strict=True):
-        assert (made - truth).abs().max() < 0.02 * truth.abs().max()  # float16
+        assert (made - truth).abs().max() < 1e-4 * truth.abs().max()  # float32
 
 
 def test_a_resumed_run_ends_as_one_that_was_not_stopped(tmp_path: Path) -> None:
