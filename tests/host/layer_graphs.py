@@ -42,7 +42,7 @@ Or write it: leave the layers out and put `snow falls softly, fog rolls in` into
     shown = picture(flow)
     flow.group = "Weather"
     moved = camera(flow, zoom=1.1)
-    fog = layer(flow, "fog", moved, amount=0.5)
+    fog = layer(flow, "fog", moved, amount=0.3)
     snow = layer(flow, "snow", fog)
     dark = layer(flow, "darker", snow, amount=0.4, fade_in=1.0)
     frames = render(flow, dark, shown[0])
@@ -55,20 +55,21 @@ def lake_alive() -> Workflow:
         "lake-alive",
         """# A lake comes alive
 
-1. Choose in **Load Image** a photograph with water and a sky.
-2. Press **Run**. The water ripples and the clouds drift, and the video repeats without a seam.
+1. Choose in **Load Image** a photograph with water, a sky and trees or grass.
+2. Press **Run**. The water ripples, the clouds drift, the plants sway, and the video repeats without a seam.
 
-Where the water and the sky are, a small network finds by itself; **MicroCinema Render** shows what it found and how
-sure it is. Where it finds none, it says so instead of guessing: paint a mask as in *lake-by-hand*, or say in the
-layer's **place** that it is everywhere. To see the masks, add **MicroCinema Scene** and *Preview Mask*.
+Where they are, a small network finds by itself; **MicroCinema Render** shows what it found and how sure it is. What it
+does not find it says instead of guessing: *Bypass* that layer, paint a mask as in *lake-by-hand*, or say in the layer's
+**place** that it is everywhere. To see the masks, add **MicroCinema Scene** and *Preview Mask*.
 
 **speed** and **direction** say how the clouds go, **size** how long the waves are.""",
     )
     shown = picture(flow)
-    flow.group = "Water and sky"
+    flow.group = "Water, sky and wind"
     waves = layer(flow, "waves")
     clouds = layer(flow, "clouds", waves, direction="left")
-    frames = render(flow, clouds, shown[0], loop=True)
+    wind = layer(flow, "wind", clouds)
+    frames = render(flow, wind, shown[0], loop=True)
     save(flow, frames[0], FPS)
     return flow
 
@@ -101,7 +102,7 @@ def weather(flow: Workflow) -> tuple[Node, Node]:
     shown = picture(flow)
     flow.group = "Weather"
     moved = camera(flow, zoom=1.1)
-    fog = layer(flow, "fog", moved, amount=0.7)
+    fog = layer(flow, "fog", moved, amount=0.5)
     snow = layer(flow, "snow", fog, amount=1.5)
     width, height = WAN_SIZE
     frames = render(flow, snow, shown[0], frames=WAN_FRAMES, fps=WAN_FPS, width=width, height=height)

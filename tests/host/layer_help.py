@@ -12,7 +12,7 @@ from graph_parts import Node, Workflow
 from make_workflows import ROCKET, Painted
 from PIL import Image, ImageDraw, ImageFont, ImageOps, ImageStat
 
-WIDTH, ACROSS = 216, 5  # of a tile, in pixels, and how many stand side by side
+WIDTH, ACROSS = 270, 4  # of a tile, in pixels, and how many stand side by side
 GAP, LINE = 6, 20  # pixels: between tiles, and of a name below one
 MOON: Painted = tuple(
     (round(556 + 62 * math.cos(turn)), round(78 + 62 * math.sin(turn)))
@@ -137,7 +137,7 @@ def scene_sheet(kept: Mapping[str, Sequence[Image.Image]], titles: Sequence[str]
             picture = Image.composite(Image.new("RGB", picture.size, tint), picture, mask)
         tiles[title] = picture
     tiles[f"{titles[0]}: depth"] = kept[f"depth {titles[0]}"][0]
-    return sheet(tiles, 2 * WIDTH, ACROSS // 2)
+    return sheet(tiles, WIDTH, ACROSS)
 
 
 def sheet(tiles: Mapping[str, Image.Image], width: int, across: int) -> Image.Image:
