@@ -23,6 +23,7 @@ LONGEST = 4.0  # sides of it to each other, at most
 SURE = 0.5  # from here a place is found
 LEAST = 0.003  # share of the picture that a place takes, at least, and each part of it
 RADIUS, EPSILON = 4, 1e-4  # of the guided filter, in pixels of the small picture and of variance
+FIRM = 0.3  # of a mask around 0.5: what it leaves undecided; all else is 0 or 1
 SKY = 1000.0  # how far away the sky is
 FARTHEST = 900.0  # what is not the sky
 
@@ -59,7 +60,8 @@ def find(picture: Tensor, network: Network | None = None) -> Found:
     found = [i for i in range(len(PLACES)) if sure[i] >= SURE]
     masks = torch.zeros(len(PLACES), 1, *picture.shape[1:], device=picture.device)
     if found:
-        masks[found, 0] = guided(picture, small, kept[found], radius=RADIUS, epsilon=EPSILON)
+        soft = guided(picture, small, kept[found], radius=RADIUS, epsilon=EPSILON)
+        masks[found, 0] = ((soft - 0.5) / FIRM + 0.5).clamp(0, 1)
     landscape = bool(seen.there[0, -1] > 0)
     return Found(
         dict(zip(PLACES, masks, strict=True)),
