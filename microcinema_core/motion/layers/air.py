@@ -22,6 +22,7 @@ from .noise import sampled, tile
 
 CELL = 90  # cells of a swathes' map, on the frame's shorter side
 FAR = 6.0  # distance of what is near the horizon
+BEYOND, MOST_OF_IT, SAMPLES = 500.0, 0.9, 100_000  # the sky; share of the land that counts; pixels looked at
 NOWHERE = 0.55  # heights from the top: the horizon of a picture whose distances do not tell it
 SHEETS = ((1.0, 0.6), (3.0, 0.4))  # distances of the swathes, and each one's share
 LOCAL = 0.3  # of the air's colour: what is behind it, blurred
@@ -73,14 +74,15 @@ class Swathes:
         seeds = np.random.default_rng([layer.seed, 2]).integers(2**63, size=2)
         self.tiles = [tile(int(seed)) for seed in seeds]
         # from the middle of the frame, in its heights
+        self.scale = scale(maps.distance)
         self.horizon = (horizon(maps.distance) - 0.5) * view.picture[1] / (view.scale * view.height)
 
     def alpha(self, frame: Composed, moment: Moment) -> Tensor:
-        """How much of what is behind it is hidden by it, [1, H, W]."""
+        """How much of what is behind it is hidden by it: 1 - exp(-density * distance), [1, H, W]."""
         noise, reach = self._noises(moment, frame.picture), self._reach(moment, frame.picture)
         thick = self._thick(noise, moment) * (-self.air.density * self.layer.strength(moment.u))
         density, reach = self._spread(torch.cat([thick, reach]))[:, None]
-        return density.mul_(torch.minimum(frame.distance, reach)).expm1_().neg_()
+        return density.mul_(torch.minimum(frame.distance * self.scale, reach)).expm1_().neg_()
 
     def colour(self, moment: Moment, bright: Tensor, around: Tensor) -> Tensor:
         """Its own light, [3, H, W]. bright: the light on the scene, [3, 1, 1]. around: the frame's, [3, h, w]."""
@@ -161,6 +163,14 @@ def _copies(clock: Clock) -> list[tuple[float, float, float]]:
         return [(1.0, clock.seconds, 0.0)]
     parts = [(clock.seconds / clock.period + shift) % 1 for shift in (0.0, 0.5)]
     return [(math.sin(math.pi * part), (part - 0.5) * clock.period, 0.37 * i) for i, part in enumerate(parts)]
+
+
+def scale(distance: Tensor | None) -> float:
+    """What distances [1, H, W] are multiplied by, so that a wide view is not lost: its land goes to FAR at most."""
+    if distance is None:
+        return 1.0
+    land = distance[distance < BEYOND]
+    return min(1.0, FAR / float(land[:: max(1, len(land) // SAMPLES)].quantile(MOST_OF_IT))) if len(land) else 1.0
 
 
 def horizon(distance: Tensor | None) -> float:

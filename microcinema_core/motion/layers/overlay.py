@@ -1,4 +1,4 @@
-"""What is drawn over a composed frame: air, particles and light, in linear light, in this order."""
+"""What is drawn over a composed frame: air, particles, light and stars, in linear light, in this order."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 from torch import Tensor
 
-from ..layer import Group, Layer
+from ..layer import Group, Layer, LayerKind
 from ..moments import Moment, Moments
 from ..plan import Plan
 from ..plates import View
 from .air import Swathes
 from .ambient import blurred, bright
-from .composed import Composed
+from .composed import Composed, Maps
 from .floating import Lit, float_in
 from .light import Lamp
 from .linear import to_light, to_pixels
 from .particle_kinds import PARTICLES
 from .particles import Field
+from .stars import Stars
 
 if TYPE_CHECKING:
     from ..scene import Scene
@@ -31,15 +32,16 @@ DRAWN = (Group.AIR, Group.PARTICLES, Group.LIGHT)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawn:
-    """A layer that is drawn. index: in the plan. mask: [1, H, W] of the picture, or None for everywhere."""
+    """A layer that is drawn. number: in the plan, from 0. mask: [1, H, W] of the picture, or None for everywhere."""
 
-    index: int
+    number: int
     layer: Layer
     mask: Tensor | None
+    maps: Maps
 
     def there(self, frame: Composed) -> Tensor | None:
         """[1, H, W] of a frame: how much of it belongs there; None: all."""
-        return None if self.mask is None else frame.masks[self.index : self.index + 1]
+        return None if self.mask is None else self.maps.own(self.number, frame.masks)
 
 
 class Overlay:
@@ -49,13 +51,19 @@ class Overlay:
         """Raises InputError where there would be too many particles."""
         self.scene = scene
         layers = [
-            Drawn(i, layer, None if bool((mask == 1).all()) else mask[None])
-            for i, (layer, mask) in enumerate(zip(scene.plan.layers, scene.maps.masks, strict=True))
+            Drawn(number, layer, _partial(scene.maps.own(number)), scene.maps)
+            for number, layer in enumerate(scene.plan.layers)
             if layer.amount > 0 and layer.kind.group in DRAWN
         ]
         air, floating, lamps = ([one for one in layers if one.layer.kind.group is group] for group in DRAWN)
         self.air = [(one, Swathes(one.layer, moments, view, scene.maps)) for one in air]
+        stars, lamps = (
+            [one for one in lamps if (one.layer.kind is LayerKind.STARS) is starry] for starry in (True, False)
+        )
         self.lamps = [(one, Lamp(one.layer, one.mask, scene, moments, view)) for one in lamps]
+        height, width = scene.picture.shape[1:]
+        self.stars = [(one, Stars(one.layer, width, height)) for one in stars]
+        self.farthest, self.view = scene.plates[0].planes[0], view
         fields = [
             (one, Field(one.layer, sheet, number, moments, view))
             for one in floating
@@ -74,7 +82,8 @@ class Overlay:
     def drawn(self, frame: Composed, moment: Moment) -> Tensor:
         """The frame's picture [3, H, W], pixels 0..1, with all of it; bit for bit where nothing of it is there."""
         air, fields, lamps = _present(self.air, moment), _present(self.fields, moment), _present(self.lamps, moment)
-        masks = [one.there(frame) for one, _ in (*air, *fields, *lamps)]
+        stars = _present(self.stars, moment)
+        masks = [one.there(frame) for one, _ in (*air, *fields, *lamps, *stars)]
         if not masks:
             return frame.picture
         light = to_light(frame.picture)
@@ -88,6 +97,10 @@ class Overlay:
         for one, lamp in lamps:
             there, made = one.there(frame), lamp.lit(light, moment, one.layer.strength(moment.u))
             light = made if there is None else torch.where(there > 0, torch.lerp(light, made, there), light)
+        place = self.farthest.where(self.scene.plan, moment, self.view) if stars else None
+        for one, sky in stars:
+            if place is not None:
+                light = sky.over(light, one.there(frame), place, moment)
         return _back(light, frame, masks)
 
     def _veiled(self, light: Tensor, one: Drawn, swathes: Swathes, frame: Composed, moment: Moment) -> Tensor:
@@ -98,6 +111,11 @@ class Overlay:
         else:
             colour = swathes.colour(moment, self.bright.to(light), blurred(light))
         return light.lerp_(colour, alpha if there is None else alpha * there)
+
+
+def _partial(mask: Tensor | None) -> Tensor | None:
+    """A mask [1, H, W], or None for one that is everywhere."""
+    return None if mask is None or bool((mask == 1).all()) else mask
 
 
 def _present(drawn: list[tuple[Drawn, T]], moment: Moment) -> list[tuple[Drawn, T]]:

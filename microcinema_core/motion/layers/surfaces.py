@@ -19,15 +19,16 @@ from ..plates import grown, inside, padded
 from ..resample import Box, Texture, grid_of, level_of, shifted, shown
 from ..scene import Scene
 from .breathe import Breathe
-from .patch import NOTHING, Ground, Patch, Seen
-from .sky import Clouds, Stars
+from .composed import NOTHING
+from .patch import Ground, Patch, Seen
+from .sky import Clouds
 from .water import Falls, Waves
 from .wind import Wind
 
-ORDER = (LayerKind.CLOUDS, LayerKind.STARS, LayerKind.WAVES, LayerKind.FALLS, LayerKind.WIND, LayerKind.BREATHE)
+ORDER = (LayerKind.CLOUDS, LayerKind.WAVES, LayerKind.FALLS, LayerKind.WIND, LayerKind.BREATHE)
 MARGIN = 0.02  # heights by which wind or breath of amount 1 move anything at most
 Warp = Wind | Breathe
-Skin = Clouds | Stars | Waves | Falls
+Skin = Clouds | Waves | Falls
 
 
 class Surfaces:
@@ -47,12 +48,9 @@ class Surfaces:
     def _made(self, layer: Layer, mask: Tensor, carried: Tensor, scene: Scene) -> Skin | Warp:
         """carried: the mask on the ground; some of it is there."""
         patch = Patch.of(layer, mask, carried, self.ground)
-        height, width = scene.picture.shape[1:]
         match layer.kind:
             case LayerKind.CLOUDS:
                 return Clouds(patch, self.ground)
-            case LayerKind.STARS:
-                return Stars(patch, width / height)
             case LayerKind.WAVES:
                 return Waves(patch, self.ground)
             case LayerKind.FALLS:
@@ -61,7 +59,7 @@ class Surfaces:
                 far = scene.maps.distance
                 return Wind(patch, None if far is None else patch.cropped(padded(far, scene.box), self.ground))
             case _:
-                return Breathe(patch, width)
+                return Breathe(patch, scene.picture.shape[2])
 
     def moves(self, moment: Moment) -> bool:
         """Whether there is anything of them at a moment."""
@@ -120,8 +118,10 @@ def acts(layer: Layer) -> bool:
 
 
 def _pairs(scene: Scene) -> list[tuple[Layer, Tensor]]:
-    masks = scene.maps.masks.split(1)
-    return [(layer, mask) for layer, mask in zip(scene.plan.layers, masks, strict=True) if acts(layer)]
+    """Those that act, with their masks [1, H, W]."""
+    everywhere = torch.ones_like(scene.picture[:1])
+    own = ((layer, scene.maps.own(number)) for number, layer in enumerate(scene.plan.layers) if acts(layer))
+    return [(layer, everywhere if mask is None else mask) for layer, mask in own]
 
 
 def _slices(part: Box, box: Box) -> tuple[slice, slice]:
