@@ -15,7 +15,8 @@ NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 	$$p $(NEW_ENOUGH) >/dev/null 2>&1 && echo $$p && break; done)
 
-DEMO_PHOTO := assets/pictures/earthrise
+DEMO_PHOTO := assets/pictures/lake.jpg
+DEMO_WORDS := the lake ripples, clouds drift left, snow falls softly, the camera slowly pushes in
 DEMO_IMAGE := assets/demo-keyframe.png
 DEMO_PROMPT := A bright yellow star moves to the left quickly over a night sky.
 
@@ -28,19 +29,20 @@ TRAIN_CONFIGS := $(foreach stage,autoencoder text image video tsr,configs/toybox
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.stamp-standalone ## move a photo by the camera alone, and a keyframe by the embedded model
+demo: $(VENV)/.stamp-standalone ## a photo moves and lives without a model, and a keyframe by the embedded model
 	@mkdir -p $(OUT)
 	@start=$$(date +%s); \
-	$(BIN)/microcinema animate $(DEMO_PHOTO).jpg --plan $(DEMO_PHOTO).json --out $(OUT)/demo-photo.mp4 && \
+	$(BIN)/microcinema animate $(DEMO_PHOTO) --prompt "$(DEMO_WORDS)" --out $(OUT)/demo-photo.mp4 && \
 	$(BIN)/microcinema animate --image $(DEMO_IMAGE) --model toybox --prompt "$(DEMO_PROMPT)" \
 		--out $(OUT)/demo.mp4 --contact-sheet $(OUT)/demo-sheet.png && \
-	echo "A photo moves, with no model: $(OUT)/demo-photo.mp4" && \
+	echo "A photo moves and lives, from words, with no model: $(OUT)/demo-photo.mp4" && \
 	echo "A model moves what is in the picture: $(OUT)/demo.mp4; its frames as one picture: $(OUT)/demo-sheet.png" && \
 	echo "It took $$(( $$(date +%s) - start )) s after set-up."
 
 gallery: $(VENV)/.stamp-standalone ## make docs/results/gallery again, what is there already excepted: up to an hour on two cores
 	$(BIN)/python -m studies.gallery --out docs/results/gallery
 	$(BIN)/python -m studies.camera.pictures
+	$(BIN)/python -m studies.layers.pictures
 
 bench: $(VENV)/.stamp-dev ## speed and memory beside diffusers, into docs/results/bench: hours on a CPU, ten minutes with OPTIONS=--quick
 	$(BIN)/python -m studies.speed $(OPTIONS)

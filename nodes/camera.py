@@ -119,15 +119,15 @@ def spoken(plan: Plan, reading: Reading, *, depth: bool = False) -> tuple[Plan, 
 
     A camera of which nobody says anything pushes in slowly, or, with depth, goes forward.
     """
-    if not plan.camera.moves and not reading.phrases:
+    if not plan.camera.moves and not reading.camera:
         said = "nothing is set: the camera pushes in slowly; write `the camera is still` in prompt for none"
         return undirected(plan, depth=depth), said
-    if not reading.phrases:
+    if not reading.camera:
         return plan, ""
     given = {f.name for f in fields(Camera) if getattr(plan.camera, f.name) != getattr(CAMERA, f.name)}
     given |= {"ease"} if plan.ease is not PLAN.ease or plan.curve is not None else set()
     told = directed(plan, reading, given)
-    words = ", ".join(f"`{phrase.text}`" for phrase in reading.phrases)
+    words = ", ".join(f"`{phrase.text}`" for phrase in reading.camera)
     does = [f"{name} {value:g}" for name, value in reading.dials.items() if name not in given]
     does += [f"ease {told.ease}"] if told.ease is not plan.ease else []
     return told, f"read {words}: {', '.join(does) or 'nothing to set'}"

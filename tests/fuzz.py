@@ -20,7 +20,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,12 +36,14 @@ import hostile  # noqa: E402
 
 from microcinema_core import media  # noqa: E402
 from microcinema_core.checkpoint.identify import identify  # noqa: E402
+from microcinema_core.cli.layers import ToldLayer  # noqa: E402
 from microcinema_core.cli.regions import Told  # noqa: E402
 from microcinema_core.errors import MicroCinemaError  # noqa: E402
 from microcinema_core.importers.convert import convert  # noqa: E402
 from microcinema_core.importers.inflate import Order, inflate_file  # noqa: E402
 from microcinema_core.importers.text_to_video import open_text_to_video  # noqa: E402
 from microcinema_core.motion.easing import Ease  # noqa: E402
+from microcinema_core.motion.layer import Layer, LayerKind, Place  # noqa: E402
 from microcinema_core.motion.plan import Camera, Plan, Region, Relief  # noqa: E402
 from microcinema_core.motion.scene import Motion  # noqa: E402
 from microcinema_core.shot.plan import ShotConfig  # noqa: E402
@@ -57,6 +59,13 @@ SECONDS = 30  # for one case, which takes less than one on an idle machine
 PICTURES = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 ODD_TOML = ("nan", "-inf", "1979-05-27", "[[[[", "{a=1}", "'x'", "-5", "1e30", "[" * 5000, "a.b = 1")
 REGIONS = ("mask.png:horizontal=.2,zoom=1.1", "C:\\mask.png:order=-1,ease=linear", "a=b:c.png:roll=9,distance=2", "m")
+LAYERS = (
+    "snow:amount=.6,seed=3,direction=left",
+    "swing:mask=C:\\a.png,x=.2,y=.3",
+    "2:mask=a.png",
+    "fog",
+    "fog:colour=#fff",
+)
 ODD_WORDS = (
     "=",
     ",",
@@ -196,14 +205,18 @@ def spoil_plan(folder: Path, rng: random.Random) -> str:
     return path.name
 
 
-def spoil_regions(folder: Path, rng: random.Random) -> str:
-    """A region's text with parts taken from a few, in any order, and characters of any kind in it."""
-    text = rng.choice(REGIONS)
-    for _ in range(rng.randint(1, 4)):
-        at = rng.randint(0, len(text))
-        text = text[:at] + rng.choice(ODD_WORDS) + text[at + rng.randint(0, 3) :]
-    (folder / "region").write_text(text, encoding="utf-8", errors="surrogatepass")
-    return text[:80]
+def spoil_text(name: str, texts: Sequence[str]) -> Callable[[Path, random.Random], str]:
+    """An option's text with parts taken from a few, in any order, and characters of any kind in it."""
+
+    def spoil(folder: Path, rng: random.Random) -> str:
+        text = rng.choice(texts)
+        for _ in range(rng.randint(1, 4)):
+            at = rng.randint(0, len(text))
+            text = text[:at] + rng.choice(ODD_WORDS) + text[at + rng.randint(0, 3) :]
+        (folder / name).write_text(text, encoding="utf-8", errors="surrogatepass")
+        return text[:80]
+
+    return spoil
 
 
 # Good material
@@ -254,7 +267,16 @@ def make_plan(folder: Path) -> None:
     plan = Plan(
         camera, (one, other), Relief(range=3.0), curve=((0.0, 0.0), (0.5, 0.7), (1.0, 1.0)), duration=2.0, seed=3
     )
+    everywhere = (Layer(kind, place=Place.EVERYWHERE) for kind in (LayerKind.WAVES, LayerKind.CLOUDS, LayerKind.WIND))
+    plan = plan.with_layers(
+        Layer(LayerKind.SNOW, 0.5, 2.0, 200.0, 2.0, 0.2, 0.3, 5, colour=(1.0, 0.5, 0.0)),
+        Layer(LayerKind.FLICKER, at=(0.2, 0.3)), Layer(LayerKind.FOG), Layer(LayerKind.NIGHT, fade_in=1.0), *everywhere,
+    )  # fmt: skip
     (folder / "plan.json").write_text(plan.to_json(), encoding="utf-8")
+
+
+def make_layers(folder: Path) -> None:
+    (folder / "layer").write_text(LAYERS[0], encoding="utf-8")
 
 
 def make_regions(folder: Path) -> None:
@@ -315,8 +337,12 @@ def read_plan(folder: Path) -> None:
     """Whatever is taken for a plan can be shown."""
     plan = Plan.from_json((folder / "plan.json").read_bytes().decode("utf-8", "replace"))
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8))
-    for frame in move(picture, Motion(plan, (None,) * len(plan.regions)), Timing(3, 2.0)):
+    for frame in move(picture, Motion(plan, (None,) * len(plan.regions)), Timing(3, 2.0), everywhere=True):
         assert frame.shape == (30, 40, 3)
+
+
+def read_layer(folder: Path) -> None:
+    ToldLayer.parse((folder / "layer").read_text(encoding="utf-8", errors="surrogatepass"))
 
 
 def read_region(folder: Path) -> None:
@@ -337,7 +363,8 @@ TARGETS = (
     Target("sources", 40, make_sources, spoil_source, read_sources),
     Target("configurations", 400, make_configurations, spoil_toml, read_configurations),
     Target("plans", 150, make_plan, spoil_plan, read_plan),
-    Target("regions", 1000, make_regions, spoil_regions, read_region),
+    Target("regions", 1000, make_regions, spoil_text("region", REGIONS), read_region),
+    Target("layers", 1000, make_layers, spoil_text("layer", LAYERS), read_layer),
     Target("training state", 100, make_state, spoil_bytes("checkpoint-*/*"), resume, talks=True),
 )
 

@@ -22,7 +22,6 @@ from .request import Request
 from .staging import Shown, previewed, save_parts, staged
 
 if TYPE_CHECKING:
-
     from ..media import Target
     from ..standalone.camera import Take
     from ..standalone.framing import Timing
@@ -164,7 +163,9 @@ def _say(found: Directed) -> None:
     if not found.asked:
         complain("note", "nothing was asked of the camera, so it pushes in slowly; --help lists its moves")
     if found.rest:
-        complain("note", "the camera moves, the scene does not: the rest of the prompt needs a video model (--model)")
+        complain(
+            "note", "the rest of the prompt needs a video model (--model): only the camera moves, and what is drawn"
+        )
 
 
 def _told(request: Request, shot: ShotConfig, found: Directed) -> dict[str, Any]:
@@ -172,7 +173,8 @@ def _told(request: Request, shot: ShotConfig, found: Directed) -> dict[str, Any]
     asked = {"prompt": request.prompt, "loop": shot.loop, "resize": shot.resize}
     usual = {"prompt": None, "loop": Loop.NONE, "resize": ResizePolicy.CROP}
     told = {name: value for name, value in asked.items() if value != usual[name]}
-    return {**told, "camera_words": list(found.words)} if found.words else told
+    words = [{"text": phrase.text, "means": phrase.says} for phrase in found.read]
+    return {**told, "words": words} if words else told
 
 
 def _made(take: Take, request: Request, places: Places, more: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:

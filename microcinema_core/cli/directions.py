@@ -18,7 +18,7 @@ from ..motion.easing import Ease
 from ..motion.layer import LayerKind
 from ..motion.locating import with_places
 from ..motion.plan import MAX_PLAN, Camera, Plan, Relief
-from ..motion.words import Reading, read_words
+from ..motion.words import Phrase, read_words
 from .drawing import read_places, spoken, told_layers, with_layers
 from .layers import KEYS as LAYER_KEYS
 from .layers import ToldLayer
@@ -135,14 +135,14 @@ class Dials:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Directed:
-    """motion: what camera and regions do. asked: whether anybody asked for that. words: of the prompt, that were read.
+    """motion: what camera and regions do and what is drawn. asked: whether anybody asked for that.
 
-    rest: whether the prompt says more than that.
+    read: phrases of the prompt. rest: whether the prompt says more than that.
     """
 
     motion: Motion
     asked: bool
-    words: tuple[str, ...]
+    read: tuple[Phrase, ...]
     rest: bool
 
     @property
@@ -150,13 +150,14 @@ class Directed:
         """What the camera does, for a person."""
         plan = self.motion.plan
         moves = [f"{f.name} {getattr(plan.camera, f.name):g}" for f in fields(plan.camera) if _set(plan.camera, f.name)]
-        read = f" ({', '.join(self.words)})" if self.words else ""
+        told = (f"{phrase.text}{phrase.says and f' = {phrase.says}'}" for phrase in self.read)
+        read = f" (read: {'; '.join(told)})" if self.read else ""
         regions = len(plan.regions)
         drawn = told_layers(layer for layer in plan.layers if layer.amount > 0)
         return (
-            f"camera: {', '.join(moves) or 'still'}{read}"
+            f"camera: {', '.join(moves) or 'still'}"
             f"{f'; {regions} region' + 's' * (regions > 1) if regions else ''}"
-            f"{f'; drawn: {drawn}' if drawn else ''}"
+            f"{f'; drawn: {drawn}' if drawn else ''}{read}"
         )
 
 
@@ -196,8 +197,8 @@ def directed(
         from ..media import read_depth
 
         motion = replace(motion, depth=read_depth(directions.depth))
-    words = tuple(phrase.text for phrase in reading.phrases)
-    return Directed(motion, asked or directions.depth is not None, words, _says_more(prompt, reading))
+    read = reading.phrases if alone else reading.camera
+    return Directed(motion, asked or directions.depth is not None, read, _says_more(prompt, read))
 
 
 def _read_plan(path: Path) -> Plan:
@@ -229,11 +230,11 @@ def _read_mask(path: Path, picture: tuple[int, int] | None) -> Tensor:
     return mask if picture is None else check_mask(mask, picture, f"{path}: the mask")[0]
 
 
-def _says_more(prompt: str, reading: Reading) -> bool:
-    """Whether anything but words of the camera, and small ones, is left of the prompt."""
+def _says_more(prompt: str, read: tuple[Phrase, ...]) -> bool:
+    """Whether anything but what was read, and small words, is left of the prompt."""
     rest, done = [], 0
-    for phrase in reading.phrases:
+    for phrase in read:
         rest.append(prompt[done : phrase.start])
-        done = phrase.end
+        done = max(done, phrase.end)
     rest.append(prompt[done:])
     return any(word not in SMALL for word in re.findall(r"[^\W\d_]+", " ".join(rest).lower()))

@@ -122,7 +122,7 @@ KINDS: Mapping[LayerKind, Kind] = MappingProxyType(
         LayerKind.FALLS: Kind(Group.WATER, "water flows or falls", None, 270.0),
         LayerKind.WIND: Kind(Group.WIND, "plants sway in gusts", Place.PLANTS, 0.0),
         LayerKind.CLOUDS: Kind(Group.SKY, "the sky drifts", Place.SKY, 0.0),
-        LayerKind.STARS: Kind(Group.SKY, "stars twinkle where the sky is dark", Place.SKY),
+        LayerKind.STARS: Kind(Group.LIGHT, "stars twinkle where the sky is dark, or night has fallen", Place.SKY),
         LayerKind.SWING: Kind(Group.REPEAT, "swings about a pivot; 1 is ten degrees each way", None),
         LayerKind.SPIN: Kind(Group.REPEAT, "spins clockwise about its middle; 1 is a turn in four seconds", None),
         LayerKind.BOB: Kind(Group.REPEAT, "goes up and down; 1 is two hundredths of the height each way", None, 90.0),

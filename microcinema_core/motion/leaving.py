@@ -17,11 +17,11 @@ def leaving(renderer: Renderer) -> str:
     regions = list(renderer.scene.plan.regions)
     gone: dict[int, int] = {}
     for plate in renderer.scene.plates:
-        if plate.region is None or plate.repeat is not None:
+        number = next((i for i, region in enumerate(regions, start=1) if region is plate.region), None)
+        if number is None:
             continue
         first = next((frame for frame in frames if _outside(renderer, plate, frame)), None)
         if first is not None:
-            number = next(i for i, region in enumerate(regions, start=1) if region is plate.region)
             gone[number] = min(first, gone.get(number, first))
     told = (f"region {number} is outside the frame at frame {frame}" for number, frame in sorted(gone.items()))
     return "; ".join(told)

@@ -154,13 +154,13 @@ class Plan(Settings):
 
     camera: Camera = Camera()
     regions: tuple[Region, ...] = ()
-    layers: tuple[Layer, ...] = ()
     relief: Relief = Relief()
     ease: Annotated[Ease, EASE] = Ease.EASE_IN_OUT
     curve: tuple[tuple[float, ...], ...] | None = None
     duration: Annotated[float | None, LONG] = None
     keyframe_at: Annotated[float, KEY] = 0.5
     seed: Annotated[int, SHAKE_SEED] = 0
+    layers: tuple[Layer, ...] = ()
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)

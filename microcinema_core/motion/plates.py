@@ -66,6 +66,14 @@ class View:
         return np.array([[unit, 0, -self.width * unit / 2], [0, unit, -self.height * unit / 2], [0, 0, 1]])
 
 
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A layer that moves a plate about a pivot, in pixels of the picture."""
+
+    layer: Layer
+    pivot: tuple[float, float]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Plate:
     """One picture under the camera.
@@ -84,8 +92,8 @@ class Plate:
     band: Band | None = None
     distance: float = 1.0
     region: Region | None = None
-    repeat: Layer | None = None  # what moves it besides its region's path
     pivot: tuple[float, float] = (0.0, 0.0)  # in pixels of the picture
+    repeats: tuple[Repeat, ...] = ()  # what moves it besides its region's path
 
     @property
     def size(self) -> tuple[int, int]:
@@ -108,15 +116,21 @@ class Plate:
             return None
         picture = view.to_picture
         if self.region is not None:
-            pivot = (np.linalg.inv(picture) @ (*self.pivot, 1.0))[:2]
-            shown = shown @ path(plan, moment, self.region, (pivot[0], pivot[1]), view.aspect)
-            if self.repeat is not None:
-                shown = shown @ moved(self.repeat, moment, (pivot[0], pivot[1]), view.picture[1] / picture[1, 1])
+            shown = shown @ path(plan, moment, self.region, _placed(self.pivot, picture), view.aspect)
+        for repeat in self.repeats:
+            height = view.picture[1] / picture[1, 1]
+            shown = shown @ moved(repeat.layer, moment, _placed(repeat.pivot, picture), height)
         if np.array_equal(shown, np.eye(3)):
             return picture @ view.from_pixels
         # The homography's sign keeps what is behind the camera apart: its last row is positive before it.
         back = np.linalg.inv(shown)
         return picture @ (back / abs(back[2, 2])) @ view.from_pixels
+
+
+def _placed(pivot: tuple[float, float], picture: Matrix) -> tuple[float, float]:
+    """A point in the picture's pixels in the camera's coordinates. picture: from these to those."""
+    x, y, _ = np.linalg.inv(picture) @ (*pivot, 1.0)
+    return float(x), float(y)
 
 
 def check_picture(picture: Tensor) -> None:
@@ -169,8 +183,9 @@ def reach(plate: Plate, plan: Plan, view: View) -> Box:
     limit = math.ceil(BEYOND * max(width, height))
     corners = np.array([[0, 0, 1], [view.width, 0, 1], [0, view.height, 1], [view.width, view.height, 1.0]]).T
     low, high = np.zeros(2), np.array([width, height], float)
-    repeat, moments = plate.repeat, extremes(plan)
-    for moment in moments if repeat is None else [far for each in moments for far in extremes_of(repeat, each)]:
+    moments = extremes(plan)
+    far = [one for repeat in plate.repeats for moment in moments for one in extremes_of(repeat.layer, moment)]
+    for moment in far or moments:
         matrix = plate.where(plan, moment, view)
         if matrix is None:
             continue

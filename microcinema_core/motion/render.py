@@ -86,7 +86,7 @@ class Renderer:
         if box is None:
             return
         seen = layer.texture.sample(matrix, box)
-        if plate.region is None:
+        if plate.region is None and (plate.backmost or plate.alpha is not None):  # a back sheet is hardly seen
             seen = self._living(seen, layer.texture, place, box, moment)
         if plate.backmost:
             alpha: Tensor | float = 1.0

@@ -9,7 +9,7 @@ filter, a quarter of an octave apart, and blends the two nearest.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -58,24 +58,24 @@ class Texture:
             return copied
         return self._blended(level_of(matrix, box), lambda level: self._read(level, matrix, box))
 
-    def at(self, places: Tensor, level: float, *, mirrored: bool = False) -> Tensor:
-        """The channels [C, h, w] at places [1, h, w, 2], x and y in the texture's pixels, a pixel's centre at .5.
+    def at(self, places: Tensor, level: float, corner: tuple[int, int], *, mirrored: bool = False) -> Tensor:
+        """The channels [C, h, w] at places [1, h, w, 2], x and y in pixels from which the texture's corner is away.
 
         level: of shrinking, as `level_of` tells it. mirrored: beyond the border; else the border goes on.
         """
-        return self._blended(level, lambda level: self._place(level, places, mirrored))
+        return self._blended(level, lambda level: self._place(level, places, corner, mirrored))
 
     def _blended(self, level: float, read: Callable[[int], Tensor]) -> Tensor:
         lower = math.floor(level)
         below = read(lower)
         return below if level - lower < 1e-3 else below.lerp_(read(lower + 1), level - lower)
 
-    def _place(self, level: int, places: Tensor, mirrored: bool) -> Tensor:
+    def _place(self, level: int, places: Tensor, corner: tuple[int, int], mirrored: bool) -> Tensor:
         fine = self._copy(level)
-        to_grid = self._to_grid(level, fine.shape[2], fine.shape[1])
-        scale, shift = (torch.from_numpy(part).to(places) for part in (to_grid.diagonal()[:2], to_grid[:2, 2]))
+        (ax, _, bx), (_, ay, by), _ = self._to_grid(level, fine.shape[2], fine.shape[1]).tolist()
+        grid = scaled(places, (ax, ay), (bx - ax * corner[0], by - ay * corner[1]))
         mode = "reflection" if mirrored else "border"
-        return F.grid_sample(fine[None], places * scale + shift, padding_mode=mode, align_corners=False)[0]
+        return F.grid_sample(fine[None], grid, padding_mode=mode, align_corners=False)[0]
 
     def _copied(self, matrix: Matrix, box: Box) -> Tensor | None:
         """The pixels themselves, where the frame shows them unmoved or moved by whole pixels."""
@@ -254,3 +254,20 @@ def grid_of(matrix: Matrix, box: Box, like: Tensor) -> Tensor:
         return grid
     depth = torch.add(float(matrix[2, 0]) * x + float(matrix[2, 2]), float(matrix[2, 1]) * y)[None, ..., None]
     return grid.div_(depth.clamp(min=BEHIND)).masked_fill_(depth < BEHIND, -FAR)
+
+
+def scaled(places: Tensor, scale: tuple[float, float], shift: tuple[float, float]) -> Tensor:
+    """Places [1, h, w, 2] times scale plus shift, x and y apart: the same."""
+    made = torch.empty_like(places)
+    for axis in (0, 1):  # on both at once, vectors would be two numbers long
+        torch.mul(places[..., axis], scale[axis], out=made[..., axis])
+        made[..., axis] += shift[axis]
+    return made
+
+
+def shifted(places: Tensor, by: Sequence[Tensor] | Tensor, share: float = 1.0) -> Tensor:
+    """Places [1, h, w, 2] moved by a share of what is right and what is down, [h, w] or [1, h, w] each: the same."""
+    made = torch.empty_like(places)
+    for axis in (0, 1):
+        torch.add(places[..., axis], by[axis], alpha=share, out=made[..., axis])
+    return made

@@ -19,6 +19,7 @@ from .plan import NEAREST, Plan, Region
 from .plates import (
     SURE,
     Plate,
+    Repeat,
     View,
     check_mask,
     check_picture,
@@ -197,11 +198,7 @@ def cut(picture: Tensor, motion: Motion, view: View | None = None) -> Scene:
     near = None if motion.depth is None else disparity_of(motion.depth, plan, view.picture).to(picture)
     maps = _maps(motion, near, picture)
     regions = [_region(region, mask, near) for region, mask in zip(plan.regions, cuts, strict=True)]
-    regions += [
-        replace(_region(Region(), mask, near), repeat=layer, pivot=pivot_of(layer, mask))
-        for layer, mask in zip(plan.layers, maps.masks.split(1) if plan.layers else (), strict=True)
-        if layer.kind in CUT and layer.amount > 0
-    ]
+    regions = _repeating(regions, plan, maps, near)
     box = (0, 0, *view.picture)
     for plate in [background, *(plate for plate in regions if _touches_edge(plate.alpha))]:
         box = _union(box, reach(plate, plan, view))
@@ -226,16 +223,16 @@ def cut(picture: Tensor, motion: Motion, view: View | None = None) -> Scene:
 def _maps(motion: Motion, near: Tensor | None, picture: Tensor) -> Maps:
     """What layers must know of a picture [3, H, W]. near: its disparity [1, H, W], where it has depth."""
     size = (picture.shape[2], picture.shape[1])
-    masks = [
-        torch.ones_like(picture[:1])
-        if mask is None
-        else check_mask(mask, size, f"layer {number}'s mask ({layer.kind})").to(picture)
-        for number, (layer, mask) in enumerate(zip(motion.plan.layers, motion.masks_of_layers, strict=True), start=1)
-    ]
+    made: dict[int, Tensor] = {}  # layers of one place share its mask
+    numbered = enumerate(zip(motion.plan.layers, motion.masks_of_layers, strict=True), start=1)
+    for number, (layer, mask) in numbered:
+        if mask is not None and id(mask) not in made:
+            made[id(mask)] = check_mask(mask, size, f"layer {number}'s mask ({layer.kind})").to(picture)
+    masks = [None if mask is None else made[id(mask)] for mask in motion.masks_of_layers]
     distance = None if near is None else 1 / near
     if distance is None and motion.distance is not None:
         distance = F.interpolate(motion.distance[None].to(picture), picture.shape[1:], mode="bilinear")[0]
-    return Maps(torch.cat(masks) if masks else picture[:0], distance)
+    return Maps.of(masks, distance, picture)
 
 
 def _region(region: Region, mask: Tensor, near: Tensor | None) -> Plate:
@@ -252,6 +249,24 @@ def _region(region: Region, mask: Tensor, near: Tensor | None) -> Plate:
     if distance is None:
         distance = 1.0 if near is None else float(mask.sum() / (mask * near).sum())
     return Plate(mask, mask, (0, 0), alpha=mask, distance=distance, region=region, pivot=pivot)
+
+
+def _repeating(regions: list[Plate], plan: Plan, maps: Maps, near: Tensor | None) -> list[Plate]:
+    """Regions' plates, and those of the parts that repeat; a part with the very mask of another is the same."""
+    regions = list(regions)
+    for index, layer in enumerate(plan.layers):
+        if layer.kind not in CUT or layer.amount == 0:
+            continue
+        mask = maps.own(index)
+        if mask is None:
+            raise InputError(f"layer {index + 1} ({layer.kind}) needs a mask of the part that it moves")
+        same = [number for number, plate in enumerate(regions) if torch.equal(plate.given, mask)]
+        if not same:
+            regions.append(_region(Region(), mask, near))
+        number = same[-1] if same else -1
+        repeats = (*regions[number].repeats, Repeat(layer, pivot_of(layer, mask)))
+        regions[number] = replace(regions[number], repeats=repeats)
+    return regions
 
 
 def _touches_edge(mask: Tensor | None) -> bool:

@@ -26,6 +26,7 @@ def guide_of(
 ) -> Guide:
     """The guide [1, C, T, h, w] of a clip: the plan's frames at the clip's own times, with the keyframe at its frame.
 
+    Where the plan draws layers, the keyframe's frame has them too.
     image: the keyframe, before it was resized. keyframe: as it was, pixels [1, 3, H, W] in 0..1. size: of the frames,
     width and height. encode: pixels [N, 3, H, W] in 0..1 -> latents [N, C, h, w].
     Raises InputError for what the camera cannot do with this picture.
@@ -38,7 +39,8 @@ def guide_of(
     view = framed((picture.shape[2], picture.shape[1]), *size, plan.shot.resize)
     frames = list(Renderer(cut(picture, motion, view).filled(), moments, view))
     pixels = torch.stack([frame.picture for frame in frames])
-    pixels[plan.clip_key] = keyframe[0]
+    if not motion.plan.draws:
+        pixels[plan.clip_key] = keyframe[0]
     latents = encode(pixels)
     known = F.adaptive_avg_pool2d(
         1 - torch.stack([frame.unknown for frame in frames]), (latents.shape[-2], latents.shape[-1])

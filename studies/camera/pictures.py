@@ -24,7 +24,8 @@ from ..gallery.drawing import HOLD, write_webp
 ASSETS = Path("assets/pictures")
 FPS = 6
 # Brush strokes that move take ten times as many bytes.
-WIDTHS = {"earthrise.jpg": 360, "starry-night.jpg": 220, "astronaut.jpg": 240}
+WIDTHS = {"earthrise.jpg": 360, "starry-night.jpg": 220, "astronaut.jpg": 240, "cat.jpg": 300}
+WIDTH = 320  # of all others
 QUALITY = 55
 LIMIT = 1.5  # MB of all pictures
 
@@ -46,7 +47,7 @@ class Moving:
     @property
     def run(self) -> list[str]:
         """The same, as small as the page shows it."""
-        small = ["--width", str(WIDTHS[self.picture]), "--fps", str(FPS)]
+        small = ["--width", str(WIDTHS.get(self.picture, WIDTH)), "--fps", str(FPS)]
         return ["animate", str(ASSETS / self.picture), *self.words, *small]
 
 
@@ -103,16 +104,16 @@ def make(moving: Moving, folder: Path) -> Path:
     return path
 
 
-def page(good: Sequence[Moving], bad: Sequence[Moving]) -> str:
-    """The page's text."""
+def page(title: str, command: str, good: Sequence[Moving], bad: Sequence[Moving]) -> str:
+    """The page's text. command: what makes it."""
     lines = [
-        "# Pictures that move without a model",
+        f"# {title}",
         "",
-        "Made by `python -m studies.camera.pictures`, each by the command under it, here smaller and at",
+        f"Made by `{command}`, each by the command under it, here smaller and at",
         f"{FPS} frames a second. [assets/SOURCES.md](../../../assets/SOURCES.md) says whose the pictures are.",
     ]
-    for title, clips in (("What works", good), ("What does not", bad)):
-        lines += ["", f"## {title}"]
+    for heading, clips in (("What works", good), ("What does not", bad)):
+        lines += ["", f"## {heading}"]
         for moving in clips:
             lines += [
                 "",
@@ -132,7 +133,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     made = [make(moving, options.images) for moving in README]
     made += [make(moving, options.out) for moving in (*PAGE, *FAILURES)]
-    (options.out / "README.md").write_text(page(PAGE, FAILURES), encoding="utf-8")
+    text = page("Pictures that move without a model", "python -m studies.camera.pictures", PAGE, FAILURES)
+    (options.out / "README.md").write_text(text, encoding="utf-8")
+    check_size(made)
+
+
+def check_size(made: Sequence[Path]) -> None:
+    """Raises SystemExit for more bytes of pictures than a page may have."""
     size = sum(path.stat().st_size for path in made) / 1e6
     if size > LIMIT:
         raise SystemExit(f"{size:.1f} MB are more than {LIMIT}; make the clips shorter or smaller")

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from microcinema_core.errors import InputError
+from microcinema_core.media import save_clip
 
 SECONDS, FPS = 4, 12
 SHOWN = (0, 16, 32, 47)  # frames of a row
@@ -78,15 +79,14 @@ def made(look: Look, pool: Path, clips: Path) -> list[NDArray[np.uint8]]:
         wide, high = opened.size
     side = ("--width", str(FRAME)) if wide >= high else ("--height", str(FRAME))
     asked = ["animate", str(picture), "--prompt", look.words, *look.options, *side]
-    asked += ["--duration", str(SECONDS), "--fps", str(FPS), "--json"]
-    for place in (f"{out}.mp4", f"{out}/"):
-        command = [sys.executable, "-m", "microcinema_core.cli", *asked, "--out", place]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise InputError(f"{shlex.join(asked)}: {done.stderr.strip()}")
+    asked += ["--duration", str(SECONDS), "--fps", str(FPS), "--json", "--out", f"{out}/"]
+    done = subprocess.run([sys.executable, "-m", "microcinema_core.cli", *asked], capture_output=True, text=True)
+    if done.returncode:
+        raise InputError(f"{shlex.join(asked)}: {done.stderr.strip()}")
     sys.stdout.write(f"{look.picture}: {json.loads(done.stdout).get('places', {})}\n")
-    frames = sorted(out.glob("*.png"))
-    return [np.asarray(Image.open(path).convert("RGB")) for path in (picture, *(frames[i] for i in SHOWN))]
+    frames = [np.asarray(Image.open(path)) for path in sorted(out.glob("*.png"))]
+    save_clip(f"{out}.mp4", iter(frames), float(FPS), {"prompt": look.words})
+    return [np.asarray(Image.open(picture).convert("RGB")), *(frames[i] for i in SHOWN)]
 
 
 def row(look: Look, frames: Sequence[NDArray[np.uint8]]) -> Image.Image:

@@ -23,6 +23,7 @@ FILES = {
     "outputs": "core/cli/test_outputs.py",
     "hostile": "core/checkpoint/test_hostile_checkpoints.py",
     "files": "core/checkpoint/test_checkpoint.py",
+    "layers": "core/cli/test_layers.py",
     "limits": "core/media/test_limits.py",
     "work": "core/standalone/test_workspace.py",
     "state": "training/test_hostile_state.py",
@@ -134,6 +135,30 @@ LINES = {
             Ctrl-C while frames are made
         camera what_a_frame_raises_is_said_and_nothing_is_left
             the memory is full
+    """,
+    "Layers": r"""
+        layers layers_that_cannot_be
+            a layer of an unknown kind, an unknown key, one given twice, a value that is no number
+        layers layers_that_cannot_be
+            an amount that is negative, NaN, infinite or enormous
+        layers layers_that_cannot_be
+            a direction or a colour that is none, half of a point
+        layers layers_that_cannot_be
+            a layer's mask that is missing, no picture, of another size, or empty
+        layers layers_that_cannot_be
+            a kind that needs a mask and has none, a mask for a layer that the plan does not have
+        layers a_place_that_is_not_there_names_the_ways_out
+            a layer whose place is not in the picture
+        layers plans_with_layers_that_cannot_be
+            a plan with an unknown kind, a negative amount, a file path, 33 layers, or a megabyte of them
+        layers folders_of_masks_that_cannot_be
+            a folder of masks with other files, with none, or with masks of another size
+        layers as_many_particles_as_can_be_asked_for
+            ten times as many particles, a tenth as large
+        layers odd_pictures_are_drawn_into
+            a picture of one pixel, or of three by seven hundred
+        layers the_largest_picture_is_drawn_into
+            a picture of 8192x8192
     """,
     "Sizes": r"""
         outputs a_clip_too_large_for_its_file_is_refused_at_once

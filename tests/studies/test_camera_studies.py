@@ -24,7 +24,8 @@ def test_every_clip_s_command_is_one_of_the_program() -> None:
 
 def test_the_page_is_what_the_study_writes() -> None:
     written = (ROOT / "docs" / "results" / "camera" / "README.md").read_text(encoding="utf-8")
-    assert written == pictures.page(pictures.PAGE, pictures.FAILURES)
+    title, command = "Pictures that move without a model", "python -m studies.camera.pictures"
+    assert written == pictures.page(title, command, pictures.PAGE, pictures.FAILURES)
 
 
 def test_a_clip_becomes_a_small_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

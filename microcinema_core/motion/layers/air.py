@@ -22,7 +22,8 @@ from .noise import sampled, tile
 
 CELL = 90  # cells of a swathes' map, on the frame's shorter side
 FAR = 6.0  # distance of what is near the horizon
-NOWHERE = 0.55  # heights from the top: the horizon of a picture whose distances are not known
+BEYOND, MOST_OF_IT, SAMPLES = 500.0, 0.9, 100_000  # the sky; share of the land that counts; pixels looked at
+NOWHERE = 0.55  # heights from the top: the horizon of a picture whose distances do not tell it
 SHEETS = ((1.0, 0.6), (3.0, 0.4))  # distances of the swathes, and each one's share
 LOCAL = 0.3  # of the air's colour: what is behind it, blurred
 
@@ -31,10 +32,11 @@ LOCAL = 0.3  # of the air's colour: what is behind it, blurred
 class Air:
     """density: for each distance. swathes: how much they differ, as a deviation of its logarithm.
 
-    drift: heights a second at distance 1. swell: heights of a swathe. reach: distances to which the air goes, straight up
-    and along the ground. flat: how much wider it is than high.
+    drift: heights a second at distance 1. swell: heights of a swathe. reach: distances to which the air goes, straight
+    up and along the ground. flat: how much wider a swathe is than high.
     low: how far it stands above the horizon, in heights; None: everywhere. grey: 0 its light's own colour, 1 none.
-    shine: its brightness over that of the picture's light. torn: how far one set of swathes bends the other.
+    shine: its brightness over that of the picture's light. torn: how far one set
+    of swathes bends the other. shaded: how much its light differs, as `swathes`.
     """
 
     density: float
@@ -47,13 +49,16 @@ class Air:
     grey: float = 0.5
     shine: float = 1.0
     torn: float = 0.0
+    shaded: float = 0.0
 
 
 AIRS: Mapping[LayerKind, Air] = MappingProxyType(
     {
         LayerKind.FOG: Air(0.4, 0.4, 0.035, 0.45, grey=0.55, shine=1.12),
         LayerKind.MIST: Air(0.5, 1.0, 0.03, 0.3, reach=(3.5, 3.5), flat=3.2, low=0.09, shine=1.1),
-        LayerKind.SMOKE: Air(0.55, 1.1, 0.09, 0.35, reach=(1.6, 2.2), flat=1.2, grey=0.8, shine=0.13, torn=0.5),
+        LayerKind.SMOKE: Air(
+            0.55, 1.1, 0.09, 0.35, reach=(1.6, 2.2), flat=1.2, grey=0.8, shine=0.1, torn=0.5, shaded=0.4
+        ),
         LayerKind.HAZE: Air(0.075, 0.12, 0.012, 0.8, flat=2.5, grey=0.6),
     }
 )
@@ -63,26 +68,30 @@ class Swathes:
     """The air of one layer."""
 
     def __init__(self, layer: Layer, moments: Moments, view: View, maps: Maps) -> None:
+        """maps: of the picture, whose distances tell where its horizon is."""
         self.layer, self.moments, self.view = layer, moments, view
         self.air = AIRS[layer.kind]
         seeds = np.random.default_rng([layer.seed, 2]).integers(2**63, size=2)
         self.tiles = [tile(int(seed)) for seed in seeds]
-        self.horizon = horizon(maps.distance)
+        # from the middle of the frame, in its heights
+        self.scale = scale(maps.distance)
+        self.horizon = (horizon(maps.distance) - 0.5) * view.picture[1] / (view.scale * view.height)
 
     def alpha(self, frame: Composed, moment: Moment) -> Tensor:
-        """How much of what is behind it is hidden by it, [1, H, W]."""
-        strength = self.layer.strength(moment.u)
-        thick = self._thick(moment, frame.picture)
-        far = torch.minimum(frame.distance, self._spread(self._reach(moment, frame.picture)))
-        density = self._spread(thick).mul_(-self.air.density * strength)
-        return far.mul(density).expm1_().neg_()
+        """How much of what is behind it is hidden by it: 1 - exp(-density * distance), [1, H, W]."""
+        noise, reach = self._noises(moment, frame.picture), self._reach(moment, frame.picture)
+        thick = self._thick(noise, moment) * (-self.air.density * self.layer.strength(moment.u))
+        density, reach = self._spread(torch.cat([thick, reach]))[:, None]
+        return density.mul_(torch.minimum(frame.distance * self.scale, reach)).expm1_().neg_()
 
-    def colour(self, light: Tensor, around: Tensor) -> Tensor:
-        """Its own light [3, 1, 1] or [3, H, W]. light: what falls on it, [3, 1, 1]. around: blurred, [3, h, w]."""
-        mean = light.mean(dim=0, keepdim=True)
-        own = torch.lerp(light, mean.expand_as(light), self.air.grey) * self.air.shine
-        local = torch.lerp(around, around.mean(dim=0, keepdim=True).expand_as(around), self.air.grey) * self.air.shine
-        return self._spread(torch.lerp(own, local, LOCAL))
+    def colour(self, moment: Moment, bright: Tensor, around: Tensor) -> Tensor:
+        """Its own light, [3, H, W]. bright: the light on the scene, [3, 1, 1]. around: the frame's, [3, h, w]."""
+        small = torch.lerp(bright.expand_as(around), around, LOCAL)
+        small = torch.lerp(small, small.mean(dim=0, keepdim=True).expand_as(small), self.air.grey) * self.air.shine
+        if not self.air.shaded:
+            return self._spread(small).clamp_(max=1)
+        uneven = self._noise(0, moment, 1.7, around).mul_(self.air.shaded).exp_()
+        return self._spread(spread_out(small, uneven.shape[2], uneven.shape[1]) * uneven).clamp_(max=1)
 
     def _spread(self, small: Tensor) -> Tensor:
         return spread_out(small, self.view.width, self.view.height)
@@ -107,22 +116,24 @@ class Swathes:
     def _height(self, moment: Moment, like: Tensor) -> Tensor:
         """How far cells of the frame lie above the horizon, [1, h, w] in heights, less than 0 below it."""
         _, y = self._cells(moment, FAR, like)
-        return self.horizon - 0.5 - y[None]
+        return self.horizon - y[None]
 
     def _reach(self, moment: Moment, like: Tensor) -> Tensor:
         """How far the air goes, [1, h, w]: along the ground far, up to the sky less."""
-        high = (self._height(moment, like) / max(self.horizon, 0.1)).clamp(0, 1)
+        high = (self._height(moment, like) / max(self.horizon + 0.5, 0.1)).clamp(0, 1)
         up, along = self.air.reach
         return along * (up / along) ** high
 
-    def _thick(self, moment: Moment, like: Tensor) -> Tensor:
+    def _noises(self, moment: Moment, like: Tensor) -> Tensor:
+        """All swathes together, [1, h, w], mean 0, deviation 1."""
+        first, second = (share * self._noise(i, moment, far, like) for i, (far, share) in enumerate(SHEETS))
+        return (first + second) / math.hypot(*(share for _, share in SHEETS))
+
+    def _thick(self, noise: Tensor, moment: Moment) -> Tensor:
         """Density over its mean, [1, h, w]."""
-        noise = sum(share * self._noise(i, moment, distance, like) for i, (distance, share) in enumerate(SHEETS))
-        assert isinstance(noise, Tensor)
-        noise = noise / math.sqrt(sum(share**2 for _, share in SHEETS))
         thick = torch.exp(self.air.swathes * noise - self.air.swathes**2 / 2)
         if self.air.low is not None:
-            thick = thick * torch.exp(-self._height(moment, like).clamp(min=0) / self.air.low)
+            thick = thick * torch.exp(-self._height(moment, noise).clamp(min=0) / self.air.low)
         return thick
 
     def _noise(self, number: int, moment: Moment, distance: float, like: Tensor) -> Tensor:
@@ -154,10 +165,21 @@ def _copies(clock: Clock) -> list[tuple[float, float, float]]:
     return [(math.sin(math.pi * part), (part - 0.5) * clock.period, 0.37 * i) for i, part in enumerate(parts)]
 
 
+def scale(distance: Tensor | None) -> float:
+    """What distances [1, H, W] are multiplied by, so that a wide view is not lost: its land goes to FAR at most."""
+    if distance is None:
+        return 1.0
+    land = distance[distance < BEYOND]
+    return min(1.0, FAR / float(land[:: max(1, len(land) // SAMPLES)].quantile(MOST_OF_IT))) if len(land) else 1.0
+
+
 def horizon(distance: Tensor | None) -> float:
     """Heights from the top of a picture to where, from below, half of a row of its distances [1, H, W] is far."""
     if distance is None:
         return NOWHERE
-    rows = distance[0].median(dim=1).values >= FAR
-    far = rows.nonzero().flatten()
-    return (int(far[-1]) + 1) / len(rows) if len(far) else 0.0
+    rows = distance[0].median(dim=1).values
+    nearest, farthest = float(rows.min()), float(rows.max())
+    if farthest < 2 * nearest:
+        return NOWHERE
+    far = (rows >= min(FAR, math.sqrt(nearest * farthest))).nonzero().flatten()
+    return (int(far[-1]) + 1) / len(rows)

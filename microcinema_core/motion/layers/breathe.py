@@ -1,13 +1,15 @@
-"""Breath: what a mask holds grows and shrinks where it is."""
+"""Breath: what a mask holds grows from the keyframe's size and comes back."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
 
 from ..moments import Moment
 from .patch import Patch
-from .repeats import sine
+from .repeats import cycles
 from .swaying import inner
 
 RATE, GROWN = 0.25, 0.02  # times a second; of its size, for amount 1
@@ -23,7 +25,7 @@ class Breathe:
         self.layer, self.patch = patch.layer, patch
         self.lattice = patch.lattice(STEP, STEP)
         x, y = self.lattice.points(patch.mask)
-        left, _, right, bottom = patch.extent
+        left, _, right, bottom = patch.bounds
         middle = ((left + right) / 2, float(bottom))
         if self.layer.at is not None:
             middle = (self.layer.at[0] * width, self.layer.at[1] * patch.height)
@@ -33,5 +35,6 @@ class Breathe:
 
     def displaced(self, moment: Moment) -> Tensor:
         """[2, rows, columns]: where each point's colour is read, right and down in pixels of the picture."""
-        grown = GROWN * self.layer.strength(moment.u) * sine(self.layer, moment, RATE)
+        # It never shrinks: what the picture's edge cuts off would be missed.
+        grown = GROWN * self.layer.strength(moment.u) * math.sin(math.pi * cycles(self.layer, moment, RATE)) ** 2
         return self.away * (1 / (1 + grown) - 1)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -19,7 +21,7 @@ class Composed:
     """A frame before anything is drawn over it.
 
     picture: [3, H, W], pixels 0..1. known: [1, H, W], 1 where it shows what the keyframe does. distance: [1, H, W], of
-    what is seen, 1 = the keyframe's plane. masks: [L, H, W], each layer's own, where it lies in this frame.
+    what is seen, 1 = the keyframe's plane. masks: [M, H, W], those of `Maps`, where they lie in this frame.
     shown: for each distance asked for, how much of something there is seen past what is nearer, [1, H, W].
     """
 
@@ -41,7 +43,7 @@ class Composed:
         )
 
     def lay(self, box: Box, alpha: Tensor | float, distance: Tensor, masks: Tensor, *, hides: bool) -> None:
-        """Lay a plate over it: alpha and distance [1, h, w] of the box, masks [L, h, w].
+        """Lay a plate over it: alpha and distance [1, h, w] of the box, masks [M, h, w].
 
         hides: whether what is behind it is hidden by it; a background of unknown distance hides nothing.
         """
@@ -57,16 +59,39 @@ class Composed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Maps:
-    """Pictures of the keyframe's size that go where its pixels go: each layer's mask and, where known, distances.
+    """Pictures of the keyframe's size that go where its pixels go: layers' masks and, where known, distances.
 
-    masks: [L, H, W]. distance: [1, H, W] or None.
+    masks: [M, H, W]. distance: [1, H, W] or None. channels: of each layer of the plan, which mask is its own; None: it
+    is everywhere.
     """
 
     masks: Tensor
     distance: Tensor | None
+    channels: tuple[int | None, ...] = ()
+
+    @classmethod
+    def of(cls, masks: Sequence[Tensor | None], distance: Tensor | None, like: Tensor) -> Maps:
+        """masks: each layer's [1, H, W], or None; one that several layers share is kept once. like: [C, H, W]."""
+        kept: dict[int, int] = {}
+        unlike: list[Tensor] = []
+        channels: list[int | None] = []
+        for mask in masks:
+            if mask is not None and id(mask) not in kept:
+                kept[id(mask)] = len(unlike)
+                unlike.append(mask)
+            channels.append(None if mask is None else kept[id(mask)])
+        return cls(torch.cat(unlike) if unlike else like[:0], distance, tuple(channels))
+
+    def own(self, number: int, masks: Tensor | None = None) -> Tensor | None:
+        """The mask [1, H, W] of a layer of the plan, by its number from 0, or None for everywhere.
+
+        masks: [M, h, w], these masks in a frame, in place of the picture's.
+        """
+        channel, all_of_them = self.channels[number], self.masks if masks is None else masks
+        return None if channel is None else all_of_them[channel : channel + 1]
 
     def sample(self, matrix: Matrix, box: Box) -> tuple[Tensor, Tensor | None]:
-        """Masks [L, h, w] and distance [1, h, w] of a part of a frame; beyond the picture, as at its edge.
+        """Masks [M, h, w] and distance [1, h, w] of a part of a frame; beyond the picture, as at its edge.
 
         matrix [3, 3]: from the frame's continuous pixel coordinates to the picture's.
         """
@@ -74,7 +99,7 @@ class Maps:
         height, width = pixels.shape[1:]
         if not len(pixels):
             return pixels.new_zeros((0, box[3] - box[1], box[2] - box[0])), None
-        scale = torch.tensor([2 / width, 2 / height], dtype=pixels.dtype, device=pixels.device)
-        grid = grid_of(matrix, box, pixels) * scale - 1
+        to_grid = np.array([[2 / width, 0, -1], [0, 2 / height, -1], [0, 0, 1]])
+        grid = grid_of(to_grid @ matrix, box, pixels)
         seen = F.grid_sample(pixels[None], grid, padding_mode="border", align_corners=False)[0]
         return (seen, None) if self.distance is None else (seen[:-1], seen[-1:])

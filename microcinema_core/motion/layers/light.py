@@ -33,7 +33,7 @@ EVENING: tuple[Stops, Stops] = ((-1.5, -1.65, -1.4), (-0.35, -1.0, -1.85))  # of
 MOON: Stops = (-0.95, -0.12, 0.85)  # its colour
 NIGHT = (0.02, 0.8, 0.65)  # mean light of a night, more stops off highlights, how much colour goes
 DEEPEST, LEAST = 4.6, 0.4  # stops that night takes away at most and at least
-LAMP = ((3.0, 6.0), (0.3, 0.7))  # what stays bright at night: times its surroundings' light, and itself
+LAMP = ((2.5, 5.0), (0.3, 0.7))  # what stays bright at night: times its surroundings' light, and itself
 FIRE: Stops = (1.0, 0.82, 0.55)
 FLAME = (0.6, 0.42, 0.12)  # stops at a flame, reach in heights, stops everywhere else
 BOLT: Stops = (1.9, 2.1, 2.5)
@@ -47,7 +47,7 @@ def exposed(light: Tensor, stops: Tensor | Stops) -> Tensor:
     Exact up to KNEE; what comes above it rolls off so that white stays white and nothing else becomes it.
     """
     if not isinstance(stops, Tensor):
-        stops = torch.tensor(stops, dtype=light.dtype, device=light.device)[:, None, None]
+        stops = light.new_tensor(stops)[:, None, None]
     gain = stops.exp2()
     made = light * gain
     if not bool((gain > 1).any()):
@@ -55,8 +55,7 @@ def exposed(light: Tensor, stops: Tensor | Stops) -> Tensor:
     over = (made - KNEE).clamp_(min=0).div_(1 - KNEE)
     # over / (1 + a * over) has slope 1 at the knee and is 1 where white was.
     bend = 1 - (1 - KNEE) / (gain.clamp(min=1) - KNEE)
-    rolled = over.div_((over * bend).add_(1)).mul_(1 - KNEE).add_(KNEE)
-    return torch.where(made > KNEE, rolled, made)
+    return made.clamp_(max=KNEE).addcdiv_(over, (over * bend).add_(1), value=1 - KNEE)
 
 
 class Lamp:
@@ -66,8 +65,7 @@ class Lamp:
         """mask: its own, [1, H, W] of the picture, or None for everywhere."""
         self.layer, self.moments, self.view = layer, moments, view
         self.at = self._place(mask, scene.picture) if layer.kind is LayerKind.FLICKER else (0.0, 0.0)
-        dark = float(luminance(to_light(scene.picture)).mean())
-        self.night = -min(max(math.log2(max(dark, 1e-4) / NIGHT[0]), LEAST), DEEPEST)
+        self.night = _night(scene.picture) if layer.kind is LayerKind.NIGHT else 0.0
 
     def lit(self, light: Tensor, moment: Moment, strength: float) -> Tensor:
         """[3, H, W] linear light in this layer's, of the same shape."""
@@ -154,6 +152,12 @@ class Lamp:
         stops = (self.night - more * (_tone(light) - 0.5)) * strength
         tint = light.new_tensor(MOON)[:, None, None] * strength
         return torch.lerp(grey * (stops + tint).exp2_(), light, stays)
+
+
+def _night(picture: Tensor) -> float:
+    """Stops, less than 0, after which a picture [3, H, W] is as dark as a night."""
+    mean = float(luminance(to_light(picture)).mean())
+    return -min(max(math.log2(max(mean, 1e-4) / NIGHT[0]), LEAST), DEEPEST)
 
 
 def _tone(light: Tensor) -> Tensor:

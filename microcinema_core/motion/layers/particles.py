@@ -26,12 +26,11 @@ MOST = 200_000  # particles of a layer at one distance
 SHUTTER = 0.5 / 24  # seconds that it is open, at any rate: 180 degrees of a film's
 GOLDEN = 0.6180339887498949
 SMALL = (0.15, 0.3)  # of its own size, seen: a plane that is so small or so slanted fades away
-LARGE = (2.5, 5.0)  # and one that is so near
+LARGE = (1.6, 6.0)  # and one that is so near
 MARGIN = 0.06  # heights around what is seen
 SOFT = 0.2  # of the amount: how gently particles come and go with it
 GUSTS = ((0.11, 1.0), (0.23, 0.45))  # times a second, and how far
 BORN, DIES = 0.2, 0.4  # of a life
-HALO = 4.0  # of a glow's own radius
 Bounds = tuple[float, float, float, float]  # along the heading from, to; across it from, to
 
 
@@ -64,7 +63,12 @@ class Field:
         self.swarm = self._swarm(number)
 
     def stamps(self, moment: Moment) -> Stamps:
-        """Those that are in the picture at a moment, for a frame of the view's size."""
+        """Those that are there at a moment and before the camera, for a frame of the view's size."""
+        every = self.every(moment)
+        return every.at((every.depth > 0) & np.isfinite(every.way).all(axis=1))
+
+    def every(self, moment: Moment) -> Stamps:
+        """All of them; those behind the camera are nowhere, NaN."""
         last = self.moments.frames / self.moments.fps
         now = moment.seconds
         half = SHUTTER / 2
@@ -76,15 +80,13 @@ class Field:
         before, after = (self._seen(self._places(t, part + rate * (t - now), again), self._at(t))[0] for t in ends)
         middle, scale = self._seen(self._places(now, part, again), moment)
         way = (after - before) * (SHUTTER / (ends[1] - ends[0]))
-        sane = np.isfinite(way).all(axis=1) & np.isfinite(scale)
         radius, narrow, angle, depth, shade = self._looks(part)
-        near = scale / self.layer_zoom(moment)
+        near = scale / self._zoom(moment)
         depth = depth * self._present(moment.u) * _step(scale, *SMALL) * (1 - _step(near, *LARGE))
         pixels = self.view.height * scale
-        made = Stamps(middle, radius * pixels, narrow, angle, way, depth, shade)
-        return made.at(sane & (depth > 0))
+        return Stamps(middle, radius * pixels, narrow, angle, way, depth, shade)
 
-    def layer_zoom(self, moment: Moment) -> float:
+    def _zoom(self, moment: Moment) -> float:
         """How much the lens enlarges everything."""
         plan = self.moments.plan
         return plan.camera.zoom ** (plan.done(moment.u) - plan.done(moment.key))
@@ -124,7 +126,8 @@ class Field:
         along, across = self.along @ points, self.across @ points
         kind, d = self.kind, self.sheet.distance
         spare = MARGIN + (3 * kind.radius * self.sheet.blur * self.layer.size + kind.waver + kind.gust) / d
-        spare += 0 if kind.life else kind.speed * self.layer.speed * SHUTTER / d
+        # a streak's stamp ends a little more than its way from its middle
+        spare += 1.2 * kind.speed * (1 + kind.speeds) * self.layer.speed * SHUTTER / d
         from_, to = float(along.min()) - spare, float(along.max()) + spare
         if kind.life:
             spare += self._travel / 2
@@ -227,17 +230,19 @@ def _looped(drawn: Floats, rate: Floats, period: float) -> Swarm:
     """A swarm that is the same after a period: those of one speed follow each other, n on one way, k rounds in all."""
     order = np.argsort(rate, kind="stable")
     drawn, rate = drawn[order], rate[order]
-    follow = np.maximum(1, np.rint(1 / (rate * period))).astype(int)
-    rounds = np.where(follow > 1, 1, np.maximum(1, np.rint(rate * period)))
-    parts, shifts = [], []
-    for n in np.unique(follow):
-        chosen = np.flatnonzero(follow == n)
-        chosen = chosen[: len(chosen) // n * n] if len(chosen) >= n else np.repeat(chosen[:1], n)
-        parts.append(chosen.reshape(-1, n)[:, :1].repeat(n, axis=1).ravel())
-        shifts.append(np.tile(np.arange(n) / n, len(chosen) // n))
-    first = np.concatenate(parts) if parts else np.zeros(0, int)
-    shift = np.concatenate(shifts) if shifts else np.zeros(0)
-    return Swarm(drawn[first], rounds[first] / (follow[first] * period), shift, rounds[first].astype(float))
+    wanted = np.maximum(1, np.rint(1 / (rate * period))).astype(int).tolist()
+    firsts, follow = [], []
+    at = 0
+    while at < len(rate):
+        n = min(wanted[at], len(rate) - at)
+        if 2 * n >= wanted[at]:
+            firsts.append(at)
+            follow.append(n)
+        at += n
+    first, n_each = np.repeat(np.array(firsts, int), follow), np.repeat(np.array(follow, int), follow)
+    shift = np.concatenate([np.arange(n) / n for n in follow]) if follow else np.zeros(0)
+    rounds = np.where(n_each > 1, 1.0, np.maximum(1.0, np.rint(rate[first] * period)))
+    return Swarm(drawn[first], rounds / (n_each * period), shift, rounds)
 
 
 def _sizes(drawn: Floats, differ: float) -> Floats:

@@ -13,10 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..camera import Matrix
+from ..depth import highest
 from ..fill import fill
 from ..layer import Layer
 from ..plates import SURE
-from ..resample import Box, Texture
+from ..resample import Box, Texture, scaled
 
 NOTHING = 1 / 512  # of a mask: less than half of what a pixel can show
 RIM = 1 / 400  # of the height: so near to its border, the picture often mixes a surface with what is beside it
@@ -28,7 +29,6 @@ class Ground:
     """The background without its regions.
 
     colour: [3, h, w], pixels 0..1. given: [1, h, w], 1 where the keyframe shows it.
-
     corner: its left and top in the picture, whose height is `height` pixels. largest: as a `Texture` has it.
     """
 
@@ -54,11 +54,11 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lattice:
-    """Points `step` pixels of the picture apart, from a corner on."""
+    """Points at even distances, in pixels of the picture, from a corner on."""
 
     left: float
     top: float
-    across: float  # step, to the right
+    across: float  # from one to the next, to the right
     down: float  # and downwards
     columns: int
     rows: int
@@ -79,31 +79,31 @@ class Lattice:
     def read(self, field: Tensor, places: Tensor) -> Tensor:
         """A field [C, rows, columns] at places [1, h, w, 2] of the picture -> [C, h, w]; its border goes on."""
         scale = (2 / (self.across * (self.columns - 1)), 2 / (self.down * (self.rows - 1)))
-        grid = torch.empty_like(places)
-        for axis, start in enumerate((self.left, self.top)):
-            torch.add(places[..., axis] * scale[axis], -1 - start * scale[axis], out=grid[..., axis])
+        grid = scaled(places, scale, (-1 - self.left * scale[0], -1 - self.top * scale[1]))
         return F.grid_sample(field[None], grid, padding_mode="border", align_corners=True)[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Patch:
-    """A layer's part of a ground. mask: [1, h, w], what of it there is. corner: of the mask, in the picture."""
+    """A layer's part of a ground. mask: [1, h, w], what of it there is. corner: of the mask, in the picture.
+
+    bounds: in pixels of the picture, within it; they do not change with what a camera sees beyond its edges.
+    """
 
     layer: Layer
     mask: Tensor
     corner: tuple[int, int]
     height: int  # of the picture
+    bounds: Box
 
     @classmethod
-    def of(cls, layer: Layer, mask: Tensor, ground: Ground) -> Patch | None:
-        """mask: [1, h, w] as large as the ground; None where there is nothing of it."""
-        rows, columns = ((mask[0] > NOTHING).any(dim=axis).nonzero().flatten() for axis in (1, 0))
-        if not len(rows):
-            return None
-        top, bottom = max(int(rows[0]) - 1, 0), int(rows[-1]) + 2
-        left, right = max(int(columns[0]) - 1, 0), int(columns[-1]) + 2
+    def of(cls, layer: Layer, mask: Tensor, carried: Tensor, ground: Ground) -> Patch:
+        """mask: [1, H, W] of the picture, somewhere above a half; carried: [1, h, w], as large as the ground."""
+        left, top, right, bottom = _bounds(carried, NOTHING)
+        left, top = max(left - 1, 0), max(top - 1, 0)
         corner = (ground.corner[0] + left, ground.corner[1] + top)
-        return cls(layer, mask[:, top:bottom, left:right], corner, ground.height)
+        part = carried[:, top : bottom + 1, left : right + 1]
+        return cls(layer, part, corner, ground.height, _bounds(mask, 0.5 * float(mask.max())))
 
     @property
     def extent(self) -> Box:
@@ -113,15 +113,14 @@ class Patch:
 
     @property
     def sides(self) -> tuple[float, float, float, float]:
-        """Left, top, right and bottom in heights of the picture."""
-        left, top, right, bottom = (side / self.height for side in self.extent)
+        """Its bounds: left, top, right and bottom in heights of the picture."""
+        left, top, right, bottom = (side / self.height for side in self.bounds)
         return left, top, right, bottom
 
     def alpha(self, places: Tensor) -> Tensor:
         """How much of it there is at places [1, h, w, 2] of the picture: [1, h, w], exactly nothing beside it."""
-        height, width = self.mask.shape[1:]
-        scale = torch.tensor([2 / width, 2 / height]).to(places)
-        grid = (places - torch.tensor(self.corner).to(places)) * scale - 1
+        scale = (2 / self.mask.shape[2], 2 / self.mask.shape[1])
+        grid = scaled(places, scale, (-1 - self.corner[0] * scale[0], -1 - self.corner[1] * scale[1]))
         seen = F.grid_sample(self.mask[None], grid, padding_mode="border", align_corners=False)[0]
         return seen.masked_fill_(seen < NOTHING, 0)
 
@@ -131,10 +130,9 @@ class Patch:
 
     def surface(self, ground: Ground) -> Texture:
         """Its colour, carried on beyond its border: whatever is read beside the mask is still of its kind."""
-        sure = self.mask > min(SURE, 0.99 * float(self.mask.max()))
-        wide = 2 * max(1, round(RIM * self.height)) + 1
-        inner = -F.max_pool2d(-sure.to(self.mask)[None], wide, stride=1, padding=wide // 2)[0]
-        source = inner if bool(inner.any()) else sure.to(self.mask)
+        sure = (self.mask > min(SURE, 0.99 * float(self.mask.max()))).to(self.mask)
+        inner = 1 - highest(1 - sure, max(1, round(RIM * self.height)))
+        source = inner if bool(inner.any()) else sure
         return Texture(fill(self.cropped(ground.colour, ground), source).clamp(0, 1), 3, ground.largest)
 
     def cropped(self, pixels: Tensor, ground: Ground) -> Tensor:
@@ -142,16 +140,18 @@ class Patch:
         left, top = (self.corner[i] - ground.corner[i] for i in (0, 1))
         return pixels[:, top : top + self.mask.shape[1], left : left + self.mask.shape[2]]
 
-    def shift(self, like: Tensor) -> Tensor:
-        """Its corner [2], to take off places of the picture."""
-        return torch.tensor(self.corner).to(like)
-
     def broad(self, colour: Tensor) -> tuple[Lattice, Tensor]:
         """The mean colour [3, rows, columns] around each point of a coarse lattice. colour: as large as the mask."""
         lattice = self.lattice(COARSE, COARSE)
         size = (lattice.rows, lattice.columns)
         small = F.interpolate(colour[None], size, mode="bilinear", antialias=True)
         return lattice, _blurred(_blurred(small))[0]
+
+
+def _bounds(mask: Tensor, least: float) -> Box:
+    """The part of a mask [1, h, w] where it is more than that."""
+    rows, columns = ((mask[0] > least).any(dim=axis).nonzero().flatten() for axis in (1, 0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def _blurred(field: Tensor) -> Tensor:

@@ -26,9 +26,8 @@ def moved(layer: Layer, moment: Moment, pivot: tuple[float, float], height: floa
     """Where a part is [3, 3], in any unit in which the picture is `height` high; the same as `pivot`'s, y down."""
     if layer.kind == LayerKind.SPIN:
         # What turns does not begin or end within a fade: there would be no whole turns.
-        rate = Clock.of(layer, moment).rate(SPIN_RATE * layer.amount)
-        return turned(2 * math.pi * rate * (moment.seconds - moment.key_seconds), pivot)
-    amount = layer.strength(moment.u) * sine(layer, moment, RATES[layer.kind])
+        return turned(2 * math.pi * cycles(layer, moment, SPIN_RATE * layer.amount), pivot)
+    amount = layer.strength(moment.u) * math.sin(2 * math.pi * cycles(layer, moment, RATES[layer.kind]))
     if layer.kind == LayerKind.SWING:
         return turned(math.radians(SWING) * amount, pivot)
     right, down = heading(layer)
@@ -46,10 +45,9 @@ def extremes_of(layer: Layer, moment: Moment) -> list[Moment]:
     return [replace(moment, seconds=share / rate, key_seconds=0.0, period=None) for share in shares]
 
 
-def sine(layer: Layer, moment: Moment, rate: float) -> float:
-    """A sine of so many cycles a second at the layer's usual speed, 0 at the keyframe."""
-    clock = Clock.of(layer, moment)
-    return math.sin(2 * math.pi * clock.rate(rate) * (moment.seconds - moment.key_seconds))
+def cycles(layer: Layer, moment: Moment, rate: float) -> float:
+    """How often a part has repeated since the keyframe, so many times a second at the layer's usual speed."""
+    return Clock.of(layer, moment).rate(rate) * (moment.seconds - moment.key_seconds)
 
 
 def turned(angle: float, pivot: tuple[float, float]) -> Matrix:

@@ -16,18 +16,18 @@ from ..fill import fill
 from ..layer import Layer, LayerKind
 from ..moments import Moment
 from ..plates import grown, inside, padded
-from ..resample import Box, Texture, grid_of, level_of, shown
+from ..resample import Box, Texture, grid_of, level_of, shifted, shown
 from ..scene import Scene
 from .breathe import Breathe
 from .patch import Ground, Patch, Seen
-from .sky import Clouds, Stars
+from .sky import Clouds
 from .water import Falls, Waves
 from .wind import Wind
 
-ORDER = (LayerKind.CLOUDS, LayerKind.STARS, LayerKind.WAVES, LayerKind.FALLS, LayerKind.WIND, LayerKind.BREATHE)
-MARGIN = 0.02  # heights by which wind and breath move anything at most
+ORDER = (LayerKind.CLOUDS, LayerKind.WAVES, LayerKind.FALLS, LayerKind.WIND, LayerKind.BREATHE)
+MARGIN = 0.02  # heights by which wind or breath of amount 1 move anything at most
 Warp = Wind | Breathe
-Skin = Clouds | Stars | Waves | Falls
+Skin = Clouds | Waves | Falls
 
 
 class Surfaces:
@@ -36,33 +36,27 @@ class Surfaces:
     def __init__(self, scene: Scene, largest: float) -> None:
         """largest: the most pixels that a frame makes of one of the picture's."""
         self.ground = _ground(scene, largest)
-        self.margin = math.ceil(MARGIN * self.ground.height)
-        acting = [skin for pair in _pairs(scene) if (skin := self._made(*pair, scene)) is not None]
+        acting = [self._made(*pair, scene) for pair in _pairs(scene)]
         acting.sort(key=lambda mine: ORDER.index(mine.layer.kind))
         self.skins = [mine for mine in acting if not isinstance(mine, Wind | Breathe)]
         self.warps = [mine for mine in reversed(acting) if isinstance(mine, Wind | Breathe)]
+        most = sum(mine.layer.amount for mine in self.warps)
+        self.margin = math.ceil(MARGIN * most * self.ground.height)
 
-    def _made(self, layer: Layer, mask: Tensor, scene: Scene) -> Skin | Warp | None:
-        patch = Patch.of(layer, _carried(mask, scene, self.ground), self.ground)
-        if patch is None:
-            return None
-        height, width = scene.picture.shape[1:]
+    def _made(self, layer: Layer, mask: Tensor, scene: Scene) -> Skin | Warp:
+        patch = Patch.of(layer, mask, _carried(mask, scene, self.ground), self.ground)
         match layer.kind:
             case LayerKind.CLOUDS:
                 return Clouds(patch, self.ground)
-            case LayerKind.STARS:
-                return Stars(patch, width / height)
             case LayerKind.WAVES:
                 return Waves(patch, self.ground)
             case LayerKind.FALLS:
                 return Falls(patch, self.ground)
             case LayerKind.WIND:
-                distance = scene.maps.distance
-                return Wind(
-                    patch, None if distance is None else patch.cropped(padded(distance, scene.box), self.ground)
-                )
+                far = scene.maps.distance
+                return Wind(patch, None if far is None else patch.cropped(padded(far, scene.box), self.ground))
             case _:
-                return Breathe(patch, width)
+                return Breathe(patch, scene.picture.shape[2])
 
     def moves(self, moment: Moment) -> bool:
         """Whether there is anything of them at a moment."""
@@ -81,16 +75,16 @@ class Surfaces:
 
         seen: without them; it is changed. place [3, 3]: from the frame's continuous pixels to the picture's.
         """
-        places = grid_of(place, box, seen)
-        level = level_of(place, box)
+        places, level = grid_of(place, box, seen), level_of(place, box)
+        before = places.clone() if self.warps else places
         moved = [warp for warp in self.warps if warp.layer.strength(moment.u) > 0]
         for warp in moved:
             part = shown(place, warp.patch.extent, box)
             if part is not None:
                 mine = places[:, *_slices(part, box)]
-                mine.add_(warp.lattice.read(warp.displaced(moment), mine).movedim(0, -1)[None])
+                mine.copy_(shifted(mine, warp.lattice.read(warp.displaced(moment), mine)))
         if moved:
-            self._read(seen, texture, level, places, grid_of(place, box, seen))
+            self._read(seen, texture, level, places, before)
         for skin in self.skins:
             part = shown(place, self._around(skin.patch.extent), box)
             if part is not None and skin.layer.strength(moment.u) > 0:
@@ -100,21 +94,19 @@ class Surfaces:
 
     def _read(self, seen: Tensor, texture: Texture, level: float, places: Tensor, before: Tensor) -> None:
         """Read the colours of what was moved, at places in the picture, again."""
-        changed = (places != before).any(dim=-1)[0]
+        changed = ((places[..., 0] != before[..., 0]) | (places[..., 1] != before[..., 1]))[0]
         rows, columns = (changed.any(dim=axis).nonzero().flatten() for axis in (1, 0))
         if not len(rows):
             return
         at = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-        corner = torch.tensor(self.ground.corner).to(places)
-        colour = texture.at(places[:, *at] - corner, level)[:3]
+        colour = texture.at(places[:, *at], level, self.ground.corner, mirrored=True)[:3]
         part = seen[:3, *at]
         part.copy_(torch.where(changed[at], colour, part))
 
     def _around(self, extent: Box) -> Box:
         """With what wind may move into it."""
-        margin = self.margin if self.warps else 0
         left, top, right, bottom = extent
-        return left - margin, top - margin, right + margin, bottom + margin
+        return left - self.margin, top - self.margin, right + self.margin, bottom + self.margin
 
 
 def acts(layer: Layer) -> bool:
@@ -123,8 +115,10 @@ def acts(layer: Layer) -> bool:
 
 
 def _pairs(scene: Scene) -> list[tuple[Layer, Tensor]]:
-    masks = scene.maps.masks.split(1)
-    return [(layer, mask) for layer, mask in zip(scene.plan.layers, masks, strict=True) if acts(layer)]
+    """Those that act, with their masks [1, H, W]."""
+    everywhere = torch.ones_like(scene.picture[:1])
+    own = ((layer, scene.maps.own(number)) for number, layer in enumerate(scene.plan.layers) if acts(layer))
+    return [(layer, everywhere if mask is None else mask) for layer, mask in own]
 
 
 def _slices(part: Box, box: Box) -> tuple[slice, slice]:
@@ -148,4 +142,5 @@ def _ground(scene: Scene, largest: float) -> Ground:
 def _carried(mask: Tensor, scene: Scene, ground: Ground) -> Tensor:
     """A mask [1, H, W] of the picture on the canvas, carried on under its regions and beyond its edges: [1, h, w]."""
     canvas = padded(mask, scene.box)
-    return canvas if bool((canvas == 1).all()) else fill(canvas, ground.given, texture=0).clamp(0, 1)
+    whole = bool(ground.given.all()) or bool((canvas == 1).all())
+    return canvas if whole else fill(canvas, ground.given, texture=0).clamp(0, 1)

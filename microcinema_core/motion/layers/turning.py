@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..resample import Texture
+from ..resample import Texture, shifted
 from .clock import Clock
 from .patch import Lattice, Patch, Seen
 
@@ -31,13 +31,13 @@ def blended(
     broad: tuple[Lattice, Tensor],
     seen: Seen,
     done: Tensor,
-    course: Tensor,
+    course: tuple[Tensor, Tensor],
     fade: float,
 ) -> Tensor:
     """A patch's texture that drifts, in a part of a frame: [3, h, w].
 
-    done: [1, h, w], periods passed there. course: [2] or [1, h, w, 2], pixels a copy goes in a period. broad: the
-    texture's mean colours, around which a blend of two copies keeps the contrast of one.
+    done: [1, h, w], periods passed there. course: [1, h, w] each, pixels that a copy goes right and down in a period.
+    broad: the texture's mean colours, around which a blend of two copies keeps the contrast of one.
     """
     first = weight(done, fade)
     second = 1 - first
@@ -49,10 +49,11 @@ def blended(
     return made.sub_(mean).mul_((first * first + second * second).rsqrt_()).add_(mean)
 
 
-def _moved(seen: Seen, done: Tensor, course: Tensor) -> Tensor:
+def _moved(seen: Seen, done: Tensor, course: tuple[Tensor, Tensor]) -> Tensor:
     """Where a copy is read [1, h, w, 2], in the picture, after so many periods."""
-    return seen.places - course * (done - done.floor() - 0.5)[..., None]
+    part = done - done.floor() - 0.5
+    return shifted(seen.places, (course[0] * part, course[1] * part), -1.0)
 
 
 def _copy(patch: Patch, texture: Texture, places: Tensor, level: float) -> Tensor:
-    return texture.at(places - patch.shift(places), level, mirrored=True)
+    return texture.at(places, level, patch.corner, mirrored=True)

@@ -13,28 +13,30 @@ import torch
 from torch import Tensor
 
 from ..moments import Moment
-from ..resample import Texture
+from ..resample import Texture, shifted
 from .clock import Clock
 from .course import heading
 from .noise import sampled, tile
 from .patch import Ground, Patch, Seen
 from .turning import blended, turns_of
 
-STEP = (1 / 180, 1 / 360)  # of the lattice, right and down, in heights
-LENGTHS = tuple(2.6 * 0.72**k for k in range(9))  # of the trains, of the usual one
+STEP = (1 / 200, 1 / 480)  # of the lattice, right and down, in heights
+LENGTHS = tuple(4.5 * 0.72**k for k in range(11))  # of the trains, of the usual one
 USUAL = 0.07  # height of the usual train's waves at the lower edge of the water
-OF_DEPTH = 0.35  # and at most so much of the water's depth below the horizon there
+OF_HEIGHT = 0.14  # and at most so much of the water's own height in the picture
 RATE = 0.42  # of it, a second
 SPREAD = math.radians(38)  # to each side of the heading
 STEEP = 0.05  # displacement of a short wave, of its length
 LONG = 0.06  # a wave of this length is displaced half as much
-SEEN = (0.011, 0.022)  # wave lengths between which a train comes
+SEEN, COMES = 0.008, 2.2  # wave length from which a train is seen, and how many times it where it is whole
+PIXELS = 3.0  # and at least so many pixels of the picture
 SIDEWAYS = 0.5  # of the vertical displacement, for a wave that goes sideways
 ABOVE = 0.03  # heights from the water's top to the horizon
 MIDDLE, HIGHER = 0.5, 0.4  # below the middle, the horizon is by so much of it higher
 OVERHEAD = 0.4  # where the picture's top shows water: the horizon is so far above it
 BENT, BENDS = 0.9, 12  # radians by which noise bends the trains' crests, and the usual lengths in which it repeats
-GLINT, SHADE, CREST = 0.5, 0.22, 0.5  # light of crests, of slopes, and the slope where crests begin
+GLINT, SHADE, CREST = 1.6, 0.38, 0.5  # light of crests, of slopes, and the slope where crests begin
+MOST = 1.0  # of that light: nothing clips
 APPEARS = 10.0  # the layer's amount from which it is whole, as a reciprocal
 
 
@@ -58,7 +60,9 @@ class Waves:
         middle = (patch.sides[0] + patch.sides[2]) / 2
         depth = (y - self.horizon).clamp(min=ABOVE / 4)
         deepest = patch.sides[3] - self.horizon
-        self.length = self.layer.size * min(USUAL, OF_DEPTH * deepest) / deepest**2  # of the usual train, on the plane
+        self.length = (
+            self.layer.size * min(USUAL, OF_HEIGHT * (patch.sides[3] - patch.sides[1])) / deepest**2
+        )  # of the usual train, on the plane
         self._lay((x - middle) / depth, 1 / depth, depth)
 
     def _lay(self, side: Tensor, away: Tensor, depth: Tensor) -> None:
@@ -70,6 +74,7 @@ class Waves:
         right, down = heading(self.layer)
         course = math.atan2(-down, right)
         height, slope, self.sides = [], [], []
+        least = max(SEEN, PIXELS / self.patch.height)
         for length in LENGTHS:
             turned, phase = torch.rand(2, generator=generator).tolist()
             angle = course + (2 * turned - 1) * SPREAD
@@ -78,7 +83,7 @@ class Waves:
             crest = k * (along * side + ahead * away) + bend + 2 * math.pi * phase
             number = k / depth * torch.hypot(torch.full_like(side, along), along * side + ahead * away)
             seen = 2 * math.pi / number
-            there = ((seen - SEEN[0]) / (SEEN[1] - SEEN[0])).clamp(0, 1)
+            there = ((seen / least - 1) / (COMES - 1)).clamp(0, 1)
             size = STEEP * seen / (1 + seen / LONG) * there
             height += [size * crest.sin(), -size * crest.cos()]
             slope += [size * number * crest.cos(), size * number * crest.sin()]
@@ -100,8 +105,8 @@ class Waves:
         amount = self.layer.strength(moment.u)
         alpha = self.patch.alpha(seen.places) * min(1.0, amount * APPEARS)
         field = self.lattice.read(self.field(moment), seen.places)
-        moved = (seen.places - self.patch.shift(seen.places)).add_(field[:2].movedim(0, -1)[None], alpha=amount)
-        water = self.texture.at(moved, seen.level, mirrored=True)
+        moved = shifted(seen.places, field, amount)
+        water = self.texture.at(moved, seen.level, self.patch.corner, mirrored=True)
         water.add_(_glints(water, field[2:] * amount)).clamp_(0, 1)
         torch.where(alpha > 0, torch.lerp(colour, water, alpha), colour, out=colour)
 
@@ -110,12 +115,11 @@ def _glints(water: Tensor, slope: Tensor) -> Tensor:
     """Light that crests add and slopes change, most where water is bright but not white: [3, h, w]."""
     grey = water.mean(dim=0, keepdim=True)
     light = SHADE * slope + GLINT * (slope - CREST).clamp_(0, 1) * grey
-    return light * water * grey * (1 - water)
+    return light.clamp(-MOST, MOST) * water * grey * (1 - water)
 
 
-PERIOD, SPEED = 0.9, 0.17  # of what falls: seconds; heights a second
+PERIOD, SPEED = 0.5, 0.16  # of what falls: seconds; heights a second
 FADE = 0.9  # share of a period in which two copies are seen
-UNEVEN, SWELL = 0.5, 0.35  # of a period, by which parts are ahead of others, and in how many heights it repeats
 
 
 class Falls:
@@ -125,17 +129,14 @@ class Falls:
         self.layer, self.patch = patch.layer, patch
         self.texture: Texture = patch.surface(ground)
         self.broad = patch.broad(self.texture.pixels)
-        self.lattice = patch.lattice(STEP[0], STEP[0])
-        x, y = (place / patch.height / SWELL for place in self.lattice.points(patch.mask))
-        size = (self.lattice.rows, self.lattice.columns)
-        self.ahead = UNEVEN * sampled(tile(self.layer.seed, octaves=3), x.expand(size), y.expand(size))[None]
 
     def paint(self, colour: Tensor, seen: Seen, moment: Moment) -> None:
         """Lay it over colours [3, h, w] of a part of a frame."""
         amount, clock = self.layer.strength(moment.u), Clock.of(self.layer, moment)
         alpha = self.patch.alpha(seen.places) * min(1.0, amount * APPEARS)
         turns, span = turns_of(clock, PERIOD, SPEED)
-        done = self.lattice.read(self.ahead, seen.places).add_(turns)
-        course = torch.tensor(heading(self.layer)).to(alpha) * (amount * span * self.patch.height)
+        done = torch.full_like(alpha, turns)
+        right, down = (amount * span * self.patch.height * part for part in heading(self.layer))
+        course = (torch.full_like(done, right), torch.full_like(done, down))
         flow = blended(self.patch, self.texture, self.broad, seen, done, course, FADE)
         torch.where(alpha > 0, torch.lerp(colour, flow, alpha), colour, out=colour)

@@ -15,14 +15,15 @@ from .patch import Patch
 from .swaying import at_points, inner, rising
 
 STEP = 1 / 240  # of the lattice, in heights
-BEND = 0.0045  # heights that a gust bends what stands high, for amount 1
-WIDE = 0.02  # heights from the border of what sways to where it is free
+BEND = 0.006  # heights that a gust bends what stands high, for amount 1
+WIDE = 0.03  # heights from the border of what sways to where it is free
 HIGH, BELOW = 0.08, 0.06  # heights at which it sways fully; of the foot below the picture
 GUSTS, GUST_SPEED = 1.6, 0.28  # heights in which gusts repeat; heights a second that they go
 CALM = 0.15  # of a gust's strength, between gusts
 SWAYS = ((0.37, 0.55), (0.61, 0.4), (0.97, 0.25))  # times a second, share of the bend
 FLUTTERS = ((1.7, 0.1), (2.3, 0.08), (3.1, 0.06))
-PLANTS, LEAVES = 0.55, 0.22  # heights in which the phases of swaying and of fluttering repeat
+PLANTS, LEAVES = 0.75, 0.24  # heights in which the phases of swaying and of fluttering repeat
+STANDING = 2.5  # how much farther they reach upwards, as stems do
 LEAN = 0.6  # of a gust's bend that stays while it blows
 UPWARDS = 0.25  # of what goes sideways
 
@@ -43,8 +44,8 @@ class Wind:
         bases = []
         for number, (_, share) in enumerate(SWAYS + FLUTTERS):
             apart = patch.layer.size * (PLANTS if number < len(SWAYS) else LEAVES)
-            field = tile(patch.layer.seed + 1 + number, octaves=2)
-            phase = math.pi * sampled(field, self.x / apart, self.y / apart)
+            field = tile(patch.layer.seed + 1 + number, octaves=1)
+            phase = math.pi * sampled(field, self.x / apart, self.y / apart / STANDING)
             bases += [share * phase.sin(), share * phase.cos()]
         self.sways = torch.stack(bases).flatten(1)
 

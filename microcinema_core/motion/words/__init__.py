@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from ..layer import Layer, LayerKind
@@ -33,9 +33,9 @@ class Phrase:
 
     @property
     def says(self) -> str:
-        """What it was read as, in short: `pan -12`, `snow amount 0.5, fade_in 0.5`, `no rain`; empty for rest and ease."""
+        """What it was read as: `pan -12`, `snow amount 0.5, fade_in 0.5`, `no rain`; empty for rest and ease."""
         if self.layer is not None:
-            return _shortly(self.layer)
+            return layers.in_short(self.layer)
         if self.denied is not None:
             return f"no {self.denied}"
         return ", ".join(f"{dial} {value:.3g}" for dial, value in self.dials.items())
@@ -92,16 +92,6 @@ def _phrase(text: str, spoken: Spoken) -> Phrase:
 def _layer_phrase(text: str, said: layers.Said) -> Phrase:
     layer, denied = (None, said.kind) if said.denied else (said.layer, None)
     return Phrase(said.start, said.end, text[said.start : said.end], MappingProxyType({}), layer, denied)
-
-
-def _shortly(layer: Layer) -> str:
-    """A layer's kind and what of it is not at its default."""
-    set_here = (
-        f.name for f in fields(layer) if f.name not in ("kind", "amount") and getattr(layer, f.name) != f.default
-    )
-    return ", ".join(
-        [f"{layer.kind} amount {layer.amount:g}", *(f"{name} {getattr(layer, name):g}" for name in set_here)]
-    )
 
 
 def _ease(said: set[str]) -> str | None:

@@ -70,13 +70,16 @@ MOVES = {
 
 
 def forms_of(lemma: str, text: str) -> dict[str, tuple[str, str]]:
-    """Every form of regular verbs: base, s, ing, ed; a trailing `*` doubles the consonant."""
+    """Every form of regular verbs: base, s, ing, ed; a trailing `*` doubles the consonant, y becomes ie."""
     forms: dict[str, tuple[str, str]] = {}
     for verb in text.split():
         base = verb.rstrip("*")
         stem = base + base[-1] if verb.endswith("*") else base[:-1] if base.endswith("e") else base
-        third = base + "es" if base.endswith(("sh", "ch", "o")) else base + "s"
-        forms |= {base: (lemma, "base"), third: (lemma, "s"), f"{stem}ing": (lemma, "ing"), f"{stem}ed": (lemma, "ed")}
+        third = base + "es" if base.endswith(("sh", "ch", "ss", "z", "o")) else base + "s"
+        past = stem + "ed"
+        if base.endswith("y") and base[-2] not in "aeiou":
+            third, past = base[:-1] + "ies", base[:-1] + "ied"
+        forms |= {base: (lemma, "base"), third: (lemma, "s"), f"{stem}ing": (lemma, "ing"), past: (lemma, "ed")}
     return forms
 
 
@@ -86,8 +89,6 @@ VERBS = {
     **forms_of("pan", "pan*"),
     **forms_of("tilt", "tilt"),
     **forms_of("dolly", "dolly"),
-    "dollies": ("dolly", "s"),
-    "dollying": ("dolly", "ing"),
     **forms_of("truck", "truck"),
     **forms_of("crane", "crane boom pedestal jib*"),
     **forms_of("push", "push"),
@@ -99,7 +100,6 @@ VERBS = {
     **forms_of("orbit", "orbit arc circle revolve"),
     **forms_of("move", "move go travel drift glide slide float soar progress come get* head shift ride"),
     **forms_of("move", "fly hover dive swoop plunge accelerate weave wander"),
-    "flies": ("move", "s"),
     "movement": ("movement", "base"),
     "motion": ("movement", "base"),
     "moves": ("move", "s"),

@@ -34,7 +34,7 @@ HALF_VIEW = Camera().fov / 2  # degrees, across a landscape picture
 STRENGTHS = {"slow": 0.5, "little": 0.4, "fast": 2.0, "extreme": 3.0, "less still": 0.5, "more still": 1.5}
 
 
-def _words(text: str) -> frozenset[str]:
+def set_of(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
@@ -54,25 +54,25 @@ KINDS = _each(
         "extreme": "whip swish crash snap massive massively wildly",
     }
 )
-INTENSE = _words("very really extremely super incredibly ultra so quite insanely hyper")
-NOT_STRENGTHS = _words("motion mo paced shutter food wind rain snow light lights")  # "slow motion", "soft light"
-STEADY = _words(
+INTENSE = set_of("very really extremely super incredibly ultra so quite insanely hyper")
+NOT_STRENGTHS = set_of("motion mo paced shutter food wind rain snow light lights")  # "slow motion", "soft light"
+STEADY = set_of(
     "smooth smoothly steady steadily cinematic continuous continuously simple seamless seamlessly elegant elegantly "
     "fluid fluidly just directly straight only all way again once more then now finally simultaneously long short "
     "single aerial drone camera linear linearly horizontal vertical stately graceful gracefully careful carefully "
     "majestic majestically quiet quietly nice of"
 )
-FILLERS = _words("by to the a an for about another towards toward")
-AUXILIARY = _words(
+FILLERS = set_of("by to the a an for about another towards toward")
+AUXILIARY = set_of(
     "is are be being been was will would shall should can must may does do did has have begin begins beginning start "
     "starts starting started began continue continues continuing keep keeps to also please let 's"
 )
-STARTS = _words("begin begins beginning began start starts starting started")
-SOFT_STARTS = _words("smoothly gradually gently softly")
-NEGATIONS = _words("not never no without neither nor avoid avoiding")
-ARTICLES = _words("a an the one another this some any its our")
-PRONOUNS = _words("he she they it i you who which that someone somebody everybody everyone")
-PREPOSITIONS = _words(
+STARTS = set_of("begin begins beginning began start starts starting started")
+SOFT_STARTS = set_of("smoothly gradually gently softly")
+NEGATIONS = set_of("not never no without neither nor avoid avoiding")
+ARTICLES = set_of("a an the one another this some any its our")
+PRONOUNS = set_of("he she they it i you who which that someone somebody everybody everyone")
+PREPOSITIONS = set_of(
     "in into on onto of from to toward towards at past behind before beside near under over above across off against "
     "around through past facing between"
 )
@@ -91,19 +91,19 @@ DIRECTIONS = _each(
     }
 )
 ENDS = {"left": "left", "right": "right", "top": "up", "bottom": "down", "above": "up", "below": "down"}
-AHEAD = _words("through into toward towards inside along over across past between among under beneath")
-ONTO = _words("on onto into through toward towards inside")  # for a zoom, which passes nothing
-WAYS = _words("corridor hallway hall street road path alley aisle tunnel lane passage avenue stairs staircase river")
+AHEAD = set_of("through into toward towards inside along over across past between among under beneath")
+ONTO = set_of("on onto into through toward towards inside")  # for a zoom, which passes nothing
+WAYS = set_of("corridor hallway hall street road path alley aisle tunnel lane passage avenue stairs staircase river")
 
-SUBJECTS = _words("camera cam view shot frame we viewpoint perspective pov fpv lens")
-PICTURES = _words("image picture scene video footage clip photo")  # which zoom, and nothing else
-SURE_SUBJECTS = _words("camera cam we pov fpv")  # also amid a clause; others may move in a frame or a view
-OBJECTS = _words(
+SUBJECTS = set_of("camera cam view shot frame we viewpoint perspective pov fpv lens")
+PICTURES = set_of("image picture scene video footage clip photo")  # which zoom, and nothing else
+SURE_SUBJECTS = set_of("camera cam we pov fpv")  # also amid a clause; others may move in a frame or a view
+OBJECTS = set_of(
     "security surveillance film vintage antique old toy cctv web tv video photo polaroid digital pocket her his their "
     "my your broken tiny action instant analog analogue"
 )  # a camera of this kind is a thing in the scene
-SHOTS = _words("shot shots move movement motion effect angle footage")
-SIZES = _words("wide medium close up long full low high angle extreme establishing eye level tripod single one take")
+SHOTS = set_of("shot shots move movement motion effect angle footage")
+SIZES = set_of("wide medium close up long full low high angle extreme establishing eye level tripod single one take")
 
 
 # Words that together are one thing, each with what it sets; zoom! undoes the dolly at the picture's plane.
@@ -126,11 +126,11 @@ NAMED = {
     ("handheld",): "shake+",
     ("hand", "held"): "shake+",
 }
-HELD = _words(
+HELD = set_of(
     "camera cam shot shots footage style look feel feeling video documentary tracking cinematography movement"
 )
 
-BURNS = _words("effect style zoom pan move movement animation shot motion")
+BURNS = set_of("effect style zoom pan move movement animation shot motion")
 
 UNITS = _each({"degrees": "degrees degree deg °", "percent": "% percent", "times": "x × times fold"})
 _DIGITS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -144,9 +144,9 @@ NUMBERS = {word: float(number) for number, word in enumerate(_DIGITS, 1)} | {
     "ninety": 90.0,
 }
 
-RESTS = _words("static stationary fixed locked still motionless immobile unmoving")
-RESTING = _words("is stands stand stays stay remains remain holds hold keeps kept staying remaining be")
-FIRM = _words("off down on completely perfectly absolutely entirely totally very")
+RESTS = set_of("static stationary fixed locked still motionless immobile unmoving")
+RESTING = set_of("is stands stand stays stay remains remain holds hold keeps kept staying remaining be")
+FIRM = set_of("off down on completely perfectly absolutely entirely totally very")
 # Words of ease, longest first where one begins another.
 EASES = {
     ("comes", "to", "a"): "ease_out",
@@ -176,4 +176,4 @@ EASES = {
     ("linear",): "linear",
     ("linearly",): "linear",
 }
-EASING = _words("ease eases easing")
+EASING = set_of("ease eases easing")

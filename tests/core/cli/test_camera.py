@@ -101,10 +101,10 @@ def test_words_are_read_where_no_dial_is_set(folder: Path, capsys: pytest.Captur
     found, notes = result(capsys, *words)
     assert found["plan"]["camera"].keys() == {"zoom"}
     assert found["plan"]["camera"]["zoom"] > 1
-    assert found["camera_words"] == ["slow zoom in"]
-    assert "(slow zoom in)" in notes
+    assert found["words"] == [{"text": "slow zoom in", "means": "zoom 1.12"}]
+    assert "(read: slow zoom in = zoom 1.12)" in notes
     assert "the rest of the prompt needs a video model (--model)" in notes
-    assert read_settings("a.gif")["camera_words"] == ["slow zoom in"]
+    assert read_settings("a.gif")["words"] == found["words"]
     found, notes = result(capsys, *words, "--zoom=2", "--pan=3", "--prompt=slow zoom in")
     assert found["plan"]["camera"] == {"zoom": 2.0, "pan": 3.0}
     assert "--model" not in notes
@@ -563,4 +563,4 @@ def test_directions_say_what_a_plan_would(folder: Path) -> None:
     dials = Dials(Camera(pan=2.0), Relief(), Ease.LINEAR, 5, frozenset({"pan", "ease", "seed"}))
     found = directed(Directions(region=["mask.png:roll=9"]), dials, "", (WIDE, HIGH))
     assert found.motion.plan == Plan(Camera(pan=2.0), (Region(roll=9.0),), ease=Ease.LINEAR, seed=5)
-    assert (found.asked, found.words, found.rest) == (True, (), False)
+    assert (found.asked, found.read, found.rest) == (True, (), False)

@@ -16,6 +16,7 @@ from microcinema_core.diffusion.noise import prior_mean
 from microcinema_core.errors import InputError
 from microcinema_core.media import place, to_pixels
 from microcinema_core.models.guide import Guide, together
+from microcinema_core.motion.layer import Layer, LayerKind
 from microcinema_core.motion.moments import Moments
 from microcinema_core.motion.plan import Camera, Plan, Region
 from microcinema_core.motion.scene import Motion
@@ -90,6 +91,14 @@ def test_a_plan_without_a_move_is_the_plain_clip(pipeline: MicroCinemaPipeline) 
     still, nine = clip(pipeline, STILL, keyframe_at="first")
     assert torch.allclose(nine.latents, one.latents.expand_as(nine.latents), atol=0.05)  # another resampling filter
     assert np.abs(plain.astype(int) - still).mean() < 2
+
+
+def test_layers_are_in_every_frame_of_a_guide(pipeline: MicroCinemaPipeline) -> None:
+    """In the keyframe's too: else the weather would stop for a moment there."""
+    _, plain = clip(pipeline, STILL)
+    _, dark = clip(pipeline, STILL.with_layer(Layer(LayerKind.DARKER, 3.0)))
+    change = (dark.latents - plain.latents).abs().mean(dim=(0, 1, 3, 4))
+    assert float(change.min()) > 0.5 * float(change.max()) > 0
 
 
 def test_the_prior_takes_each_frame_s_latents_where_they_are_known() -> None:
@@ -182,11 +191,14 @@ def test_too_large_a_picture_is_scaled_with_its_masks() -> None:
     mask = torch.zeros(64, 96)
     mask[:, 48:] = 1
     given = Motion(Plan(regions=(Region(),)), (mask,), torch.rand(1, 64, 96))
+    given = given.with_layer(Layer(LayerKind.SNOW), mask)
     pixels, motion = source(picture(), given, 96 * 64 // 4)
     assert pixels.shape == (3, 32, 48)
     assert motion.masks[0] is not None
     assert motion.masks[0].shape == (1, 32, 48)
     assert float(motion.masks[0][:, :, :23].max()) < 0.01
+    assert motion.layer_masks[0] is not None
+    assert torch.equal(motion.layer_masks[0], motion.masks[0])
     assert motion.depth is not None
     assert motion.depth.shape == (1, 32, 48)
 

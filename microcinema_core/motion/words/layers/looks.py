@@ -6,20 +6,22 @@ from dataclasses import dataclass, field
 
 from .. import vocabulary as v
 from ..phrases import Tokens, word_at
-from . import things as t
+from . import company as c
+from .deeds import DEEDS, LESS, MORE, NONE
 from .strengths import ADVERBS, KINDS, VERY
+from .things import NOUNS
 
 REACH = 12  # words on either side of a name
 GAP = 5  # words between a name and its deed: "clouds above the old town drift"
-CAMERA = v.SUBJECTS | frozenset("zoom pan tilt dolly truck orbit push pull track tracking handheld static".split())
+CAMERA = v.SUBJECTS | v.set_of("zoom pan tilt dolly truck orbit push pull track tracking handheld static")
 
 
 @dataclass(slots=True)
 class Left:
     """What stands before a name. first: the outermost word used. deed: of "falling snow".
 
-    under: the preposition that governs it. head: what it is of: a veil, a bank. free: nothing unknown stands before it.
-    measured: strengths that are its adjectives. maker: "the cat", a person, just before it.
+    under: the preposition that governs it. head: it is a veil of it, a bank. free: nothing unknown stands before it.
+    maker: a person does, so that it is no name but a verb: "he leaves". added: "add fog".
     """
 
     first: int
@@ -30,6 +32,7 @@ class Left:
     head: bool = False
     free: bool = False
     maker: bool = False
+    added: bool = False
 
     @property
     def is_subject(self) -> bool:
@@ -90,30 +93,32 @@ def _takes(tokens: Tokens, j: int, word: str, found: Left) -> bool:
     if word in v.NEGATIONS:
         found.denied, found.first, found.free = True, j, True
         return False
-    if add_strength(found.strengths, tokens, j) or word in VERY or word in t.PLAIN or word in v.INTENSE:
+    if add_strength(found.strengths, tokens, j) or word in VERY or word in c.PLAIN or word in v.INTENSE:
         return True
-    if word in t.DEEDS and t.DEEDS[word][1] == "ing" and not found.deed:
-        found.deed = t.DEEDS[word][0]
+    if word in DEEDS and DEEDS[word][1] == "ing" and not found.deed:
+        found.deed = DEEDS[word][0]
         return True
-    if word == "of" and word_at(tokens, j - 1) in t.HEADS:
+    if word == "of" and word_at(tokens, j - 1) in c.HEADS:
         found.head = True
         return True
-    if (found.head and word in t.HEADS) or _same(word, tokens[found.first].word):
+    if (found.head and word in c.HEADS) or _same(word, tokens[found.first].word):
         return True
-    if word in t.SHOWN and {word_at(tokens, j - 1), word_at(tokens, j - 2)} & v.NEGATIONS:
+    if word in c.SHOWN and {word_at(tokens, j - 1), word_at(tokens, j - 2)} & v.NEGATIONS:
         found.denied = found.free = True
         return False
-    found.maker = word in t.PERSONS
-    if word in v.PREPOSITIONS or word in t.PLACED or word in ("of", "for", "like", "about", "than", "without"):
-        found.under, found.free = word, word in t.PLACED
-    elif word in t.OPENERS or word.endswith("ly"):
+    found.maker = word in c.PERSONS
+    if word in v.PREPOSITIONS or word in c.PLACED or word in ("of", "for", "like", "about", "than", "without"):
+        found.under, found.free = word, word in c.PLACED
+    elif word in ("add", "adding"):
+        found.added, found.first, found.free = True, j, True
+    elif word in c.OPENERS or word.endswith("ly"):
         found.free = True
     return False
 
 
 def _same(word: str, name: str) -> bool:
     """As in "dust particles", "candle flame"."""
-    return word in t.NOUNS and name in t.NOUNS and t.NOUNS[word][0].kinds == t.NOUNS[name][0].kinds
+    return word in NOUNS and name in NOUNS and NOUNS[word][0].kinds == NOUNS[name][0].kinds
 
 
 def look_right(tokens: Tokens, i: int) -> Right:
@@ -121,9 +126,9 @@ def look_right(tokens: Tokens, i: int) -> Right:
     found, gap = Right(last=i), 0
     for j in range(i + 1, min(i + REACH, len(tokens))):
         word = tokens[j].word
-        if word in CAMERA or (word in t.PERSONS and not gap):
+        if word in CAMERA or (word in c.PERSONS and not gap):
             break
-        deed, form = t.DEEDS.get(word, ("", ""))
+        deed, form = DEEDS.get(word, NONE)
         if word in ("light", "lights", "lighting") and word_at(tokens, j + 1) == "up":
             deed, form = "light", "base"
         starts = {"start": "in", "begin": "in", "stop": "out", "cease": "out"}.get(deed, "")
@@ -138,7 +143,7 @@ def look_right(tokens: Tokens, i: int) -> Right:
             break
         elif add_strength(found.strengths, tokens, j) or _is_small(word):
             continue
-        elif gap or word in v.PREPOSITIONS or word in t.PLACED:
+        elif gap or word in v.PREPOSITIONS or word in c.PLACED:
             gap += 1
             if gap > GAP or found.edge:
                 break
@@ -149,9 +154,9 @@ def look_right(tokens: Tokens, i: int) -> Right:
 
 def _measure(tokens: Tokens, j: int, found: Right) -> None:
     for word in (word_at(tokens, j + 1), word_at(tokens, j + 2)):
-        if word in t.MORE:
+        if word in MORE:
             found.measure, found.strengths["heavy"] = "in", False
-        elif word in t.LESS:
+        elif word in LESS:
             found.measure = "out"
 
 
@@ -165,7 +170,7 @@ def look_on(tokens: Tokens, i: int) -> Tail:
     j = i + 1
     while j < min(i + REACH, len(tokens)):
         word = tokens[j].word
-        if word in CAMERA or word in v.PRONOUNS or (word in t.DEEDS and word not in KINDS and word != "slow"):
+        if word in CAMERA or word in v.PRONOUNS or (word in DEEDS and word not in KINDS and word != "slow"):
             break
         side, used = side_at(tokens, j)
         if side and not found.side:

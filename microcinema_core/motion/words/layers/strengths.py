@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from ...layer import KINDS as DRAWN
 from ...layer import Group, Layer, LayerKind
+from ..phrases import Tokens
+from ..vocabulary import set_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,8 @@ SLANT = 45.0  # degrees off the vertical, for what falls to a side
 DIRECTIONS = {"right": 0.0, "up": 90.0, "left": 180.0, "down": 270.0}
 
 _WORDS = {
-    "light": "light lightly faint faintly thin thinly slight slightly fine sparse sparsely few little bit subtle subtly "
-    "mild mildly scattered occasional weak weakly barely delicate delicately patchy wispy sporadic",
+    "light": "light lightly faint faintly thin thinly slight slightly fine sparse sparsely few little bit subtle "
+    "subtly mild mildly scattered occasional weak weakly barely delicate delicately patchy wispy sporadic",
     "soft": "soft softly gentle gently quiet quietly calm calmly tenderly peaceful peacefully",
     "heavy": "heavy heavily hard harder strong strongly intense intensely torrential massive many countless driving "
     "powerful powerfully relentless relentlessly dramatic dramatically",
@@ -50,8 +52,8 @@ _WORDS = {
     "small": "small tiny",
 }
 KINDS = {word: kind for kind, words in _WORDS.items() for word in words.split()}
-ADVERBS = frozenset("hard harder fast faster slow slower little bit".split())  # without -ly
-VERY = frozenset("very really extremely super incredibly so ultra".split())
+ADVERBS = set_of("hard harder fast faster slow slower little bit")  # without -ly
+VERY = set_of("very really extremely super incredibly so ultra")
 
 
 @dataclass(slots=True)
@@ -82,20 +84,56 @@ class Said:
         told = [round(min(value, MOST), 3) for value in (amount, speed, size)]
         return Layer(self.kind, told[0], told[1], self.direction, told[2], self.fade_in, self.fade_out)
 
-    def __ior__(self, other: Said) -> Said:
+    def add(self, strengths: Mapping[str, bool]) -> None:
+        """What adverbs in a clause of their own say of it: a tempo is the fade's."""
+        fades = bool(self.fade_in or self.fade_out)
+        for kind, very in strengths.items():
+            if fades and kind in PACES:
+                self.fade_in, self.fade_out = (min(fade * PACES[kind], 1.0) for fade in (self.fade_in, self.fade_out))
+            else:
+                self.strengths[kind] = very
+
+    def __or__(self, other: Said) -> Said:
         """The same kind, said once more."""
-        self.strengths = self.strengths | other.strengths
-        self.direction = self.direction if other.direction is None else other.direction
-        self.fade_in, self.fade_out = max(self.fade_in, other.fade_in), max(self.fade_out, other.fade_out)
-        return self
+        return replace(
+            self,
+            strengths=self.strengths | other.strengths,
+            direction=self.direction if other.direction is None else other.direction,
+            fade_in=max(self.fade_in, other.fade_in),
+            fade_out=max(self.fade_out, other.fade_out),
+        )
 
 
-def timed(strengths: dict[str, bool], fade: str) -> tuple[dict[str, bool], float]:
-    """The strengths without a tempo, and the share of the clip that it makes of a fade: `in`, `all` or `out`."""
+def say(
+    tokens: Tokens,
+    span: tuple[int, int],
+    kinds: Sequence[LayerKind],
+    strengths: Mapping[str, bool],
+    *,
+    side: str = "",
+    fade: str = "",
+    denied: bool = False,
+) -> tuple[Said, ...]:
+    """What the words of a span, the first and the last, say of each kind; fade: `in`, `all`, `out` or nothing.
+
+    A tempo then is the fade's. Of several kinds the first has the strengths: a thunderstorm's wild rain.
+    """
+    share = _share(strengths, fade) if fade else 0.0
+    fades = (0.0, share) if fade == "out" else (share, 0.0)
+    own = {kind: very for kind, very in strengths.items() if not (fade and kind in PACES)}
+    start, end = tokens[span[0]].start, tokens[span[1]].end
+    return tuple(
+        Said(start, end, kind, {} if number else own, heading(kind, side), *fades, denied)
+        for number, kind in enumerate(kinds)
+    )
+
+
+def _share(strengths: Mapping[str, bool], fade: str) -> float:
+    """The share of the clip over which something comes or goes, at the tempo that is said."""
     share = FADES[fade]
     for kind, pace in PACES.items():
         share *= pace if kind in strengths else 1.0
-    return {kind: very for kind, very in strengths.items() if kind not in PACES}, min(share, 1.0)
+    return min(share, 1.0)
 
 
 def heading(kind: LayerKind, side: str) -> float | None:
