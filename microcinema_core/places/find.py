@@ -33,7 +33,7 @@ class Found:
     """What is where in a picture [3, H, W].
 
     masks: of each of PLACES, [1, H, W], 0..1, soft at edges; all 0 where it was not found. sure: 0..1, how sure it is
-    that the place is there and its mask about right; found from SURE on. distance: [1, H, W], 1 is the nearest, twice
+    that the place is there, about where its mask is; found from SURE on. distance: [1, H, W], 1 is the nearest, twice
     is about twice as far, the sky is at 1000; None where the picture is no landscape with a ground.
     """
 
