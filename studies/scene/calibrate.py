@@ -26,8 +26,8 @@ from .examples import Example, checked, load_examples
 from .labels import IGNORED, TAUGHT, read_labels
 from .measure import THERE, pixels
 
-RIGHT = 0.5  # a mask is about right if it overlaps the label's by as much
-PULL = 0.02  # towards the network's own word: few pictures say little
+RIGHT = 0.2  # a place is there, about where its mask is, if the mask overlaps the label by as much
+PULL = 0.004  # towards the network's own word: few pictures say little
 
 
 LEANINGS = (-0.5, -0.25, 0.0, 0.25, 0.5, 0.75)  # added to a place's logit

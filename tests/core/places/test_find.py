@@ -91,7 +91,7 @@ def test_the_network_sees_about_the_same_number_of_pixels(size: tuple[int, int])
 
 
 def test_it_is_repeatable_and_leaves_the_picture_alone() -> None:
-    picture = shipped("rocket.jpg")
+    picture = shipped("lake.jpg")
     before = picture.clone()
     once, again = find(picture), find(picture)
     assert torch.equal(picture, before)
@@ -100,7 +100,7 @@ def test_it_is_repeatable_and_leaves_the_picture_alone() -> None:
 
 
 def test_a_mirror_image_has_mirrored_places() -> None:
-    picture = shipped("rocket.jpg")
+    picture = shipped("lake.jpg")
     there, back = find(picture), find(picture.flip(2))
     for place in PLACES:
         assert there.sure[place] == pytest.approx(back.sure[place], abs=1e-3)
@@ -108,17 +108,21 @@ def test_a_mirror_image_has_mirrored_places() -> None:
 
 
 def test_pixels_in_half_precision_are_pixels() -> None:
-    picture = shipped("rocket.jpg")[:, ::4, ::4]
+    picture = shipped("lake.jpg")[:, ::4, ::4]
     found = find(picture.half())
     assert all(mask.dtype == torch.float32 for mask in found.masks.values())
 
 
-def test_a_rockets_sky_is_found() -> None:
-    """Everything above the launch pad; the sky's colour is at the top's."""
-    found = find(shipped("rocket.jpg"))
-    assert Place.SKY in found.places
-    assert found.masks[Place.SKY][0, :100, :200].mean() > 0.9
-    assert found.masks[Place.SKY][0, -40:].mean() < 0.2
+def test_a_lakes_sky_and_water_are_found() -> None:
+    """The water from below the far shore to the lower edge, the sky above the mountains."""
+    found = find(shipped("lake.jpg"))
+    assert {Place.SKY, Place.WATER} <= set(found.places)
+    assert found.masks[Place.SKY][0, :90].mean() > 0.9
+    assert found.masks[Place.SKY][0, -130:].mean() < 0.05
+    assert found.masks[Place.WATER][0, -120:].mean() > 0.9
+    assert found.masks[Place.WATER][0, :120].mean() < 0.05
+    assert found.distance is not None
+    assert found.distance[0, -20:].mean() < found.distance[0, 190:210].mean() < found.distance[0, :20].mean()
 
 
 def test_a_cup_of_coffee_holds_none_of_it() -> None:
