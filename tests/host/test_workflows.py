@@ -280,14 +280,15 @@ SMALL_FRAMES = """() => {
 }"""
 
 
-def test_a_photo_moves_from_drop_to_video(comfy_page: Any, comfy: Any, tmp_path: Path) -> None:
-    """The first template, with the picture that ComfyUI brings."""
-    path, page = CANVAS / "a-photo-moves.json", comfy_page.page
+@pytest.mark.parametrize("name", ["a-photo-moves", "photo-under-snow"])
+def test_a_photo_moves_from_drop_to_video(name: str, comfy_page: Any, comfy: Any, tmp_path: Path) -> None:
+    """With the picture that ComfyUI brings."""
+    path, page = CANVAS / f"{name}.json", comfy_page.page
     comfy_page.drop(path, nodes=len(json.loads(path.read_text(encoding="utf-8"))["nodes"]))
     page.wait_for_timeout(500)
-    comfy_page.screenshot("photo-dropped")
+    comfy_page.screenshot(f"{name}-dropped")
     page.evaluate(SMALL_FRAMES)
     (file,) = comfy.wait(comfy_page.queue())
     page.locator("video").first.wait_for(state="attached")
-    comfy_page.screenshot("photo-video")
-    assert read_video(comfy.download(file, tmp_path)) == MOVED["a-photo-moves"]
+    comfy_page.screenshot(f"{name}-video")
+    assert read_video(comfy.download(file, tmp_path)) == MOVED[name]
