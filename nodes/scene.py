@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import comfy.model_management
+import torch
 from comfy_api.latest import io
 from torch import Tensor
 
 from ..microcinema_core.motion.locating import ASKED
-from ..microcinema_core.places.find import find
+from ..microcinema_core.places.find import Found, find
 from ..microcinema_core.places.network import PLACES
 from ..microcinema_core.places.placing import told
 from .node import Node
@@ -15,6 +16,7 @@ from .pictures import as_image, one_picture, said_by
 from .told import tell
 
 TITLE = "MicroCinema Scene"
+NEAREST = 0.05  # share of a landscape that is white in its depth: its very edge is nearer than anything in it
 
 
 class MicroCinemaScene(Node):
@@ -47,6 +49,13 @@ class MicroCinemaScene(Node):
         landscape = found.distance is not None
         tell(TITLE, told(found) + ("" if landscape else "; no landscape, so no depth"))
         device = comfy.model_management.intermediate_device()
-        near = pixels[:1] * 0 if found.distance is None else 1 / found.distance
-        depth = as_image(near.expand(3, -1, -1)[None])
+        depth = as_image(_nearness(found, pixels).expand(3, -1, -1)[None])
         return io.NodeOutput(*(found.masks[place].to(device) for place in PLACES), depth)
+
+
+def _nearness(found: Found, picture: Tensor) -> Tensor:
+    """Bright is near, as disparity: [1, H, W] of a picture [3, H, W], nothing where no distance is known."""
+    if found.distance is None:
+        return torch.zeros_like(picture[:1])
+    count = max(1, round(NEAREST * found.distance.numel()))
+    return (found.distance.flatten().kthvalue(count).values / found.distance).clamp(max=1)

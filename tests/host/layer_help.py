@@ -12,7 +12,7 @@ from graph_parts import Node, Workflow
 from make_workflows import ROCKET, Painted
 from PIL import Image, ImageDraw, ImageFont, ImageOps, ImageStat
 
-WIDTH, ACROSS = 270, 4  # of a tile, in pixels, and how many stand side by side
+WIDTH, ACROSS = 240, 4  # of a tile, in pixels, and how many stand side by side
 GAP, LINE = 6, 20  # pixels: between tiles, and of a name below one
 MOON: Painted = tuple(
     (round(556 + 62 * math.cos(turn)), round(78 + 62 * math.sin(turn)))
@@ -47,9 +47,9 @@ KINDS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "petals": ("hills", {}),
     "leaves": ("hills", {}),
     "fog": ("city", {}),
-    "mist": ("hills", {}),
+    "mist": ("hills", {"amount": 2.5}),
     "smoke": ("city", {}),
-    "haze": ("city", {}),
+    "haze": ("city", {"amount": 3.0}),
     "brighter": ("hills", {}),
     "darker": ("hills", {}),
     "warmer": ("hills", {}),
@@ -58,7 +58,7 @@ KINDS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "night": ("hills", {}),
     "flicker": ("coffee", {"at": "point", "at.x": 0.5, "at.y": 0.45, "amount": 2.0}),
     "lightning": ("hills", {}),
-    "vignette": ("hills", {}),
+    "vignette": ("hills", {"amount": 2.0}),
     "waves": ("lake", {}),
     "falls": ("surf", {"speed": 2.0}),
     "wind": ("dandelion", {"place": "everywhere", "amount": 2.0}),

@@ -49,6 +49,7 @@ COLUMN = 760  # a group's nodes are stacked to about this height
 NOTE = (460, 620)
 PROMPT = {True: (320, 130), False: (320, 80)}  # with and without text in it
 WITH_PICTURE = (280, 340)  # once it shows its picture
+NEAR = 1500  # a canvas that ends before this fits the page at three quarters
 SHOWN_GROUPS = 3  # of a canvas that is shown near enough to be read
 LOAD = "([graph, name]) => { window.app.graph.clear(); return window.app.loadApiJson(graph, name); }"
 SETTLED = "count => window.app.graph.nodes.length === count"
@@ -96,11 +97,19 @@ def laid_out(canvas: Canvas, flow: Workflow) -> Canvas:
     canvas["groups"] = place_groups(made, flow)
     canvas["nodes"].append(note_node(len(flow.nodes) + 1, note_text(flow)))
     renumber_links(canvas)
-    scale = 0.75 if len(canvas["groups"]) <= SHOWN_GROUPS else 0.5
+    scale = scale_of(canvas["groups"])
     kept = {key: canvas[key] for key in ("nodes", "links", "groups", "config", "version")}
     numbers = {"last_node_id": len(canvas["nodes"]), "last_link_id": len(canvas["links"])}
     identity = {"id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"microcinema/{flow.name}")), "revision": 0}
     return identity | numbers | kept | {"extra": {"ds": {"scale": scale, "offset": [NOTE[0] + 200, 180]}}}
+
+
+def scale_of(groups: list[Canvas]) -> float:
+    """How large a canvas is shown first: to be read where it is small, else as a whole."""
+    if len(groups) > SHOWN_GROUPS:
+        return 0.5
+    left, _, width, _ = groups[-1]["bounding"]
+    return 0.75 if left + width < NEAR else 0.6
 
 
 def fix_seed(node: Canvas) -> None:

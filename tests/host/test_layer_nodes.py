@@ -187,7 +187,9 @@ def test_scene_gives_masks_and_a_depth_that_the_camera_takes(nodes: Nodes, caplo
     assert [mask.shape for mask in masks] == [(1, *SIZE)] * 4
     assert [round(float(mask.mean()), 1) for mask in masks] == [0.4, 0.4, 0, 0]
     assert depth.shape == (1, *SIZE, 3)
-    assert (depth[0, 1:, :, 0] > depth[0, :-1, :, 0]).all()  # bright is near, and near is below
+    assert (depth[0, 1:, :, 0] >= depth[0, :-1, :, 0]).all()  # bright is near, and near is below
+    assert depth[0, -1].min() == 1
+    assert torch.allclose(depth[0, 0, 0, 0] / depth[0, 24, 0, 0], torch.tensor((1 + 3 * 23 / 47) / 4), atol=1e-5)
     motion = layer(nodes, "waves", mask=masks[1], motion=nodes.camera(horizontal=0.1, depth=depth))
     frames, _, _ = nodes.render(motion, noise())
     assert frames.isfinite().all()
