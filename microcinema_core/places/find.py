@@ -22,8 +22,9 @@ AREA = 192 * 256  # pixels of the picture that the network sees
 LONGEST = 4.0  # sides of it to each other, at most
 SURE = 0.5  # from here a place is found
 LEAST = 0.003  # share of the picture that a place takes, at least, and each part of it
+SOFT = 0.4  # of a share of 0..1, within which a mask goes from nothing to whole
 RADIUS, EPSILON = 4, 1e-4  # of the guided filter, in pixels of the small picture and of variance
-FIRM = 0.3  # of a mask around 0.5: what it leaves undecided; all else is 0 or 1
+FIRM = 0.6  # of a mask around 0.5: what it leaves undecided; all else is 0 or 1
 SKY = 1000.0  # how far away the sky is
 FARTHEST = 900.0  # what is not the sky
 
@@ -60,7 +61,7 @@ def find(picture: Tensor, network: Network | None = None) -> Found:
     found = [i for i in range(len(PLACES)) if sure[i] >= SURE]
     masks = torch.zeros(len(PLACES), 1, *picture.shape[1:], device=picture.device)
     if found:
-        soft = guided(picture, small, kept[found], radius=RADIUS, epsilon=EPSILON)
+        soft = guided(picture, small, decided(kept[found]), radius=RADIUS, epsilon=EPSILON)
         masks[found, 0] = ((soft - 0.5) / FIRM + 0.5).clamp(0, 1)
     landscape = bool(seen.there[0, -1] > 0)
     return Found(
@@ -90,8 +91,15 @@ def look(network: Network, picture: Tensor) -> tuple[Tensor, Seen, Tensor]:
     """A picture [3, H, W] as the network sees it, [3, h, w], what it says of it, and soft masks [4, h, w] of PLACES."""
     small = _small(picture)
     seen = _both_ways(network, small)
-    shares = F.interpolate(seen.places.softmax(1), size=small.shape[1:], mode="bilinear", align_corners=False)[0, 1:]
+    shares = against_the_rest(F.interpolate(seen.places, size=small.shape[1:], mode="bilinear", align_corners=False)[0])
     return small, seen, torch.stack([_without_specks(share) for share in shares])
+
+
+def against_the_rest(logits: Tensor) -> Tensor:
+    """Of each of PLACES [4, h, w], from logits [5, h, w]: how likely it is against the likeliest other class."""
+    first = logits.topk(2, dim=0).values
+    other = torch.where(logits == first[0], first[1], first[0])
+    return (logits - other)[1:].sigmoid()
 
 
 def _small(picture: Tensor) -> Tensor:
@@ -107,6 +115,12 @@ def _both_ways(network: Network, small: Tensor) -> Seen:
     return Seen(places, distance, seen.there.mean(0, keepdim=True))
 
 
+def decided(shares: Tensor) -> Tensor:
+    """Soft masks, 0..1, with what is likelier than not made whole: half a sky drifts like a ghost. Same shape."""
+    t = ((shares - 0.5) / SOFT + 0.5).clamp(0, 1)
+    return t * t * (3 - 2 * t)
+
+
 def _without_specks(share: Tensor) -> Tensor:
     """A soft mask [h, w] without what is too small to be one."""
     likely = (share > 0.5).cpu().numpy()
@@ -116,17 +130,19 @@ def _without_specks(share: Tensor) -> Tensor:
 
 
 def features(seen: Seen, kept: Tensor) -> Tensor:
-    """What `how_sure` goes by, [4, 3]: the picture's own logit, the mask's [4, h, w] certainty as one, and 1.
+    """What `how_sure` goes by, [4, 4]: the picture's own logit, the mask's [4, h, w] certainty as one, its size, and 1.
 
     A mask that is empty gives NaN.
     """
     inside = kept > 0.5
-    mean = (kept * inside).sum((1, 2)) / inside.sum((1, 2))
-    return torch.stack([seen.there[0, : len(PLACES)], mean.clamp(max=0.999).logit(), torch.ones_like(mean)], 1)
+    area = inside.sum((1, 2))
+    certain = ((kept * inside).sum((1, 2)) / area).clamp(max=0.999).logit()
+    size = (area / inside[0].numel()).log()
+    return torch.stack([seen.there[0, : len(PLACES)], certain, size, torch.ones_like(size)], 1)
 
 
 def how_sure(values: Tensor, calibration: Tensor) -> np.ndarray:
-    """0..1 for each of PLACES, from features [4, 3] and their weights [4, 3]; 0 where there is no mask."""
+    """0..1 for each of PLACES, from features [4, 4] and their weights [4, 4]; 0 where there is no mask."""
     return (values * calibration).sum(1).sigmoid().nan_to_num(0).cpu().numpy()
 
 

@@ -93,7 +93,9 @@ class Network(nn.Module):
         )
         self.out = nn.Conv2d(d[0], 1 + len(PLACES) + 1, 1)
         self.calibration: Tensor
-        self.register_buffer("calibration", torch.tensor([[1.0, 0.0, 0.0]]).repeat(len(PLACES), 1))  # find.how_sure's
+        self.register_buffer(
+            "calibration", torch.tensor([[1.0, 0.0, 0.0, 0.0]]).repeat(len(PLACES), 1)
+        )  # find.how_sure's
 
     def forward(self, pictures: Tensor) -> Seen:
         x, kept = _with_height(pictures), []

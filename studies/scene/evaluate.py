@@ -7,6 +7,7 @@ chosen by, instead, and nothing but the table is printed.
 from __future__ import annotations
 
 import argparse
+import json
 import platform
 import sys
 import time
@@ -17,6 +18,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors import safe_open
 from tqdm import tqdm
 
 from microcinema_core.files import written_whole
@@ -104,7 +106,18 @@ def seconds(pool: Path, names: Sequence[str], network: Network) -> list[float]:
     return spent
 
 
-def page(measured: Sequence[Measured], packages: Mapping[str, str], speed: str) -> str:
+def taught(path: Path) -> str:
+    """How the file came to be, in a sentence or two."""
+    with safe_open(path, "pt") as file:
+        told = json.loads(file.metadata()["provenance"])
+        count = sum(file.get_tensor(name).numel() for name in file.keys())
+    return (
+        f"The network has {count:,} weights in {path.stat().st_size:,} bytes. It was taught by `{told['command']}` "
+        f"on {told['data']}, {told['machine']}; it began {told['began']}."
+    )
+
+
+def page(measured: Sequence[Measured], packages: Mapping[str, str], notes: Sequence[str]) -> str:
     paragraphs = [
         "# Where places are",
         "`python -m studies.scene.evaluate POOL`, on pictures that were set apart before training began "
@@ -114,7 +127,7 @@ def page(measured: Sequence[Measured], packages: Mapping[str, str], speed: str) 
         "\n".join(words(measured)),
         "By package, median IoU and, in brackets, how many pictures have it:",
         package_table(measured, packages),
-        speed,
+        *notes,
         *(f"![{name.capitalize()} pictures](scene/{name}.jpg)" for name in SHEETS),
         "A row is a picture: as labelled (what nobody could decide is dark), as found, and its distance, near is "
         "bright (black: none was given). Sky is magenta, water cyan, plants yellow, people and animals red. Worst: "
@@ -179,7 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         spent = seconds(options.pool, [one.name for one in measured], network)
         write_sheets(options.pool, measured, options.out.with_suffix(""))
         with written_whole(options.out) as temporary:
-            temporary.write_text(page(measured, packages, timing(spent)), encoding="utf-8")
+            temporary.write_text(page(measured, packages, [timing(spent), taught(options.network)]), encoding="utf-8")
 
 
 if __name__ == "__main__":

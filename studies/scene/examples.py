@@ -122,7 +122,7 @@ def _there(mask: Levels, value: int) -> float:
 def _part(example: Example, draw: Draw, size: tuple[int, int]) -> tuple[Levels, Levels, Floats]:
     height, width = example.mask.shape
     aspect = size[1] / size[0] * math.exp(draw.uniform(-0.25, 0.25))
-    scale = 1.0 if draw.random() < 0.4 else draw.uniform(0.4, 1.0)
+    scale = 1.0 if draw.random() < 0.5 else draw.uniform(0.45, 1.0)
     h = scale * min(height, width / aspect)
     w = h * aspect
     x, y = draw.random() * (width - w), draw.random() * (height - h)
@@ -184,16 +184,21 @@ def _pasted(picture: Levels, mask: Levels, thing: CutOut, draw: Draw) -> tuple[L
 
 
 def _lit(picture: Levels, draw: Draw) -> Levels:
-    """Under another light, in other colours, softer, coarser or as if painted."""
+    """Under another light, in other colours, softer, coarser or as if painted.
+
+    Mostly a little: colours tell grass from sand, and a lake from a meadow.
+    """
+    much = 1.0 if draw.random() < 0.35 else 0.35
     levels = np.arange(256) / 255.0
-    curves = levels[:, None] ** np.exp(draw.normal(0, 0.3) + draw.normal(0, 0.12, 3))
-    gain, lift = math.exp(draw.normal(0, 0.15)), draw.normal(0, 0.04)
-    if draw.random() < 0.08:  # night
+    curves = levels[:, None] ** np.exp(draw.normal(0, 0.3 * much) + draw.normal(0, 0.12 * much, 3))
+    gain, lift = math.exp(draw.normal(0, 0.15 * much)), draw.normal(0, 0.04 * much)
+    if draw.random() < 0.05:  # night
         gain *= draw.uniform(0.2, 0.6)
         curves = curves * (0.7, 0.85, 1.1)
-    table = (255 * (0.5 + (curves - 0.5) * math.exp(draw.normal(0, 0.15))) * gain + 255 * lift).clip(0, 255)
+    table = (255 * (0.5 + (curves - 0.5) * math.exp(draw.normal(0, 0.15 * much))) * gain + 255 * lift).clip(0, 255)
     picture = cv2.LUT(picture, table.astype(np.uint8).reshape(256, 1, 3))
-    picture = cv2.transform(picture, _colours(draw))
+    if much == 1:
+        picture = cv2.transform(picture, _colours(draw))
     kind = draw.random()
     if kind < 0.12:
         picture = cv2.GaussianBlur(picture, (0, 0), draw.uniform(0.4, 1.6))
@@ -216,7 +221,7 @@ def _colours(draw: Draw) -> NDArray[np.float64]:
     cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
     whirl = math.cos(turn) * np.eye(3) + math.sin(turn) * cross + (1 - math.cos(turn)) * grey
     kind = draw.random()
-    much = 0.0 if kind < 0.06 else draw.uniform(0.3, 1.5)
-    if kind > 0.96:
+    much = 0.0 if kind < 0.05 else draw.uniform(0.4, 1.5)
+    if kind > 0.98:
         whirl = whirl[draw.permutation(3)]
     return grey + much * (whirl - grey)
