@@ -93,11 +93,22 @@ def cut_outs_of(examples: Sequence[Example]) -> Iterator[CutOut]:
 
 
 def view(
-    example: Example, cut_outs: Sequence[CutOut], draw: Draw, size: tuple[int, int], pasting: float = 0.35
+    example: Example,
+    cut_outs: Sequence[CutOut],
+    draw: Draw,
+    size: tuple[int, int],
+    pasting: float = 0.35,
+    other: Example | None = None,
 ) -> View:
-    """A part of the picture at `size` (height, width), mirrored, turned, with things before it, under another light."""
+    """A part of the picture at `size` (height, width), mirrored, turned, with things before it, under another light.
+
+    other: a picture of which a part covers some of it.
+    """
     picture, mask, points = _part(example, draw, size)
     landscape = float(example.landscape)
+    if other is not None:
+        picture, mask, points = _patched(picture, mask, points, _part(other, draw, size), draw)
+        landscape = math.nan
     if draw.random() < 0.04:  # a backdrop: no sky, however smooth and blue
         picture, mask, points = _backdrop(draw, size), np.zeros(size, np.uint8), points[:0]
         landscape, pasting = 0.0, 1.0
@@ -109,6 +120,21 @@ def view(
         points = points * (-1, 1, 1) + (1, 0, 0)
     there = np.array([*(_there(mask, value) for value in range(1, 5)), landscape], np.float32)
     return View(_lit(np.ascontiguousarray(picture), draw), np.ascontiguousarray(mask), points.astype("f4"), there)
+
+
+def _patched(
+    picture: Levels, mask: Levels, points: Floats, other: tuple[Levels, Levels, Floats], draw: Draw
+) -> tuple[Levels, Levels, Floats]:
+    """With a rectangle of another part over it: places are known by what they are, not by what is about them."""
+    height, width = mask.shape
+    h, w = (round(side * draw.uniform(0.3, 0.8)) for side in (height, width))
+    top, left = int(draw.integers(height - h + 1)), int(draw.integers(width - w + 1))
+    there = np.s_[top : top + h, left : left + w]
+    picture, mask = picture.copy(), mask.copy()
+    picture[there], mask[there] = other[0][there], other[1][there]
+    x, y = points[:, 0] * width, points[:, 1] * height
+    seen = ~((left <= x) & (x < left + w) & (top <= y) & (y < top + h))
+    return picture, mask, points[seen]
 
 
 def _there(mask: Levels, value: int) -> float:

@@ -45,6 +45,7 @@ REPEATED = {0: 4, 3: 5, 4: 1}  # and those of none and of plants, of which there
 @dataclass(frozen=True, slots=True)
 class Settings:
     steps: int = 4500
+    patched: float = 0.35  # share of the views that another picture covers in part
     small: float = 0.85  # share of the steps with smaller views
     batch: int = 16
     rate: float = 3e-3
@@ -100,7 +101,10 @@ class Material:
         sizes = SMALL if step < settings.small * settings.steps else FULL
         size = sizes[int(draw.integers(len(sizes)))]
         chosen = draw.choice(len(self.examples), settings.batch, p=self.chances)
-        views = [view(self.examples[i], self.cut_outs, draw, size) for i in chosen]
+        views = []
+        for i in chosen:
+            other = self.examples[int(draw.integers(len(self.examples)))] if draw.random() < settings.patched else None
+            views.append(view(self.examples[i], self.cut_outs, draw, size, other=other))
         points = np.full((settings.batch, POINTS, 3), np.nan, np.float32)
         for row, seen in zip(points, views, strict=True):
             row[: len(seen.points)] = seen.points[:POINTS]
