@@ -7,12 +7,14 @@ from comfy_api.latest import ComfyExtension, io
 from .camera import MicroCinemaCamera
 from .encode import AppearNetEncode
 from .folder import register_folder
+from .layer import MicroCinemaLayer
 from .load import LoadMicroCinema
 from .plates import MicroCinemaPlates
 from .prior import NoisePriorLatent, NoisePriorNoise
 from .region import MicroCinemaRegion
 from .render import MicroCinemaRender
 from .sample import MicroCinemaSampler
+from .scene import MicroCinemaScene
 from .tsr import TSRInterpolate
 
 
@@ -30,6 +32,8 @@ class MicroCinemaExtension(ComfyExtension):
             TSRInterpolate,
             MicroCinemaCamera,
             MicroCinemaRegion,
+            MicroCinemaLayer,
+            MicroCinemaScene,
             MicroCinemaPlates,
             MicroCinemaRender,
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import fields, replace
 from typing import Any
 
@@ -25,6 +26,7 @@ TITLE = "MicroCinema Camera"
 AUTO, SHARE = "auto", "share"
 SAMPLES = 65  # points of a curve
 PLAN, CAMERA, RELIEF = Plan(), Camera(), Relief()
+PUSHES = "nothing is set: the camera pushes in slowly; write `the camera is still` in prompt for none"
 TAKEN = ("fov",)  # a dial that does nothing alone
 
 
@@ -45,7 +47,7 @@ class MicroCinemaCamera(Node):
                 _keyframe_at(),
                 io.String.Input(
                     "prompt", optional=True, multiline=True, default="",
-                    tooltip="Camera words are read from it for what is left as it is: `the camera slowly pulls back`.",
+                    tooltip="Words of camera and weather are read from it: `the camera slowly pulls back, snow falls`.",
                 ),
                 CurveSocket.Input(
                     "curve", optional=True, extra_dict=LINK,
@@ -115,22 +117,28 @@ class MicroCinemaCamera(Node):
 
 
 def spoken(plan: Plan, reading: Reading, *, depth: bool = False) -> tuple[Plan, str]:
-    """The plan with what words say where a dial is at its default, and what is to be said of it.
+    """The plan with what words say where a dial is at its default and what they draw, and what is to be said of it.
 
-    A camera of which nobody says anything pushes in slowly, or, with depth, goes forward.
+    A camera of which nobody says anything pushes in slowly, or, with depth, goes forward; but not where words draw.
     """
-    if not plan.camera.moves and not reading.camera:
-        said = "nothing is set: the camera pushes in slowly; write `the camera is still` in prompt for none"
-        return undirected(plan, depth=depth), said
-    if not reading.camera:
-        return plan, ""
     given = {f.name for f in fields(Camera) if getattr(plan.camera, f.name) != getattr(CAMERA, f.name)}
     given |= {"ease"} if plan.ease is not PLAN.ease or plan.curve is not None else set()
-    told = directed(plan, reading, given)
-    words = ", ".join(f"`{phrase.text}`" for phrase in reading.camera)
+    told = directed(plan, reading, given).with_layers(*reading.layers)
+    asked = plan.camera.moves or reading.camera or reading.layers
+    if not asked:
+        told = undirected(told, depth=depth)
+    return told, "; ".join(filter(None, [_read(reading, given, plan, told), "" if asked else PUSHES]))
+
+
+def _read(reading: Reading, given: Set[str], plan: Plan, told: Plan) -> str:
+    """What was read, word for word, and what comes of it; empty for nothing."""
+    if not reading.phrases:
+        return ""
+    words = ", ".join(f"`{phrase.text}`" for phrase in reading.phrases)
     does = [f"{name} {value:g}" for name, value in reading.dials.items() if name not in given]
     does += [f"ease {told.ease}"] if told.ease is not plan.ease else []
-    return told, f"read {words}: {', '.join(does) or 'nothing to set'}"
+    does += [phrase.says for phrase in reading.phrases if phrase.layer is not None or phrase.denied is not None]
+    return f"read {words}: {', '.join(does) or 'nothing to set'}"
 
 
 def _points(curve: Any) -> tuple[tuple[float, float], ...]:

@@ -8,7 +8,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..microcinema_core.errors import InputError
-from ..microcinema_core.motion.layer import KINDS, Layer, LayerKind, Place
+from ..microcinema_core.motion.layer import Layer, LayerKind, Place
 from ..microcinema_core.motion.plan import Plan
 from ..microcinema_core.motion.scene import Motion
 from ..microcinema_core.motion.typed import HEADINGS, colour_of
@@ -21,13 +21,12 @@ from .types import MotionSocket
 
 TITLE = "MicroCinema Layer"
 LAYER = Layer(LayerKind.SNOW)
-OWN, ANGLE = "its own", "angle"
+OWN, ANGLE, CHOSEN = "its own", "angle", "chosen"
 
 
 class MicroCinemaLayer(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        kinds = "; ".join(f"{kind}: {KINDS[kind].help}" for kind in LayerKind)
         return io.Schema(
             node_id="MicroCinemaLayer",
             display_name=TITLE,
@@ -38,14 +37,15 @@ class MicroCinemaLayer(Node):
                 "particles", "cinemagraph",
             ],
             inputs=[
-                io.Combo.Input("kind", options=list(map(str, LayerKind)), default=str(LAYER.kind), tooltip=kinds),
+                io.Combo.Input(
+                    "kind", options=list(map(str, LayerKind)), default=str(LAYER.kind),
+                    tooltip="What is drawn; this node's page shows each.",
+                ),
                 setting(LAYER, "amount"),
                 setting(LAYER, "speed"),
                 _direction(),
-                io.String.Input(
-                    "colour", default="", tooltip="As #rrggbb; empty: the kind's own, lit by the picture.",
-                ),
-                setting(LAYER, "seed"),
+                _colour(),
+                _seed(),
                 setting(LAYER, "fade_in"),
                 setting(LAYER, "fade_out"),
                 setting(LAYER, "size", advanced=True),
@@ -73,7 +73,7 @@ class MicroCinemaLayer(Node):
         amount: float,
         speed: float,
         direction: dict[str, Any],
-        colour: str,
+        colour: dict[str, Any],
         seed: int,
         fade_in: float,
         fade_out: float,
@@ -84,17 +84,26 @@ class MicroCinemaLayer(Node):
         motion: Motion | None = None,
     ) -> io.NodeOutput:
         """mask: MASK [1, H, W] of the picture's size -> a MOTION."""
+        where = None if mask is None else one_mask(mask, TITLE)
         with said_by(TITLE):
             layer = Layer(
                 LayerKind(kind), amount, speed, _heading(direction), size, fade_in, fade_out, seed,
                 None if place == OWN else Place(place),
-                colour_of(colour) if colour.strip() else None,
+                colour_of(colour[CHOSEN]) if colour["colour"] == CHOSEN else None,
                 (at["x"], at["y"]) if at["at"] == POINT else None,
             )  # fmt: skip
-            if layer.where is None and mask is None and layer.amount > 0:
+            if layer.where is None and where is None and layer.amount > 0:
                 raise InputError(f"{kind} needs a mask: {PAINT}")
-        before = Motion(Plan()) if motion is None else motion
-        return io.NodeOutput(before.with_layer(layer, None if mask is None else one_mask(mask, TITLE)))
+            before = Motion(Plan()) if motion is None else motion
+            return io.NodeOutput(before.with_layer(layer, where))
+
+
+def _seed() -> io.Int.Input:
+    """It stays as it is: what is drawn again is drawn alike."""
+    dial, fixed = dials_of(Layer)["seed"], io.ControlAfterGenerate.fixed
+    return io.Int.Input(
+        "seed", default=LAYER.seed, min=dial.low, max=dial.high, control_after_generate=fixed, tooltip=dial.help
+    )
 
 
 def _heading(direction: dict[str, Any]) -> float | None:
@@ -111,4 +120,15 @@ def _direction() -> io.DynamicCombo.Input:
             io.DynamicCombo.Option(ANGLE, [degrees]),
         ],
         tooltip="Where it goes.",
+    )
+
+
+def _colour() -> io.DynamicCombo.Input:
+    return io.DynamicCombo.Input(
+        "colour",
+        options=[
+            io.DynamicCombo.Option(OWN, []),
+            io.DynamicCombo.Option(CHOSEN, [io.Color.Input(CHOSEN, tooltip="As #rrggbb.")]),
+        ],
+        tooltip="Its own is lit by the picture.",
     )

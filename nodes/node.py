@@ -51,7 +51,7 @@ def check_input(place: str, expected: io.Input, value: Any) -> None:
         _check_choice(place, expected, value)
     elif isinstance(expected, io.Combo.Input):
         _check_listed(place, expected.options, value)
-    elif isinstance(expected, io.String.Input):
+    elif isinstance(expected, io.String.Input | io.Color.Input):
         if not isinstance(value, str):
             raise InputError(f"{place} must be text, got {_named(value)}")
     elif isinstance(expected, io.Boolean.Input):

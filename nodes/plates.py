@@ -7,8 +7,10 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..microcinema_core.motion.scene import Motion, Scene, cut
+from ..microcinema_core.places.placing import placed, told
 from .node import Node
 from .pictures import as_image, one_picture, said_by
+from .told import tell
 from .types import MotionSocket
 
 TITLE = "MicroCinema Plates"
@@ -38,10 +40,17 @@ class MicroCinemaPlates(Node):
         """picture: IMAGE [1, H, W, 3] -> IMAGE [P, h, w, 3] and MASK [P, h, w]; h and w reach beyond H and W."""
         pixels = one_picture(picture, f"{TITLE}: picture")
         with said_by(TITLE):
-            plates, fill = scene_of(motion, pixels).pictures()
+            scene, found = scene_of(motion, pixels)
+            plates, fill = scene.pictures()
+        tell(TITLE, found)
         return io.NodeOutput(as_image(plates), fill[:, 0].to(comfy.model_management.intermediate_device()))
 
 
-def scene_of(motion: Motion, picture: Tensor) -> Scene:
-    """A picture [3, H, W] cut into its plates, on the device that computes. Its depth picture may be of any size."""
-    return cut(picture.to(comfy.model_management.get_torch_device()), motion)
+def scene_of(motion: Motion, picture: Tensor) -> tuple[Scene, str]:
+    """A picture [3, H, W] cut into its plates, on the device that computes, and what was found in it for its layers.
+
+    Its depth picture may be of any size. Raises InputError for a layer whose place is not in the picture.
+    """
+    pixels = picture.to(comfy.model_management.get_torch_device())
+    place = placed(pixels, motion)
+    return cut(pixels, place.motion), "" if place.found is None else told(place.found)

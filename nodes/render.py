@@ -30,6 +30,7 @@ POINTS = Dial("How many points of the picture TRACKS follows.", 1, MAX_POINTS)
 BYTES = 4 * (3 + 1)  # of a pixel of a frame and of its mask
 GIB = 2**30
 PLATE, COPIES = 5, 24  # channels of a plate, and how many of its size are held: enlarged twice, for three plates
+MAPS = 24  # of the picture's size for each layer: masks, and what it is drawn with; water, wind and sky take most
 
 
 class MicroCinemaRender(Node):
@@ -47,9 +48,10 @@ class MicroCinemaRender(Node):
                 "image to video",
                 "control video",
                 "tracks",
+                "weather",
             ],
             inputs=[
-                MotionSocket.Input("motion", tooltip="From MicroCinema Camera, or the last Region."),
+                MotionSocket.Input("motion", tooltip="From MicroCinema Camera, or the last Region or Layer."),
                 io.Image.Input("picture", tooltip="The picture to move; one."),
                 widget("frames", COUNT, FRAMES, "Wan takes 4 n + 1, LTX 8 n + 1; 97 is both."),
                 widget("fps", RATE, FPS, "As in Create Video."),
@@ -88,11 +90,10 @@ class MicroCinemaRender(Node):
         view = view_of(pixels.shape[2], pixels.shape[1], width, height)
         check_memory(frames, view)
         with said_by(TITLE):
-            make_room(pixels)
-            renderer = Renderer(
-                _filled(scene_of(motion, pixels), plates), Moments(motion.plan, frames, fps, loop), view
-            )
-        tell(TITLE, leaving(renderer), otherwise="every region stays in the frame")
+            make_room(pixels, len(motion.plan.layers))
+            scene, found = scene_of(motion, pixels)
+            renderer = Renderer(_filled(scene, plates), Moments(motion.plan, frames, fps, loop), view)
+        tell(TITLE, "; ".join(filter(None, [found, leaving(renderer)])), otherwise="every region stays in the frame")
         made, unknown = rendered(renderer)
         return io.NodeOutput(made, unknown, _tracks(renderer, tracks))
 
@@ -132,9 +133,9 @@ def check_memory(frames: int, view: View) -> None:
         )
 
 
-def make_room(picture: Tensor) -> None:
-    """The host may have to unload a model for what a picture [3, H, W] takes on the device that computes."""
-    asked = picture[0].numel() * PLATE * picture.element_size() * COPIES
+def make_room(picture: Tensor, layers: int) -> None:
+    """The host may have to unload a model for what a picture [3, H, W] and its layers take on the device."""
+    asked = picture[0].numel() * picture.element_size() * (PLATE * COPIES + MAPS * layers)
     comfy.model_management.free_memory(asked, comfy.model_management.get_torch_device())
 
 

@@ -19,16 +19,6 @@ TINTS = {Place.SKY: (255, 0, 255), Place.WATER: (0, 255, 255), Place.PLANTS: (25
 TINT = 0.5  # how much of a tint covers what is found
 
 
-def told(found: Found) -> str:
-    """What was found, how much of the picture it is and how sure that is, for a person."""
-    parts = (
-        f"{place} {100 * float(found.masks[place].mean()):.0f} % (sure: {found.sure[place]:.2f})"
-        for place in TINTS
-        if place in found.places
-    )
-    return f"found: {', '.join(parts) or 'no sky, water, plants, people or animals'}"
-
-
 def noted(found: Found) -> dict[str, Any]:
     """The same for a program."""
     return {

@@ -11,7 +11,7 @@ from ..motion.locating import ASKED
 from ..shot.resize import ResizePolicy, Size
 from .console import complain, say
 from .directions import Directed, Directions
-from .finding import noted, save_found, tinted, told
+from .finding import noted, save_found, tinted
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -60,7 +60,7 @@ def staged(picture: Image.Image, directed: Directed, directions: Directions, sho
     """The clip to be made, its plates filled here or elsewhere."""
     from ..media import read_plates, to_pixels
     from ..motion.leaving import leaving
-    from ..places.placing import placed
+    from ..places.placing import placed, told
     from ..standalone import camera
     from ..standalone.framing import MAX_SOURCE, source
 

@@ -198,7 +198,7 @@ def cut(picture: Tensor, motion: Motion, view: View | None = None) -> Scene:
     near = None if motion.depth is None else disparity_of(motion.depth, plan, view.picture).to(picture)
     maps = _maps(motion, near, picture)
     regions = [_region(region, mask, near) for region, mask in zip(plan.regions, cuts, strict=True)]
-    regions = _repeating(regions, plan, maps, near)
+    regions = _repeating(regions, picture, plan, maps, near)
     box = (0, 0, *view.picture)
     for plate in [background, *(plate for plate in regions if _touches_edge(plate.alpha))]:
         box = _union(box, reach(plate, plan, view))
@@ -251,7 +251,7 @@ def _region(region: Region, mask: Tensor, near: Tensor | None) -> Plate:
     return Plate(mask, mask, (0, 0), alpha=mask, distance=distance, region=region, pivot=pivot)
 
 
-def _repeating(regions: list[Plate], plan: Plan, maps: Maps, near: Tensor | None) -> list[Plate]:
+def _repeating(regions: list[Plate], picture: Tensor, plan: Plan, maps: Maps, near: Tensor | None) -> list[Plate]:
     """Regions' plates, and those of the parts that repeat; a part with the very mask of another is the same."""
     regions = list(regions)
     for index, layer in enumerate(plan.layers):
@@ -259,7 +259,7 @@ def _repeating(regions: list[Plate], plan: Plan, maps: Maps, near: Tensor | None
             continue
         mask = maps.own(index)
         if mask is None:
-            raise InputError(f"layer {index + 1} ({layer.kind}) needs a mask of the part that it moves")
+            mask = torch.ones_like(picture[:1])
         same = [number for number, plate in enumerate(regions) if torch.equal(plate.given, mask)]
         if not same:
             regions.append(_region(Region(), mask, near))

@@ -22,8 +22,9 @@ AREA = 192 * 256  # pixels of the picture that the network sees
 LONGEST = 4.0  # sides of it to each other, at most
 SURE = 0.5  # from here a place is found
 LEAST = 0.003  # share of the picture that a place takes, at least, and each part of it
+SOFT = 0.4  # of a share of 0..1, within which a mask goes from nothing to whole
 RADIUS, EPSILON = 4, 1e-4  # of the guided filter, in pixels of the small picture and of variance
-FIRM = 0.3  # of a mask around 0.5: what it leaves undecided; all else is 0 or 1
+FIRM = 0.6  # of a mask around 0.5: what it leaves undecided; all else is 0 or 1
 SKY = 1000.0  # how far away the sky is
 FARTHEST = 900.0  # what is not the sky
 
@@ -60,7 +61,7 @@ def find(picture: Tensor, network: Network | None = None) -> Found:
     found = [i for i in range(len(PLACES)) if sure[i] >= SURE]
     masks = torch.zeros(len(PLACES), 1, *picture.shape[1:], device=picture.device)
     if found:
-        soft = guided(picture, small, kept[found], radius=RADIUS, epsilon=EPSILON)
+        soft = guided(picture, small, decided(kept[found]), radius=RADIUS, epsilon=EPSILON)
         masks[found, 0] = ((soft - 0.5) / FIRM + 0.5).clamp(0, 1)
     landscape = bool(seen.there[0, -1] > 0)
     return Found(
@@ -112,6 +113,12 @@ def _both_ways(network: Network, small: Tensor) -> Seen:
     seen = network(torch.stack([small, small.flip(2)]))
     places, distance = (0.5 * (maps[:1] + maps[1:].flip(3)) for maps in (seen.places, seen.distance))
     return Seen(places, distance, seen.there.mean(0, keepdim=True))
+
+
+def decided(shares: Tensor) -> Tensor:
+    """Soft masks, 0..1, with what is likelier than not made whole: half a sky drifts like a ghost. Same shape."""
+    t = ((shares - 0.5) / SOFT + 0.5).clamp(0, 1)
+    return t * t * (3 - 2 * t)
 
 
 def _without_specks(share: Tensor) -> Tensor:

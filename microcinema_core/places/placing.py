@@ -9,6 +9,7 @@ from torch import Tensor
 from ..motion.locating import lacking, located, wants_distance
 from ..motion.scene import Motion
 from .find import Found, find
+from .network import PLACES
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -17,6 +18,16 @@ class Placed:
 
     motion: Motion
     found: Found | None
+
+
+def told(found: Found) -> str:
+    """What was found, how much of the picture it is and how sure that is, for a person."""
+    parts = (
+        f"{place} {100 * float(found.masks[place].mean()):.0f} % (sure: {found.sure[place]:.2f})"
+        for place in PLACES
+        if place in found.places
+    )
+    return f"found: {', '.join(parts) or 'no sky, water, plants, people or animals'}"
 
 
 def placed(picture: Tensor, motion: Motion, *, everywhere: bool = False, look: bool = False) -> Placed:

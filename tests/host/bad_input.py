@@ -99,6 +99,11 @@ def motions() -> Graph:
             "MicroCinemaRender", motion=["region", 0], picture=["picture", 0], frames=FRAMES, fps=8.0, width=0,
             height=0, loop=False, tracks=4,
         ),
+        "layer": node(
+            "MicroCinemaLayer", motion=["region", 0], kind="snow", amount=1.0, speed=1.0, direction="its own",
+            colour="its own", seed=0, fade_in=0.0, fade_out=0.0, size=1.0, place="its own", at="middle of the mask",
+        ),
+        "scene": node("MicroCinemaScene", picture=["picture", 0]),
         "small": node("SolidMask", value=1.0, width=8, height=9),
         "opaque": node("LoadImage", image="example.png"),
         "larger-two": node("EmptyImage", width=SIZE + 8, height=SIZE, batch_size=FRAMES, color=0x808080),
@@ -140,7 +145,17 @@ def others() -> Graph:
 
 
 LED = {"encode.guide": ["render", 0]}  # so that the frames are asked for
+DRAWN = LED | {"render.motion": ["layer", 0]}
+WIDE = DRAWN | {"render.width": SIZE, "render.height": SIZE}
 PLAN = '{"format": "microcinema.motion", "version": 1%s}'
+
+
+def drawing(*layers: str) -> dict[str, Any]:
+    """A plan that draws them."""
+    return {"camera.plan": PLAN % f', "layers": [{", ".join(layers)}]'}
+
+
+SNOW = '{"kind": "snow"}'
 
 CASES = [
     # Refused by the host before anything runs.
@@ -167,6 +182,10 @@ CASES = [
     Case("an ease that does not exist", {"camera.ease": "bouncy"} | LED),
     Case("a frame without frames a second", {"render.fps": 0.0} | LED),
     Case("a number for a plan", {"camera.plan": ["zero", 0]} | LED),
+    Case("a kind of layer that does not exist", {"layer.kind": "hail"} | DRAWN),
+    Case("a negative amount of a layer", {"layer.amount": -1.0} | DRAWN),
+    Case("a layer's angle without its number", {"layer.direction": "angle"} | DRAWN),
+    Case("a picture for a layer's mask", {"layer.mask": ["picture", 0]} | DRAWN),
     # Refused when the node runs.
     Case("a place of the keyframe that does not exist", {"encode.keyframe_at": "somewhere"}),
     Case("a keyframe beyond the last frame", {"encode.keyframe_at.index": FRAMES}),
@@ -272,6 +291,25 @@ CASES = [
     Case("frames that no memory holds", {"render.frames": 10_000_000, "render.width": 4096} | LED),
     Case("filled plates of another size", {"render.plates": ["larger", 0]} | LED),
     Case("filled plates of another number", {"render.plates": ["two", 0]} | LED),
+    Case("an amount that is no number (NaN)", {"layer.amount": torch.nan} | DRAWN),
+    Case("a link that brings too large an amount", {"layer.amount": ["hundreds", 0]} | DRAWN),
+    Case("a direction that does not exist", {"layer.direction": "north"} | DRAWN),
+    Case("a word for a colour", {"layer.colour": "chosen", "layer.colour.chosen": "red"} | DRAWN),
+    Case("a number for a colour", {"layer.colour": "chosen", "layer.colour.chosen": 3} | DRAWN),
+    Case("a layer that lacks its mask", {"layer.kind": "swing"} | DRAWN),
+    Case("a layer's mask in which nothing is painted", {"layer.mask": ["black", 0]} | DRAWN),
+    Case("several masks for a layer", {"layer.mask": ["two-masks", 0]} | DRAWN),
+    Case("a layer's mask of another size than the picture", {"layer.mask": ["patch", 0]} | DRAWN),
+    Case("a mask of what is not in the picture", {"layer.mask": ["scene", 1]} | DRAWN),
+    Case("waves in a picture without water", {"layer.kind": "waves"} | DRAWN),
+    Case("one layer more than a plan has", drawing(*[SNOW] * 32) | DRAWN),
+    Case("a plan with 33 layers", drawing(*[SNOW] * 33) | LED),
+    Case("a plan with a megabyte of layers", drawing(*[SNOW] * 60_000) | LED),
+    Case("a plan with a kind of layer that does not exist", drawing('{"kind": "hail"}') | LED),
+    Case("a plan whose layer names a file", drawing('{"kind": "fog", "mask": "f.png"}') | LED),
+    Case("waves of a plan in a picture without water", drawing('{"kind": "waves"}') | LED),
+    Case("several pictures to look at", {"scene.picture": ["two", 0], "layer.mask": ["scene", 0]} | DRAWN),
+    Case("a picture made of NaN to look at", {"scene.picture": ["broken", 0], "layer.mask": ["scene", 0]} | DRAWN),
     Case("a guide of another number of frames", {"render.frames": 5} | LED),
     Case("a guide of another size", {"encode.guide": ["larger-two", 0]}),
     Case("a guide made of NaN", {"encode.guide": ["broken", 0]}),
@@ -298,6 +336,9 @@ WORKS = [
     Case("a region that leaves the frame", {"region.horizontal": 2.0, "camera.keyframe_at": "first"} | LED),
     Case("a mask that covers the picture", {"region.mask": ["whole", 0]} | LED),
     Case("a depth picture of another size", {"camera.depth": ["opaque", 0]} | LED),
+    Case("waves everywhere in a picture without water", {"layer.kind": "waves", "layer.place": "everywhere"} | DRAWN),
+    Case("a layer in a picture of one pixel", {"render.picture": ["pixel", 0], "layer.motion": ["camera", 0]} | WIDE),
+    Case("as much of a layer as there can be", {"layer.amount": 10.0, "layer.size": 0.1, "layer.speed": 10.0} | DRAWN),
     Case("a guide that shows the keyframe elsewhere", {"picture.color": 0x102030} | LED),
     Case(
         "a picture of an odd size to move",

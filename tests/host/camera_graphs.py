@@ -17,6 +17,11 @@ INPAINTING = ModelFile(
     "checkpoints",
     "https://huggingface.co/Comfy-Org/stable_diffusion_2.1_repackaged/resolve/main/512-inpainting-ema.safetensors",
 )
+VACE = ModelFile(
+    "wan2.1_vace_1.3B_fp16.safetensors",
+    "diffusion_models",
+    REPACKAGED + "diffusion_models/wan2.1_vace_1.3B_fp16.safetensors",
+)
 DEPTH = ModelFile(
     "depth_anything_3_mono_large.safetensors",
     "geometry_estimation",
@@ -173,16 +178,12 @@ size. Say in **What is around it** what belongs there.
     return flow
 
 
-def wan_parts(flow: Workflow) -> tuple[Node, Node, Node]:
-    vace = "wan2.1_vace_1.3B_fp16.safetensors"
-    reader = "umt5_xxl_fp8_e4m3fn_scaled.safetensors"
-    files = {
-        vace: ModelFile(vace, "diffusion_models", f"{REPACKAGED}diffusion_models/{vace}"),
-        reader: ModelFile(reader, "text_encoders", f"{REPACKAGED}text_encoders/{reader}"),
-    }
+def wan_parts(flow: Workflow, file: ModelFile = VACE, title: str = "Load Wan VACE") -> tuple[Node, Node, Node]:
+    name = "umt5_xxl_fp8_e4m3fn_scaled.safetensors"
+    reader = ModelFile(name, "text_encoders", f"{REPACKAGED}text_encoders/{name}")
     vae_file = ModelFile("wan_2.1_vae.safetensors", "vae", REPACKAGED + "vae/wan_2.1_vae.safetensors")
-    model = flow.add("UNETLoader", "Load Wan VACE", (files[vace],), unet_name=vace, weight_dtype="default")
-    clip = flow.add("CLIPLoader", "Load text encoder", (files[reader],), clip_name=reader, type="wan", device="default")
+    model = flow.add("UNETLoader", title, (file,), unet_name=file.name, weight_dtype="default")
+    clip = flow.add("CLIPLoader", "Load text encoder", (reader,), clip_name=name, type="wan", device="default")
     vae = flow.add("VAELoader", "Load VAE", (vae_file,), vae_name=vae_file.name)
     return model, clip, vae
 

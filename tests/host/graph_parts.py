@@ -47,7 +47,7 @@ class Workflow:
     group: str = ""
     fixed_seeds: bool = False
 
-    def add(self, kind: str, title: str, files: tuple[ModelFile, ...] = (), **inputs: Any) -> Node:
+    def add(self, kind: str, title: str, files: tuple[ModelFile, ...] = (), /, **inputs: Any) -> Node:
         made = Node(str(len(self.nodes) + 1), kind, title, inputs, self.group, files)
         self.nodes.append(made)
         return made

@@ -7,7 +7,7 @@ FRAMES = 2  # of the sampled clip
 Graph = dict[str, dict[str, Any]]
 
 
-def node(kind: str, **inputs: Any) -> dict[str, Any]:
+def node(kind: str, /, **inputs: Any) -> dict[str, Any]:
     return {"class_type": kind, "inputs": inputs}
 
 

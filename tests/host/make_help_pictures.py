@@ -1,19 +1,21 @@
 """Make the pictures of the help pages anew: .comfyui/venv/bin/python -P tests/host/make_help_pictures.py
 
-One graph for each part, `toybox` (a few minutes on an idle machine) and `camera`. Starts a server of its own unless
---server names one.
+One graph for each part: `toybox` (a few minutes on an idle machine), `camera`, `layers` and `scene`. Starts a server of
+its own unless --server names one.
 """
 
 import argparse
 import io
 import sys
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 sys.path.append(str(Path(__file__).parent))
 
 import camera_graphs as cameras
+import layer_help
 import workflow_graphs as graphs
 from make_workflows import ROCKET, load_client, upload, with_server
 from PIL import Image, ImageOps
@@ -25,7 +27,8 @@ GAMMAS, STRONG_GAMMAS = (0.0, 0.1, 0.4), (0.0, 0.05, 0.15, 0.4)
 SHOWN = range(0, FRAMES, 2)
 GAP, EDGE = 4, 3  # pixels
 PROMPT = "A yellow square moves right slowly over a night sky"
-PARTS = ("toybox", "camera")
+PARTS = ("toybox", "camera", "layers", "scene")
+LOOKED_AT = ("lake", "hills", "cat")
 TILE = 240  # pixels across
 PAINT = 0xF0409A
 MOVES: dict[str, dict[str, Any]] = {
@@ -178,6 +181,11 @@ def make(address: str, parts: Sequence[str]) -> None:
         drawn |= draw(run(help_graph(), comfy))
     if "camera" in parts:
         drawn |= draw_camera(run(camera_graph(upload(comfy, "coffee.jpg"), upload(comfy, *ROCKET)), comfy))
+    if "layers" in parts:
+        drawn["Layer"] = layer_help.layers_sheet(run(layer_help.layers_graph(partial(upload, comfy)), comfy))
+    if "scene" in parts:
+        kept = run(layer_help.scene_graph(partial(upload, comfy), LOOKED_AT), comfy)
+        drawn["Scene"] = layer_help.scene_sheet(kept, LOOKED_AT)
     for name, picture in drawn.items():
         path = DOCS / f"MicroCinema{name}.jpg"
         picture.save(path, quality=90)

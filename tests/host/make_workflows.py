@@ -30,8 +30,18 @@ from workflow_graphs import READY, Workflow, all_workflows
 
 API, CANVAS = ROOT / "docs" / "api", ROOT / "workflows"
 PICTURES = ROOT / "assets" / "pictures"
-ROCKET = ("rocket.jpg", (309, 122, 338, 406))  # with the box in which it stands
-SHOWN: dict[str, tuple[Any, ...]] = {"a-photo-moves": ("coffee.jpg",), "motion-brush": ROCKET}
+Painted = tuple[tuple[int, int], ...]  # a polygon, in pixels of the picture
+ROCKET = ("rocket.jpg", ((309, 122), (337, 122), (337, 405), (309, 405)))  # with the box in which it stands
+LAKE = "lake.jpg"
+WATER: Painted = ((0, 222), (719, 224), (719, 359), (0, 359))
+SKY: Painted = ((0, 0), (719, 0), (719, 100), (0, 100))
+SHOWN: dict[str, tuple[tuple[str, Painted], ...]] = {  # one picture for each Load Image
+    "a-photo-moves": (("coffee.jpg", ()),),
+    "motion-brush": (ROCKET,),
+    "photo-under-snow": (("city.jpg", ()),),
+    "lake-alive": ((LAKE, ()),),
+    "lake-by-hand": ((LAKE, WATER), (LAKE, SKY)),
+}
 PARTS = ("api", "canvas", "pictures")
 SIDE = 384  # of a picture, in pixels
 GAP, TITLE, PAD = 40, 34, 24  # pixels of the canvas: between nodes, a node's title, a group's edge
@@ -39,6 +49,7 @@ COLUMN = 760  # a group's nodes are stacked to about this height
 NOTE = (460, 620)
 PROMPT = {True: (320, 130), False: (320, 80)}  # with and without text in it
 WITH_PICTURE = (280, 340)  # once it shows its picture
+NEAR = 1500  # a canvas that ends before this fits the page at three quarters
 SHOWN_GROUPS = 3  # of a canvas that is shown near enough to be read
 LOAD = "([graph, name]) => { window.app.graph.clear(); return window.app.loadApiJson(graph, name); }"
 SETTLED = "count => window.app.graph.nodes.length === count"
@@ -86,11 +97,19 @@ def laid_out(canvas: Canvas, flow: Workflow) -> Canvas:
     canvas["groups"] = place_groups(made, flow)
     canvas["nodes"].append(note_node(len(flow.nodes) + 1, note_text(flow)))
     renumber_links(canvas)
-    scale = 0.75 if len(canvas["groups"]) <= SHOWN_GROUPS else 0.5
+    scale = scale_of(canvas["groups"])
     kept = {key: canvas[key] for key in ("nodes", "links", "groups", "config", "version")}
     numbers = {"last_node_id": len(canvas["nodes"]), "last_link_id": len(canvas["links"])}
     identity = {"id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"microcinema/{flow.name}")), "revision": 0}
     return identity | numbers | kept | {"extra": {"ds": {"scale": scale, "offset": [NOTE[0] + 200, 180]}}}
+
+
+def scale_of(groups: list[Canvas]) -> float:
+    """How large a canvas is shown first: to be read where it is small, else as a whole."""
+    if len(groups) > SHOWN_GROUPS:
+        return 0.5
+    left, _, width, _ = groups[-1]["bounding"]
+    return 0.75 if left + width < NEAR else 0.6
 
 
 def fix_seed(node: Canvas) -> None:
@@ -154,23 +173,23 @@ def renumber_links(canvas: Canvas) -> None:
 
 def with_own_picture(graph: dict[str, Any], name: str, comfy: Any) -> dict[str, Any]:
     """One of assets/pictures for Load Image; where a mask is asked for, painted on as the mask editor would save it."""
-    for node in graph.values():
-        if node["class_type"] == "LoadImage":
-            node["inputs"]["image"] = upload(comfy, *SHOWN[name])
+    loading = [node for node in graph.values() if node["class_type"] == "LoadImage"]
+    for number, (node, shown) in enumerate(zip(loading, SHOWN.get(name, ()), strict=True)):
+        node["inputs"]["image"] = upload(comfy, *shown, number)
     return graph
 
 
-def upload(comfy: Any, picture: str, painted: Sequence[int] = ()) -> str:
-    """A picture's name in the server's input folder. painted: a box (left, top, right, bottom) that is selected."""
-    from PIL import Image
+def upload(comfy: Any, picture: str, painted: Painted = (), number: int = 0) -> str:
+    """A picture's name in the server's input folder. painted: selected. number: of its copies."""
+    from PIL import Image, ImageDraw
 
     shown = Image.open(PICTURES / picture).convert("RGBA")
     if painted:
         alpha = shown.getchannel("A")
-        alpha.paste(0, tuple(painted))
+        ImageDraw.Draw(alpha).polygon(painted, fill=0)
         shown.putalpha(alpha)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{Path(picture).stem}.png"
+        path = Path(folder) / f"{Path(picture).stem}-{number}.png"
         shown.save(path)
         name: str = comfy.upload(path)
     return name

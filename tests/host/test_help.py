@@ -18,6 +18,8 @@ IDS = (
     "MicroCinemaTSRInterpolate",
     "MicroCinemaCamera",
     "MicroCinemaRegion",
+    "MicroCinemaLayer",
+    "MicroCinemaScene",
     "MicroCinemaPlates",
     "MicroCinemaRender",
 )

@@ -9,6 +9,7 @@ import numpy as np
 from bad_input import motions
 from http_graphs import FRAMES, Graph, graph, node, put, stock
 from PIL import Image
+from run_host import ROOT
 
 SIZE = (48, 64)  # height, width
 COUNT = 5
@@ -72,6 +73,34 @@ def test_a_graph_through_all_four_nodes(comfy: Any, client: ModuleType, tmp_path
     assert (saved(comfy, files, "followed", tmp_path / "c")[0] != frames[0]).any()
     assert any(text.startswith("cameraread `the camera slowly tilts up`: tilt ") for text in told), told
     assert any(text.startswith("renderregion 1 is outside the frame at frame ") for text in told), told
+
+
+def test_a_graph_with_layers_and_what_was_found(comfy: Any, client: ModuleType, tmp_path: Path) -> None:
+    """Load Image, Scene, Camera's words, two layers, Render: what each node says, and frames that change."""
+    lake = comfy.upload(ROOT / "assets" / "pictures" / "lake.jpg")
+    asked = motions() | {
+        "picture": node("LoadImage", image=lake),
+        "scene": node("MicroCinemaScene", picture=["picture", 0]),
+        "clouds": motions()["layer"],
+        "seen": node("MaskToImage", mask=["scene", 1]),
+        "frames": node("SaveImage", images=["render", 0], filename_prefix="layers"),
+        "water": node("SaveImage", images=["seen", 0], filename_prefix="layers"),
+    }
+    changes = {
+        "camera.zoom": 1.0, "camera.prompt": "the camera is still, snow falls softly", "layer.kind": "waves",
+        "layer.motion": ["camera", 0], "clouds.kind": "clouds", "clouds.motion": ["layer", 0],
+        "clouds.mask": ["scene", 0], "render.motion": ["clouds", 0], "render.frames": COUNT, "render.width": 96,
+    }  # fmt: skip
+    files, told = texts(client, comfy, put(asked, changes))
+    frames = saved(comfy, files, "frames", tmp_path / "a").astype(int)
+    assert frames.shape == (COUNT, 48, 96, 3)
+    assert (abs(frames[1:] - frames[:-1]).max((1, 2, 3)) > 8).all()
+    water = saved(comfy, files, "water", tmp_path / "b")[0] / 255
+    assert water[250:].mean() > 0.8  # the lake
+    assert water[:120].mean() < 0.1
+    assert any(text.startswith("cameraread `camera is still`, `snow falls softly`: snow amount 0.7") for text in told)
+    for name in ("scene", "render"):
+        assert any(text.startswith(f"{name}found: sky ") and "water" in text for text in told), told
 
 
 def test_rendered_frames_lead_a_clip_over_http(comfy: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from other_nodes import HostNodes
+from test_layer_nodes import layer
 from test_motion_nodes import Nodes, nodes, square  # noqa: F401  the fixture
 
 SIZE = (64, 96)  # height, width
@@ -157,3 +158,35 @@ def test_a_size_of_its_own_for_a_model(nodes: Nodes, host_nodes: HostNodes) -> N
     given = {"vae": vae, "width": 32, "height": 48, "length": 5, "batch_size": 1, "strength": 1.0}
     call(host_nodes, "WanVaceToVideo", **both, **given, control_video=frames, control_masks=unknown)
     assert torch.equal(vae.seen[0][0], frames[0])
+
+
+@pytest.fixture(scope="module")
+def weather(nodes: Nodes) -> torch.Tensor:  # noqa: F811
+    """17 frames under snow and fog."""
+    motion = layer(nodes, "snow", motion=layer(nodes, "fog", motion=nodes.camera(zoom=1.1)), amount=3.0)
+    frames, _, _ = nodes.render(motion, picture(), frames=17)
+    return frames
+
+
+def test_drawn_weather_leads_wan_vace_whole(host_nodes: HostNodes, weather: torch.Tensor) -> None:
+    """Without a mask all of it is made anew, with the frames as its control and the picture as its reference."""
+    vae, both = Vae(16, 4, 8), {"positive": CONDITIONING, "negative": CONDITIONING}
+    given = {"vae": vae, "width": SIZE[1], "height": SIZE[0], "length": 17, "batch_size": 1, "strength": 0.8}
+    positive, _, latent, trim = call(
+        host_nodes, "WanVaceToVideo", **both, **given, control_video=weather, reference_image=picture()
+    )
+    reference, inactive, reactive = vae.seen
+    assert torch.equal(reference, picture())
+    assert (inactive - 0.5).abs().max() < 1e-6  # nothing is kept as it is
+    assert (reactive - weather).abs().max() < 1e-6
+    assert latent["samples"].shape == (1, 16, 6, 8, 12)
+    assert trim == 1
+    assert positive[0][1]["vace_strength"] == [0.8]
+
+
+def test_drawn_weather_is_a_draft_in_latents(host_nodes: HostNodes, weather: torch.Tensor) -> None:
+    """What KSampler takes at a denoise below 1: 17 frames are five latents of Wan's and three of LTX's."""
+    for vae, shape in ((Vae(16, 4, 8), (1, 16, 5, 8, 12)), (Vae(128, 8, 32), (1, 128, 3, 2, 3))):
+        (draft,) = host_nodes.classes["VAEEncode"]().encode(vae, weather)
+        assert draft["samples"].shape == shape
+        assert torch.equal(vae.seen[0], weather)

@@ -19,10 +19,12 @@ API, CANVAS = ROOT / "docs" / "api", ROOT / "workflows"
 FLOWS = {flow.name: flow for flow in all_workflows()}
 SIZES = ("width", "height", "x", "y")
 Graph = dict[str, dict[str, Any]]
-MOVED = {"a-photo-moves": (97, 24), "motion-brush": (97, 24)}  # frames, a second
+ALONE = ("a-photo-moves", "photo-under-snow", "lake-alive", "lake-by-hand", "motion-brush")  # without a model
+MOVED = dict.fromkeys(ALONE, (97, 24))  # frames, a second
 SHIPPED = {"toybox-extend": (257, 32), "toybox-loop": (256, 32), "toybox-seeds": (33, 8)} | MOVED
 QUICK = {"toybox-extend": (65, 8), "toybox-loop": (65, 8)} | MOVED  # the loop asks for 256 and gets what there is
-PAINTED = ("motion-brush",)  # whose picture has to be painted on first
+PAINTED = ("motion-brush", "lake-by-hand")  # whose picture has to be painted on first
+LAKE = ROOT / "assets" / "pictures" / "lake.jpg"  # for what needs a picture with water
 
 
 def named(makes: Any) -> Any:
@@ -91,6 +93,8 @@ def painted(graph: Graph, comfy: Any, folder: Path) -> Graph:
 
 def ready(flow: Workflow, comfy: Any, folder: Path) -> Graph:
     graph = api_form(flow.name)
+    if flow.name == "lake-alive":
+        graph["1"]["inputs"]["image"] = comfy.upload(LAKE)
     return painted(graph, comfy, folder) if flow.name in PAINTED else graph
 
 
@@ -107,9 +111,10 @@ def test_a_workflow_makes_a_video_as_shipped(flow: Workflow, comfy: Any, tmp_pat
     assert read_video(comfy.download(file, tmp_path)) == SHIPPED.get(flow.name, (129, 32))
 
 
-def test_the_brush_says_that_nothing_is_painted_yet(comfy: Any, client: ModuleType) -> None:
+@pytest.mark.parametrize("name", PAINTED)
+def test_a_brush_says_that_nothing_is_painted_yet(name: str, comfy: Any, client: ModuleType) -> None:
     with pytest.raises(client.RunError) as refused:
-        comfy.run(api_form("motion-brush"))
+        comfy.run(api_form(name))
     assert "Open in MaskEditor" in refused.value.details["exception_message"]
 
 
@@ -275,14 +280,15 @@ SMALL_FRAMES = """() => {
 }"""
 
 
-def test_a_photo_moves_from_drop_to_video(comfy_page: Any, comfy: Any, tmp_path: Path) -> None:
-    """The first template, with the picture that ComfyUI brings."""
-    path, page = CANVAS / "a-photo-moves.json", comfy_page.page
+@pytest.mark.parametrize("name", ["a-photo-moves", "photo-under-snow"])
+def test_a_photo_moves_from_drop_to_video(name: str, comfy_page: Any, comfy: Any, tmp_path: Path) -> None:
+    """With the picture that ComfyUI brings."""
+    path, page = CANVAS / f"{name}.json", comfy_page.page
     comfy_page.drop(path, nodes=len(json.loads(path.read_text(encoding="utf-8"))["nodes"]))
     page.wait_for_timeout(500)
-    comfy_page.screenshot("photo-dropped")
+    comfy_page.screenshot(f"{name}-dropped")
     page.evaluate(SMALL_FRAMES)
     (file,) = comfy.wait(comfy_page.queue())
     page.locator("video").first.wait_for(state="attached")
-    comfy_page.screenshot("photo-video")
-    assert read_video(comfy.download(file, tmp_path)) == MOVED["a-photo-moves"]
+    comfy_page.screenshot(f"{name}-video")
+    assert read_video(comfy.download(file, tmp_path)) == MOVED[name]

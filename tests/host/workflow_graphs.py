@@ -39,6 +39,7 @@ from graph_parts import (
     stitch,
     text,
 )
+from layer_graphs import lake_alive, lake_by_hand, photo_under_snow, weather_for_any, weather_for_vace
 
 __all__ = ["FPS", "FRAMES", "RATE", "Node"]  # of the tests, which take them from here
 
@@ -347,10 +348,12 @@ names here stand for your own, made with this repository's code. Every other fil
 
 
 READY: tuple[Callable[[], Workflow], ...] = (  # run as they are, without any download
-    photo_moves, motion_brush, picture_to_video, text_to_video, stock_sampler, extended, loop, seeds, restyle,
+    photo_moves, photo_under_snow, lake_alive, lake_by_hand, motion_brush,
+    picture_to_video, text_to_video, stock_sampler, extended, loop, seeds, restyle,
 )  # fmt: skip
 TO_FETCH: tuple[Callable[[], Workflow], ...] = (
-    depth_camera, inpainted_plates, guide_for_vace, guide_for_ltx, sdxl_to_camera, prior_elsewhere, sdxl,
+    depth_camera, inpainted_plates, guide_for_vace, guide_for_ltx, weather_for_vace, weather_for_any,
+    sdxl_to_camera, prior_elsewhere, sdxl,
 )  # fmt: skip
 
 

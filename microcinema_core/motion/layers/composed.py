@@ -13,6 +13,7 @@ from torch import Tensor
 from ..camera import Matrix
 from ..resample import Box, grid_of
 
+NOTHING = 1 / 512  # of a mask: less than half of what a pixel can show
 SOFT = 0.1  # of a distance: within it, what is there is partly behind and partly before
 
 
@@ -102,4 +103,6 @@ class Maps:
         to_grid = np.array([[2 / width, 0, -1], [0, 2 / height, -1], [0, 0, 1]])
         grid = grid_of(to_grid @ matrix, box, pixels)
         seen = F.grid_sample(pixels[None], grid, padding_mode="border", align_corners=False)[0]
-        return (seen, None) if self.distance is None else (seen[:-1], seen[-1:])
+        masks = seen if self.distance is None else seen[:-1]
+        masks.masked_fill_(masks < NOTHING, 0)
+        return masks, None if self.distance is None else seen[-1:]

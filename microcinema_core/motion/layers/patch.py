@@ -18,8 +18,8 @@ from ..fill import fill
 from ..layer import Layer
 from ..plates import SURE
 from ..resample import Box, Texture, scaled
+from .composed import NOTHING
 
-NOTHING = 1 / 512  # of a mask: less than half of what a pixel can show
 RIM = 1 / 400  # of the height: so near to its border, the picture often mixes a surface with what is beside it
 COARSE = 1 / 60  # of the height: points of a field that is blurred
 

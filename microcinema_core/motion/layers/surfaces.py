@@ -19,6 +19,7 @@ from ..plates import grown, inside, padded
 from ..resample import Box, Texture, grid_of, level_of, shifted, shown
 from ..scene import Scene
 from .breathe import Breathe
+from .composed import NOTHING
 from .patch import Ground, Patch, Seen
 from .sky import Clouds
 from .water import Falls, Waves
@@ -36,15 +37,17 @@ class Surfaces:
     def __init__(self, scene: Scene, largest: float) -> None:
         """largest: the most pixels that a frame makes of one of the picture's."""
         self.ground = _ground(scene, largest)
-        acting = [self._made(*pair, scene) for pair in _pairs(scene)]
+        carried = [(layer, mask, _carried(mask, scene, self.ground)) for layer, mask in _pairs(scene)]
+        acting = [self._made(*part, scene) for part in carried if bool((part[2] > NOTHING).any())]
         acting.sort(key=lambda mine: ORDER.index(mine.layer.kind))
         self.skins = [mine for mine in acting if not isinstance(mine, Wind | Breathe)]
         self.warps = [mine for mine in reversed(acting) if isinstance(mine, Wind | Breathe)]
         most = sum(mine.layer.amount for mine in self.warps)
         self.margin = math.ceil(MARGIN * most * self.ground.height)
 
-    def _made(self, layer: Layer, mask: Tensor, scene: Scene) -> Skin | Warp:
-        patch = Patch.of(layer, mask, _carried(mask, scene, self.ground), self.ground)
+    def _made(self, layer: Layer, mask: Tensor, carried: Tensor, scene: Scene) -> Skin | Warp:
+        """carried: the mask on the ground; some of it is there."""
+        patch = Patch.of(layer, mask, carried, self.ground)
         match layer.kind:
             case LayerKind.CLOUDS:
                 return Clouds(patch, self.ground)

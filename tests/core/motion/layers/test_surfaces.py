@@ -148,3 +148,12 @@ def test_depth_keeps_what_moves() -> None:
         difference = (frames[i].picture - plain[i].picture).abs()
         assert difference[:, :44, 4:-4].max() < 1e-5  # beside them, the camera sees what is filled
         assert difference[:, 60:].max() > 0.005
+
+
+@pytest.mark.parametrize("kind", ["waves", "clouds", "wind", "breathe"])
+def test_what_is_cut_out_whole_has_no_surface_left(kind: str) -> None:
+    """The mask of the one is within that of what swings, behind which it is not seen."""
+    picture, mask = lived(LayerKind(kind))
+    alone = rendered(picture, motion_of((Layer(LayerKind.SWING), mask)))[7].picture
+    both = rendered(picture, motion_of((Layer(LayerKind.SWING), mask), (Layer(LayerKind(kind)), mask)))[7].picture
+    assert torch.equal(both, alone)
