@@ -89,6 +89,15 @@ def made(look: Look, pool: Path, clips: Path) -> list[NDArray[np.uint8]]:
     return [np.asarray(Image.open(picture).convert("RGB")), *(frames[i] for i in SHOWN)]
 
 
+def tried(look: Look, pool: Path, clips: Path) -> Image.Image | None:
+    """A picture's row; None where the program refuses the words, which is said."""
+    try:
+        return row(look, made(look, pool, clips))
+    except InputError as error:
+        sys.stdout.write(f"{look.picture}: refused: {error}\n")
+        return None
+
+
 def row(look: Look, frames: Sequence[NDArray[np.uint8]]) -> Image.Image:
     """One picture's tiles, its words over them."""
     tiles = [Image.fromarray(frame) for frame in frames]
@@ -138,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     looks = [look for look in LOOKS if not options.only or look.picture in options.only]
     options.clips.mkdir(parents=True, exist_ok=True)
     options.out.mkdir(parents=True, exist_ok=True)
-    rows = [row(look, made(look, options.pictures, options.clips)) for look in looks]
+    rows = [shown for look in looks if (shown := tried(look, options.pictures, options.clips)) is not None]
     sheets = [rows[i : i + ROWS] for i in range(0, len(rows), ROWS)]
     for number, some in enumerate(sheets):
         sheet(some).save(options.out / f"look-{number}.jpg", quality=82)

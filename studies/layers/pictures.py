@@ -36,7 +36,7 @@ PAGE = (
     told("city-rain", "city.jpg", "heavy rain, lightning flashes", "Rain and lightning."),
     told("surf", "surf.jpg", "the waves roll in, clouds drift right", "Surf and a sunset."),
     told("dandelions", "dandelion.jpg", "the dandelions sway in the wind, dust floats in the light", "Wind and dust."),
-    told("starry", "starry-night.jpg", "the clouds drift, stars twinkle", "A painting: its sky drifts."),
+    told("starry", "starry-night.jpg", "fireflies glow, mist drifts", "A painting: fireflies and mist, all over it."),
     told("cat", "cat.jpg", "the cat breathes, snow falls", "A cat breathes in the snow."),
     told("coffee", "coffee.jpg", "smoke rises, warm light", "No landscape: smoke before all of it."),
 )
