@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ from .stored import embedded
 
 AREA = 192 * 256  # pixels of the picture that the network sees
 LONGEST = 4.0  # sides of it to each other, at most
-SURE = 0.5  # from here a place is found
+SURE, ASKED = 0.5, 0.2  # from here a place is found; and one that somebody says is there
 LEAST = 0.003  # share of the picture that a place takes, at least, and each part of it
 SOFT = 0.4  # of a share of 0..1, within which a mask goes from nothing to whole
 RADIUS, EPSILON = 4, 1e-4  # of the guided filter, in pixels of the small picture and of variance
@@ -34,31 +34,39 @@ class Found:
     """What is where in a picture [3, H, W].
 
     masks: of each of PLACES, [1, H, W], 0..1, soft at edges; all 0 where it was not found. sure: 0..1, how sure it is
-    that the place is there, about where its mask is; found from SURE on. distance: [1, H, W], 1 is the nearest, twice
+    that the place is there, about where its mask is; found from SURE on, or from ASKED on where somebody says that it
+    is there (`asked`). distance: [1, H, W], 1 is the nearest, twice
     is about twice as far, the sky is at 1000; None where the picture is no landscape with a ground.
     """
 
     masks: Mapping[Place, Tensor]
     sure: Mapping[Place, float]
     distance: Tensor | None
+    asked: frozenset[Place] = frozenset()
 
     @property
     def places(self) -> tuple[Place, ...]:
         """Those that were found."""
-        return tuple(place for place in PLACES if self.sure[place] >= SURE)
+        return tuple(place for place in PLACES if self.sure[place] >= least(place, self.asked))
+
+
+def least(place: Place, asked: Collection[Place]) -> float:
+    """From where on a place is found. asked: those that are there, as somebody says."""
+    return ASKED if place in asked else SURE
 
 
 @torch.no_grad()
-def find(picture: Tensor, network: Network | None = None) -> Found:
+def find(picture: Tensor, network: Network | None = None, *, asked: Collection[Place] = ()) -> Found:
     """What is where in a picture [3, H, W] (or grey, [1, H, W]), pixels 0..1, on its own device.
 
-    network: another than the embedded one. Raises InputError for another shape and for numbers that are no pixels.
+    asked: places that are there, as somebody says who asks for what belongs to them; less is then enough. network:
+    another than the embedded one. Raises InputError for another shape and for numbers that are no pixels.
     """
     picture = _checked(picture)
     network = embedded(picture.device) if network is None else network
     small, seen, kept = look(network, picture)
     sure = how_sure(features(seen, kept), network.calibration)
-    found = [i for i in range(len(PLACES)) if sure[i] >= SURE]
+    found = [i for i, place in enumerate(PLACES) if sure[i] >= least(place, asked)]
     masks = torch.zeros(len(PLACES), 1, *picture.shape[1:], device=picture.device)
     if found:
         soft = guided(picture, small, decided(kept[found]), radius=RADIUS, epsilon=EPSILON)
@@ -68,6 +76,7 @@ def find(picture: Tensor, network: Network | None = None) -> Found:
         dict(zip(PLACES, masks, strict=True)),
         {place: float(value) for place, value in zip(PLACES, sure, strict=True)},
         _distance(seen.distance, masks[0], kept[0]) if landscape else None,
+        frozenset(asked),
     )
 
 

@@ -39,7 +39,7 @@ def placed(picture: Tensor, motion: Motion, *, everywhere: bool = False, look: b
     needed = lacking(motion)
     if not (needed or look or wants_distance(motion)):
         return Placed(located(motion, {}, everywhere=everywhere), None)
-    found = find(picture)
+    found = find(picture, asked=needed)
     if wants_distance(motion):
         motion = replace(motion, distance=found.distance)
     masks = {place: found.masks[place] for place in found.places}

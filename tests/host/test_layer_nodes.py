@@ -134,7 +134,7 @@ class Seen:
     def __init__(self, nodes: Nodes) -> None:  # noqa: F811
         self.find, self.place = nodes.core("places.find"), nodes.core("motion.layer").Place
 
-    def __call__(self, picture: torch.Tensor) -> Any:
+    def __call__(self, picture: torch.Tensor, **_: Any) -> Any:
         rows = torch.linspace(0, 1, picture.shape[1]).view(1, -1, 1).expand(1, *picture.shape[1:])
         masks = {place: torch.zeros_like(rows) for place in self.find.PLACES}
         masks |= {self.place.SKY: (rows < 0.4).float(), self.place.WATER: (rows > 0.6).float()}
