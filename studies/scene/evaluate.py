@@ -128,10 +128,10 @@ def page(measured: Sequence[Measured], packages: Mapping[str, str], notes: Seque
         "By package, median IoU and, in brackets, how many pictures have it:",
         package_table(measured, packages),
         *notes,
-        *(f"![{name.capitalize()} pictures](scene/{name}.jpg)" for name in SHEETS),
-        "A row is a picture: as labelled (what nobody could decide is dark), as found, and its distance, near is "
-        "bright (black: none was given). Sky is magenta, water cyan, plants yellow, people and animals red. Worst: "
-        "those with the lowest IoU of any class; typical: those about the median.",
+        f"The command also writes sheets of the worst and of typical pictures ({SHEETS['worst']} of each) into a folder; "
+        "they are not shipped, as the pictures belong to their authors. A row is a picture: as labelled (what nobody "
+        "could decide is dark), as found, and its distance, near is bright (black: none was given). Sky is magenta, "
+        "water cyan, plants yellow, people and animals red.",
     ]
     return "\n\n".join(paragraphs) + "\n"
 
@@ -180,6 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--checked", action="store_true")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--sheets", type=Path, default=Path("out/scene"))
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)
@@ -190,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.stdout.write("\n".join([main_table(measured), *words(measured)]) + "\n")
     if not options.checked:
         spent = seconds(options.pool, [one.name for one in measured], network)
-        write_sheets(options.pool, measured, options.out.with_suffix(""))
+        write_sheets(options.pool, measured, options.sheets)
         with written_whole(options.out) as temporary:
             temporary.write_text(page(measured, packages, [timing(spent), taught(options.network)]), encoding="utf-8")
 
