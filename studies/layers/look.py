@@ -117,7 +117,7 @@ LOOKS = (
     Look(
         "free_starry-night",
         "fireflies glow, mist drifts",
-        seen="Fireflies are right; the mist is one more veil over brush strokes. Clouds are refused: its sky is not found.",
+        seen="Fireflies are right; the mist veils brush strokes. Clouds are refused: its sky is not found.",
     ),
     Look(
         "wesnoth_trow-story-02-the-fall",
@@ -133,6 +133,7 @@ LOOKS = (
         "wesnoth_landscape-coast",
         "waves roll in, clouds drift, the grass sways in the wind",
         seen="Sky and grass are right; wet sand is taken for water in part and ripples.",
+        broken=True,
     ),
     Look("gcompris_details-054", "autumn leaves fall", seen="Right; leaves of a photograph over a painting."),
     Look(
@@ -207,8 +208,8 @@ def page(sheets: int) -> str:
         "",
         "By `python -m studies.layers.look --pictures FOLDER`: the words stand over each row; the picture, and its",
         f"clip at 0, 1.3, 2.7 and 3.9 s. {good} of {len(LOOKS)} have nothing that a person would call broken; what is",
-        "wrong with each was written down after looking at the clip. They are pictures of Debian packages; those in the",
-        "public domain or CC0 are shown.",
+        "wrong with each was written down after looking at its frames. They are pictures of Debian packages; those in",
+        "the public domain or CC0 are shown.",
         "",
         *(f"![Pictures and frames of their clips](look-{number}.jpg)" for number in range(sheets)),
         "",
