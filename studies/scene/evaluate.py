@@ -129,9 +129,9 @@ def page(measured: Sequence[Measured], packages: Mapping[str, str], notes: Seque
         package_table(measured, packages),
         *notes,
         f"The command also writes sheets of the worst and of typical pictures ({SHEETS['worst']} of each) into a "
-        "folder; they are not shipped, as the pictures belong to their authors. A row is a picture: as labelled (what nobody "
-        "could decide is dark), as found, and its distance, near is bright (black: none was given). Sky is magenta, "
-        "water cyan, plants yellow, people and animals red.",
+        "folder; they are not shipped, as the pictures belong to their authors. A row is a picture: as labelled (what "
+        "nobody could decide is dark), as found, and its distance, near is bright (black: none was given). Sky is "
+        "magenta, water cyan, plants yellow, people and animals red.",
     ]
     return "\n\n".join(paragraphs) + "\n"
 
