@@ -16,7 +16,6 @@ from ..motion.directing import directed as by_words
 from ..motion.directing import undirected
 from ..motion.easing import Ease
 from ..motion.layer import LayerKind
-from ..motion.locating import with_places
 from ..motion.plan import MAX_PLAN, Camera, Plan, Relief
 from ..motion.words import Phrase, read_words
 from .drawing import read_places, spoken, told_layers, with_layers
@@ -189,6 +188,8 @@ def directed(
     drawn = spoken(reading.layers if alone else (), layers, dials.seed if "seed" in dials.given else None)
     motion = with_layers(motion, layers, drawn, lambda file: _read_mask(file, picture))
     if directions.masks_in is not None:
+        from ..motion.locating import with_places
+
         motion = with_places(motion, read_places(directions.masks_in, picture))
     asked = directions.plan is not None or motion.plan.moves or reading.still or bool(told) or motion.plan.draws
     if not asked:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..motion.layer import Place
-from ..motion.locating import ASKED
+from ..motion.layer import CALLED, Place
 from ..shot.resize import ResizePolicy, Size
 from .console import complain, say
 from .directions import Directed, Directions
@@ -53,7 +52,8 @@ class Stage:
     def masks(self) -> dict[Place, Tensor]:
         """The masks [1, H, W] of the places that its layers belong to."""
         pairs = zip(self.motion.plan.layers, self.motion.masks_of_layers, strict=True)
-        return {layer.where: mask for layer, mask in pairs if mask is not None and layer.where in ASKED}
+        placed = ((layer.where, mask) for layer, mask in pairs)
+        return {place: mask for place, mask in placed if mask is not None and place is not None and place in CALLED}
 
 
 def staged(picture: Image.Image, directed: Directed, directions: Directions, shown: Shown) -> Stage:
@@ -115,7 +115,7 @@ def previewed(stage: Stage, sheet: Path, more: dict[str, Any]) -> tuple[list[str
     shares = ", ".join(f"{100 * share:.1f}" for share in take.unknown)
     lines = [
         f"{sheet}: {len(take.unknown)} of {len(take)} frames"
-        + (f", and where {', '.join(ASKED[place] for place in stage.masks)} is" if stage.masks else ""),
+        + (f", and where {', '.join(CALLED[place] for place in stage.masks)} is" if stage.masks else ""),
         f"of each so much is made up, as the picture does not show it: {shares} %",
     ]
     found = {"preview_frames": collector.indices, "preview_unknown": [round(share, 4) for share in take.unknown]}

@@ -40,6 +40,12 @@ class Place(StrEnum):
     PEOPLE = "people"  # and animals
 
 
+# As a person calls them.
+CALLED: Mapping[Place, str] = MappingProxyType(
+    {Place.SKY: "the sky", Place.WATER: "water", Place.PLANTS: "plants", Place.PEOPLE: "people or animals"}
+)
+
+
 class LayerKind(StrEnum):
     """What is drawn; `KINDS` says of each what it is."""
 

@@ -8,10 +8,9 @@ from dataclasses import replace
 from torch import Tensor
 
 from ..errors import InputError
-from .layer import Group, Layer, Place
+from .layer import CALLED, Group, Layer, Place
 from .scene import Motion
 
-ASKED = {Place.SKY: "the sky", Place.WATER: "water", Place.PLANTS: "plants", Place.PEOPLE: "people or animals"}
 DISTANT = (Group.AIR, Group.PARTICLES)  # what is drawn between near and far
 
 
@@ -57,7 +56,7 @@ def _mask(
     if everywhere:
         return None
     raise InputError(
-        f"layer {number} ({layer.kind}) belongs to {ASKED[place]}, and none was found in this picture; paint where it "
+        f"layer {number} ({layer.kind}) belongs to {CALLED[place]}, and none was found in this picture; paint where it "
         f"is and give that as its mask (--layer {layer.kind}:mask=FILE.png, --masks-in, or the node's mask), or draw "
         "it everywhere (--everywhere, or place=everywhere)"
     )

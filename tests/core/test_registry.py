@@ -51,13 +51,17 @@ def test_the_archive_holds_what_the_nodes_need(packed: set[str]) -> None:
 
 
 def test_of_the_library_it_holds_the_rooms_that_the_nodes_may_import(packed: set[str]) -> None:
-    """All of the ground floor and of those rooms, and no other file."""
+    """All of the ground floor and of those rooms, with the weights that lie in one, and no other file."""
     rules = tomllib.loads((ROOT / "nodes" / "ruff.toml").read_text(encoding="utf-8"))
     banned = rules["lint"]["flake8-tidy-imports"]["extend-banned-api"]
     rooms = {path.parent.name for path in (ROOT / "microcinema_core").glob("*/ruff.toml")}
     shared = {room for room in rooms if f"microcinema_core.{room}" not in banned}
     assert {"models", "diffusion", "checkpoint", "shot"} <= shared
-    library = {name for name in git_files("--cached") if name.startswith("microcinema_core/") and name.endswith(".py")}
+    library = {
+        name
+        for name in git_files("--cached")
+        if name.startswith("microcinema_core/") and name.endswith((".py", ".safetensors"))
+    }
     wanted = {name for name in library if name.count("/") == 1 or name.split("/")[1] in shared}
     assert {name for name in packed if name.startswith("microcinema_core/")} == wanted
 
