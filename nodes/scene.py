@@ -7,7 +7,7 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..microcinema_core.motion.locating import ASKED
+from ..microcinema_core.motion.layer import CALLED
 from ..microcinema_core.places.find import Found, find
 from ..microcinema_core.places.network import PLACES
 from ..microcinema_core.places.placing import told
@@ -31,7 +31,7 @@ class MicroCinemaScene(Node):
             inputs=[io.Image.Input("picture", tooltip="The picture to look at; one.")],
             outputs=[
                 *(
-                    io.Mask.Output(display_name=str(place), tooltip=f"For MicroCinema Layer's mask: {ASKED[place]}.")
+                    io.Mask.Output(display_name=str(place), tooltip=f"For MicroCinema Layer's mask: {CALLED[place]}.")
                     for place in PLACES
                 ),
                 io.Image.Output(
