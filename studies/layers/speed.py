@@ -38,7 +38,7 @@ from ..speed.gauge import Neighbours
 PICTURE = Path("assets/pictures/hills.jpg")
 WIDTH, HEIGHT = 1280, 720
 WANTED = 60.0  # seconds for the three layers with a camera and the encoder
-FRAMES, LONG, FPS = 129, 516, 32.0
+FRAMES, LONG, FPS = 129, 387, 32.0
 ALONE = 17  # frames of a kind's own clip
 CAMERA = Camera(horizontal=0.1, zoom=1.15)
 LAYERS = (Layer(LayerKind.SNOW), Layer(LayerKind.FOG), Layer(LayerKind.EVENING, fade_in=1.0))
