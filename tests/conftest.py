@@ -33,7 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     load(
         "studies", TESTS.parent / "studies" / "__init__.py"
     )  # the repository's root, which it lies in, is not on sys.path
-    for name in ("hostile", "rays"):
+    for name in ("animating", "hostile", "rays"):
         load(name, TESTS / f"{name}.py")
     config.pluginmanager.register(load("small_models", TESTS / "small_models.py"))
     folder = config.invocation_params.dir

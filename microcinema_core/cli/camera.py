@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from ..files import check_writable
 from ..motion.directing import least_invented
+from ..motion.layer import CALLED
 from ..motion.plan import SHARES, Plan
 from ..shot.plan import Loop, ShotConfig
 from ..shot.resize import ResizePolicy, Size
 from ..shot.timing import keyframe_index
 from .console import complain, progress, say, show
 from .directions import Dials, Directed, Directions, directed
-from .drawing import PLACES
 from .request import Request
 from .staging import Shown, previewed, save_parts, staged
 
@@ -65,7 +65,7 @@ class Places:
 
         plates, masks = directions.plates_out, directions.masks_out
         if masks is not None:
-            check_masks_folder(masks, [*map(str, PLACES)])
+            check_masks_folder(masks, [*map(str, CALLED)])
         if plates is not None:
             if directions.plates_in is not None or directions.preview:
                 raise InputError("--plates-out writes what is to be filled; leave --plates-in and --preview for later")

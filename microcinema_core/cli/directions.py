@@ -18,7 +18,7 @@ from ..motion.easing import Ease
 from ..motion.layer import LayerKind
 from ..motion.plan import MAX_PLAN, Camera, Plan, Relief
 from ..motion.words import Phrase, read_words
-from .drawing import read_places, spoken, told_layers, with_layers
+from .drawing import read_places, spoken, with_layers
 from .layers import KEYS as LAYER_KEYS
 from .layers import ToldLayer
 from .regions import KEYS, Told
@@ -152,7 +152,7 @@ class Directed:
         told = (f"{phrase.text}{phrase.says and f' = {phrase.says}'}" for phrase in self.read)
         read = f" (read: {'; '.join(told)})" if self.read else ""
         regions = len(plan.regions)
-        drawn = told_layers(layer for layer in plan.layers if layer.amount > 0)
+        drawn = "; ".join(str(layer) for layer in plan.layers if layer.amount > 0)
         return (
             f"camera: {', '.join(moves) or 'still'}"
             f"{f'; {regions} region' + 's' * (regions > 1) if regions else ''}"

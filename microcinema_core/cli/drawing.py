@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from ..motion.layer import Layer, Place
+from ..motion.layer import CALLED, Layer, Place
 from .layers import ToldLayer
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from ..motion.scene import Motion
 
-PLACES = tuple(place for place in Place if place is not Place.EVERYWHERE)
 ReadMask = Callable[[Path], "Tensor"]
 
 
@@ -61,22 +60,7 @@ def read_places(folder: Path, picture: tuple[int, int] | None) -> dict[Place, Te
     from ..media import read_masks
     from ..motion.plates import sized_mask
 
-    found = read_masks(folder, list(map(str, PLACES)))
+    found = read_masks(folder, list(map(str, CALLED)))
     if picture is not None:
         found = {name: sized_mask(mask, picture, f"{folder / name}.png: the mask") for name, mask in found.items()}
     return {Place(name): mask.reshape(1, *mask.shape[-2:]) for name, mask in found.items()}
-
-
-def told_layers(layers: Iterable[Layer]) -> str:
-    """Layers for a person: each kind with what was said of it."""
-    return ", ".join(_told(layer) for layer in layers)
-
-
-def _told(layer: Layer) -> str:
-    usual = Layer(layer.kind)
-    said: dict[str, Any] = {
-        name: getattr(layer, name)
-        for name in ("amount", "speed", "direction", "size", "fade_in", "fade_out")
-        if getattr(layer, name) != getattr(usual, name)
-    }
-    return " ".join([str(layer.kind), *(f"{name} {value:g}" for name, value in said.items())])

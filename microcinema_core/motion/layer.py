@@ -7,13 +7,13 @@ is what a person would expect who says no more than the kind's name; nothing of 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated
 
 from ..errors import InputError
-from ..shot.dials import Dial, Settings
+from ..shot.dials import Dial, Settings, dials_of
 from ..shot.settings import check_seed
 from .points import check_point
 
@@ -186,3 +186,9 @@ class Layer(Settings):
         rising = 1.0 if self.fade_in == 0 else min(1.0, u / self.fade_in)
         falling = 1.0 if self.fade_out == 0 else min(1.0, (1 - u) / self.fade_out)
         return self.amount * max(0.0, min(rising, falling))
+
+    def __str__(self) -> str:
+        """For a person: its kind, its amount, and the other dials that are not at their defaults."""
+        others = (f for f in fields(self) if f.name in dials_of(Layer) and f.name != "amount")
+        told = (f"{f.name} {getattr(self, f.name):g}" for f in others if getattr(self, f.name) != f.default)
+        return ", ".join([f"{self.kind} amount {self.amount:g}", *told])

@@ -31,8 +31,3 @@ def colour_of(text: str) -> tuple[float, float, float]:
         raise InputError(f"a colour is written #rrggbb, as #ff8800, got {shown(repr(text), MAX_SAID)}")
     red, green, blue = (int(part, 16) / 255 for part in found.groups())
     return red, green, blue
-
-
-def hex_of(colour: tuple[float, ...]) -> str:
-    """Red, green, blue, 0..1, as `#rrggbb`."""
-    return "#" + "".join(f"{round(255 * part):02x}" for part in colour)

@@ -104,46 +104,57 @@ def make(moving: Moving, folder: Path) -> Path:
     return path
 
 
-def page(title: str, command: str, good: Sequence[Moving], bad: Sequence[Moving]) -> str:
-    """The page's text. command: what makes it."""
-    lines = [
-        f"# {title}",
-        "",
-        f"Made by `{command}`, each by the command under it, here smaller and at",
-        f"{FPS} frames a second. [assets/SOURCES.md](../../../assets/SOURCES.md) says whose the pictures are.",
-    ]
-    for heading, clips in (("What works", good), ("What does not", bad)):
-        lines += ["", f"## {heading}"]
-        for moving in clips:
-            lines += [
-                "",
-                f"![{moving.caption}]({moving.name}.webp)",
-                "",
-                f"{moving.caption}",
-                "",
-                f"    {moving.command}",
-            ]
-    return "\n".join(lines) + "\n"
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Moving pictures and their page. module: what makes it. front: those of the README. file: below `out`."""
+
+    title: str
+    module: str
+    front: Sequence[Moving]
+    good: Sequence[Moving]
+    bad: Sequence[Moving]
+    out: Path
+    file: str
+
+    @property
+    def text(self) -> str:
+        lines = [
+            f"# {self.title}",
+            "",
+            f"Made by `python -m {self.module}`, each by the command under it, here smaller and at",
+            f"{FPS} frames a second. [assets/SOURCES.md](../../../assets/SOURCES.md) says whose the pictures are.",
+        ]
+        for heading, clips in (("What works", self.good), ("What does not", self.bad)):
+            lines += ["", f"## {heading}"]
+            for moving in clips:
+                shown = f"![{moving.caption}]({moving.name}.webp)"
+                lines += ["", shown, "", f"{moving.caption}", "", f"    {moving.command}"]
+        return "\n".join(lines) + "\n"
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m studies.camera.pictures", description=__doc__)
+def publish(page: Page, told: str | None, arguments: Sequence[str] | None = None) -> None:
+    """Make all of a page, by a program whose help is `told`. Raises SystemExit for more bytes than a page may have."""
+    parser = argparse.ArgumentParser(prog=f"python -m {page.module}", description=told)
     parser.add_argument("--images", type=Path, default=Path("docs/images"))
-    parser.add_argument("--out", type=Path, default=Path("docs/results/camera"))
+    parser.add_argument("--out", type=Path, default=page.out)
     options = parser.parse_args(arguments)
-    made = [make(moving, options.images) for moving in README]
-    made += [make(moving, options.out) for moving in (*PAGE, *FAILURES)]
-    text = page("Pictures that move without a model", "python -m studies.camera.pictures", PAGE, FAILURES)
-    (options.out / "README.md").write_text(text, encoding="utf-8")
-    check_size(made)
-
-
-def check_size(made: Sequence[Path]) -> None:
-    """Raises SystemExit for more bytes of pictures than a page may have."""
+    made = [make(moving, options.images) for moving in page.front]
+    made += [make(moving, options.out) for moving in (*page.good, *page.bad)]
+    (options.out / page.file).write_text(page.text, encoding="utf-8")
     size = sum(path.stat().st_size for path in made) / 1e6
     if size > LIMIT:
         raise SystemExit(f"{size:.1f} MB are more than {LIMIT}; make the clips shorter or smaller")
 
 
+CAMERA = Page(
+    "Pictures that move without a model",
+    "studies.camera.pictures",
+    README,
+    PAGE,
+    FAILURES,
+    Path("docs/results/camera"),
+    "README.md",
+)
+
 if __name__ == "__main__":
-    main()
+    publish(CAMERA, __doc__)

@@ -5,11 +5,9 @@ Each is what one command of the program makes, which stands beside it; no model 
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
-from ..camera.pictures import Moving, check_size, make, page
+from ..camera.pictures import Moving, Page, publish
 
 
 def told(name: str, picture: str, words: str, caption: str, *more: str) -> Moving:
@@ -50,18 +48,15 @@ FAILURES = (
     told("astronaut", "astronaut.jpg", "heavy rain", "Rain makes nothing wet, indoors too."),
 )
 
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m studies.layers.pictures", description=__doc__)
-    parser.add_argument("--images", type=Path, default=Path("docs/images"))
-    parser.add_argument("--out", type=Path, default=Path("docs/results/layers"))
-    options = parser.parse_args(arguments)
-    made = [make(moving, options.images) for moving in README]
-    made += [make(moving, options.out) for moving in (*PAGE, *FAILURES)]
-    text = page("Pictures that live without a model", "python -m studies.layers.pictures", PAGE, FAILURES)
-    (options.out / "gallery.md").write_text(text, encoding="utf-8")
-    check_size(made)
-
+LAYERS = Page(
+    "Pictures that live without a model",
+    "studies.layers.pictures",
+    README,
+    PAGE,
+    FAILURES,
+    Path("docs/results/layers"),
+    "gallery.md",
+)
 
 if __name__ == "__main__":
-    main()
+    publish(LAYERS, __doc__)

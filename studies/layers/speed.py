@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +178,7 @@ def page(frames: int, long: int, kinds: Sequence[str]) -> str:
     ]
     cells = [f"| `{kind}` | {apart(kind, ALONE)['seconds'] / ALONE:.3f} s |" for kind in kinds]
     half = (len(cells) + 1) // 2
-    lines += [f"{left} {right}" for left, right in zip(cells[:half], [*cells[half:], "| | | |"], strict=False)]
+    lines += [f"{left} {right}" for left, right in zip_longest(cells[:half], cells[half:], fillvalue="| | |")]
     return "\n".join(lines) + "\n"
 
 

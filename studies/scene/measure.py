@@ -80,7 +80,9 @@ def _pairs(name: str, label: Label, found: Found) -> Iterable[Pair]:
 
 def _at(distance: Tensor, point: tuple[float, float, float]) -> float:
     _, height, width = distance.shape
-    x, y = (min(max(int(share * side / 100), 0), side - 1) for share, side in zip(point, (width, height), strict=False))
+    x, y = (
+        min(max(int(share * side / 100), 0), side - 1) for share, side in zip(point[:2], (width, height), strict=True)
+    )
     return float(distance[0, y, x])
 
 

@@ -9,13 +9,14 @@ import typer
 
 from microcinema_core.cli import app
 from studies.camera import pictures, speed
+from studies.layers.pictures import LAYERS
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_every_clip_s_command_is_one_of_the_program() -> None:
     animate = typer.main.get_command(app).commands["animate"]
-    for moving in (*pictures.README, *pictures.PAGE, *pictures.FAILURES):
+    for moving in (*pictures.README, *pictures.PAGE, *pictures.FAILURES, *LAYERS.front, *LAYERS.good, *LAYERS.bad):
         given = animate.make_context("animate", shlex.split(moving.command)[2:], obj={}).params
         assert Path(given["still"]) == pictures.ASSETS / moving.picture
         assert (ROOT / pictures.ASSETS / moving.picture).is_file()
@@ -24,8 +25,9 @@ def test_every_clip_s_command_is_one_of_the_program() -> None:
 
 def test_the_page_is_what_the_study_writes() -> None:
     written = (ROOT / "docs" / "results" / "camera" / "README.md").read_text(encoding="utf-8")
-    title, command = "Pictures that move without a model", "python -m studies.camera.pictures"
-    assert written == pictures.page(title, command, pictures.PAGE, pictures.FAILURES)
+    assert written == pictures.CAMERA.text
+    living = (ROOT / "docs" / "results" / "layers" / "gallery.md").read_text(encoding="utf-8")
+    assert living == LAYERS.text
 
 
 def test_a_clip_becomes_a_small_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

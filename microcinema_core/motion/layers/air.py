@@ -18,7 +18,7 @@ from ..plates import View
 from .ambient import spread_out
 from .clock import Clock
 from .composed import Composed, Maps
-from .noise import sampled, tile
+from .noise import sampled, seeds, tile
 
 CELL = 90  # cells of a swathes' map, on the frame's shorter side
 FAR = 6.0  # distance of what is near the horizon
@@ -71,8 +71,7 @@ class Swathes:
         """maps: of the picture, whose distances tell where its horizon is."""
         self.layer, self.moments, self.view = layer, moments, view
         self.air = AIRS[layer.kind]
-        seeds = np.random.default_rng([layer.seed, 2]).integers(2**63, size=2)
-        self.tiles = [tile(int(seed)) for seed in seeds]
+        self.tiles = [tile(seed) for seed in seeds(layer.seed, 2, 2)]
         # from the middle of the frame, in its heights
         self.scale = scale(maps.distance)
         self.horizon = (horizon(maps.distance) - 0.5) * view.picture[1] / (view.scale * view.height)

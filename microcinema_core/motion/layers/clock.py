@@ -5,8 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..layer import Layer
 from ..moments import Moment
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +31,15 @@ class Clock:
 
         Where the clip loops: the nearest rate that fits it, once at least, unless it stands still.
         """
-        wanted = rate * self.speed
-        if self.period is None or wanted == 0:
+        return float(self.rates(np.array(rate)))
+
+    def rates(self, rates: Floats) -> Floats:
+        """`rate`, of many."""
+        wanted = rates * self.speed
+        if self.period is None:
             return wanted
-        return math.copysign(max(1, round(abs(wanted) * self.period)), wanted) / self.period
+        whole = np.copysign(np.maximum(1, np.rint(np.abs(wanted) * self.period)), wanted) / self.period
+        return np.where(wanted == 0, wanted, whole)
 
     def turns(self, rate: float) -> float:
         """How often it has repeated since the clip began."""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 SIDE = 256  # samples of a tile's side
 OCTAVES = 5
+
+
+def seeds(seed: int, number: int, count: int) -> list[int]:
+    """So many seeds of fields that have nothing in common, for one seed. number: of what they are for."""
+    return [int(drawn) for drawn in np.random.default_rng([seed, number]).integers(2**63, size=count)]
 
 
 def tile(seed: int, cells: int = 4, octaves: int = OCTAVES, side: int = SIDE) -> Tensor:
@@ -36,10 +42,8 @@ def _smooth(lattice: Tensor, side: int) -> Tensor:
 
 def sampled(tile: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """The field at x, y of any equal shape, in sides of the tile, which repeats for ever: the same shape."""
-    side = tile.shape[-1]
     wide = F.pad(tile[None], (0, 1, 0, 1), mode="circular")
-    # A sample k lies at k / side; grid_sample's -1 and 1 are the first and the last of side + 1 samples.
+    # Of n samples, k lies at k / n; grid_sample's -1 and 1 are the first and the last of n + 1.
     grid = torch.stack([2 * (x - x.floor()) - 1, 2 * (y - y.floor()) - 1], dim=-1)
     flat = F.grid_sample(wide.to(grid), grid.reshape(1, 1, -1, 2), align_corners=True)
-    assert wide.shape[-1] == side + 1
     return flat.reshape(x.shape)

@@ -43,7 +43,7 @@ class Stars:
     def lights(self, moment: Moment) -> Tensor:
         """Of each star [N], now."""
         clock = Clock.of(self.layer, moment)
-        turns = torch.tensor([clock.turns(rate) for rate in self.rate.tolist()], dtype=torch.float64)
+        turns = torch.from_numpy(clock.rates(self.rate.numpy()) * clock.seconds)
         share = self.layer.strength(moment.u) / self.layer.amount
         return share * self.light * (1 - TWINKLE * (0.5 + 0.5 * torch.sin(2 * math.pi * (turns + self.phase))))
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..moments import Moment
 from .clock import Clock
 from .course import heading
-from .noise import sampled, tile
+from .noise import sampled, seeds, tile
 from .patch import Patch
 from .swaying import at_points, inner, rising
 
@@ -40,11 +40,13 @@ class Wind:
         x, y = (place / patch.height for place in self.lattice.points(patch.mask))
         size = (self.lattice.rows, self.lattice.columns)
         self.x, self.y = x.expand(size), y.expand(size)
-        self.gust = tile(patch.layer.seed, octaves=3)
+        waves = SWAYS + FLUTTERS
+        first, *others = seeds(patch.layer.seed, 5, 1 + len(waves))
+        self.gust = tile(first, octaves=3)
         bases = []
-        for number, (_, share) in enumerate(SWAYS + FLUTTERS):
+        for number, ((_, share), seed) in enumerate(zip(waves, others, strict=True)):
             apart = patch.layer.size * (PLANTS if number < len(SWAYS) else LEAVES)
-            field = tile(patch.layer.seed + 1 + number, octaves=1)
+            field = tile(seed, octaves=1)
             phase = math.pi * sampled(field, self.x / apart, self.y / apart / STANDING)
             bases += [share * phase.sin(), share * phase.cos()]
         self.sways = torch.stack(bases).flatten(1)

@@ -35,7 +35,7 @@ class Phrase:
     def says(self) -> str:
         """What it was read as: `pan -12`, `snow amount 0.5, fade_in 0.5`, `no rain`; empty for rest and ease."""
         if self.layer is not None:
-            return layers.in_short(self.layer)
+            return str(self.layer)
         if self.denied is not None:
             return f"no {self.denied}"
         return ", ".join(f"{dial} {value:.3g}" for dial, value in self.dials.items())

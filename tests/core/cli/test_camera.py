@@ -9,11 +9,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from animating import frames, refused, result, run
 from PIL import Image
 
 from microcinema_core import cli
@@ -37,33 +37,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     mask[24:40, 32:64] = 255
     Image.fromarray(mask).save("mask.png")
     return tmp_path
-
-
-def run(*words: str, code: int = 0) -> None:
-    assert cli.run(["animate", *words]) == code
-
-
-def result(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[dict[str, Any], str]:
-    """What the program says as JSON, and its notes."""
-    run(*words, "--json")
-    out, err = capsys.readouterr()
-    return json.loads(out), err
-
-
-def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    """The one line of an error, after which nothing is there that was not before."""
-    before = sorted(Path().rglob("*"))
-    capsys.readouterr()
-    run(*words, code=cli.WRONG_INPUT)
-    out, err = capsys.readouterr()
-    errors = [line for line in err.splitlines() if line.startswith("microcinema: error: ")]
-    assert (out, len(errors)) == ("", 1), err
-    assert sorted(Path().rglob("*")) == before
-    return errors[0].removeprefix("microcinema: error: ")
-
-
-def frames(pattern: str) -> np.ndarray:
-    return np.stack([np.asarray(Image.open(path)) for path in sorted(Path().glob(pattern))])
 
 
 def key() -> np.ndarray:

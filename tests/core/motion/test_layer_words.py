@@ -15,7 +15,6 @@ import pytest
 
 from microcinema_core.motion.layer import Layer, LayerKind
 from microcinema_core.motion.words import Reading, read_words
-from microcinema_core.motion.words.layers import in_short
 from microcinema_core.motion.words.layers.company import CARRIED, HEADS, PLAIN
 from microcinema_core.motion.words.layers.deeds import DEEDS
 from microcinema_core.motion.words.layers.strengths import KINDS, STRENGTHS
@@ -99,7 +98,7 @@ def test_the_sentences_from_after_the_grammar() -> None:
 
 def test_the_page_says_what_is_read() -> None:
     def said(reading: Reading) -> str:
-        parts = [in_short(layer) for layer in reading.layers]
+        parts = [str(layer) for layer in reading.layers]
         denied = dict.fromkeys(phrase.says for phrase in reading.phrases if phrase.denied)
         return "; ".join([*parts, *denied]) or "nothing"
 
