@@ -69,8 +69,9 @@ def find(picture: Tensor, network: Network | None = None, *, asked: Collection[P
     found = [i for i, place in enumerate(PLACES) if sure[i] >= least(place, asked)]
     masks = torch.zeros(len(PLACES), 1, *picture.shape[1:], device=picture.device)
     if found:
-        soft = guided(picture, small, decided(kept[found]), radius=RADIUS, epsilon=EPSILON)
-        masks[found, 0] = ((soft - 0.5) / FIRM + 0.5).clamp(0, 1)
+        coarse = decided(torch.stack([kept[i] for i in found]))
+        for i, soft in zip(found, guided(picture, small, coarse, radius=RADIUS, epsilon=EPSILON), strict=True):
+            masks[i, 0] = ((soft - 0.5) / FIRM + 0.5).clamp(0, 1)
     landscape = bool(seen.there[0, -1] > 0)
     return Found(
         dict(zip(PLACES, masks, strict=True)),
