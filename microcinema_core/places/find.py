@@ -18,7 +18,7 @@ from .guided import guided
 from .network import PLACES, STEP, Network, Seen
 from .stored import embedded
 
-AREA = 192 * 256  # pixels of the picture that the network sees
+AREA = 256 * 352  # pixels of the picture that the network sees
 LONGEST = 4.0  # sides of it to each other, at most
 SURE, ASKED = 0.5, 0.2  # from here a place is found; and one that somebody says is there
 LEAST = 0.003  # share of the picture that a place takes, at least, and each part of it
@@ -100,7 +100,7 @@ def size_seen(height: int, width: int) -> tuple[int, int]:
 def look(network: Network, picture: Tensor) -> tuple[Tensor, Seen, Tensor]:
     """A picture [3, H, W] as the network sees it, [3, h, w], what it says of it, and soft masks [4, h, w] of PLACES."""
     small = _small(picture)
-    seen = _both_ways(network, small)
+    seen = network(small[None])
     shares = against_the_rest(F.interpolate(seen.places, size=small.shape[1:], mode="bilinear", align_corners=False)[0])
     return small, seen, torch.stack([_without_specks(share) for share in shares])
 
@@ -116,13 +116,6 @@ def _small(picture: Tensor) -> Tensor:
     """The picture as the network sees it, [3, h, w]."""
     size = size_seen(*picture.shape[1:])
     return F.interpolate(picture[None], size, mode="bilinear", align_corners=False, antialias=True)[0].clamp(0, 1)
-
-
-def _both_ways(network: Network, small: Tensor) -> Seen:
-    """The mean of what is seen in a picture [3, h, w] and in its mirror image, as a batch of one."""
-    seen = network(torch.stack([small, small.flip(2)]))
-    places, distance = (0.5 * (maps[:1] + maps[1:].flip(3)) for maps in (seen.places, seen.distance))
-    return Seen(places, distance, seen.there.mean(0, keepdim=True))
 
 
 def decided(shares: Tensor) -> Tensor:

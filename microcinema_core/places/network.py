@@ -1,4 +1,4 @@
-"""The network that finds places: a small encoder and decoder over a picture of about 256 by 192 pixels."""
+"""The network that finds places: a small encoder and decoder over a picture of about 352 by 256 pixels."""
 
 from __future__ import annotations
 

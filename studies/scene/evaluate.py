@@ -139,7 +139,7 @@ def page(measured: Sequence[Measured], packages: Mapping[str, str], notes: Seque
 def timing(spent: Sequence[float]) -> str:
     median, worst = quantile(spent), quantile(spent, 0.95)
     return (
-        f"Time for a picture {LONG} pixels long, the network (both ways round) and the guided filter together: "
+        f"Time for a picture {LONG} pixels long, the network and the guided filter together: "
         f"{number(median)} s, {number(worst)} s at the 95th percentile, on {torch.get_num_threads()} threads of "
         f"{platform.machine()} (wanted 0.1)."
     )

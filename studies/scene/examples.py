@@ -18,7 +18,7 @@ from microcinema_core.places.network import PLACES
 from .labels import IGNORED, Label, Levels, read_picture
 
 LONGEST = 512  # pixels of a picture's longer side, from which views are taken
-CHECKED = 8  # one in so many pictures is kept out of training, to choose by
+CHECKED = 16  # one in so many pictures is kept out of training, to choose by
 POINTS = 12  # with a distance, in a view, at most
 SURE, LEAST = 0.01, 0.001  # share of a view: from here a place is there, below this it is not; between, nobody asks
 

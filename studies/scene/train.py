@@ -35,8 +35,8 @@ from .examples import POINTS, CutOut, Example, checked, cut_outs_of, load_exampl
 from .labels import TAUGHT, read_labels
 from .losses import Batch, loss
 
-SMALL = ((144, 192), (192, 144), (160, 160), (128, 224))  # sizes of views: first these, then the full ones
-FULL = ((192, 256), (256, 192), (224, 224), (160, 320))
+SMALL = ((192, 256), (256, 192), (224, 224), (160, 320))  # sizes of views: first these, then the full ones
+FULL = ((256, 352), (352, 256), (288, 288), (224, 416))
 PARTS = ("network", "average", "optimiser")  # of a run, in a kept state
 OWN = 3  # how often a cut-out of our own labels counts against one of the packages
 REPEATED = {0: 4, 3: 5, 4: 1}  # and those of none and of plants, of which there are few: not all that is pasted lives
@@ -46,7 +46,7 @@ REPEATED = {0: 4, 3: 5, 4: 1}  # and those of none and of plants, of which there
 class Settings:
     steps: int = 4500
     patched: float = 0.35  # share of the views that another picture covers in part
-    small: float = 0.85  # share of the steps with smaller views
+    small: float = 0.7  # share of the steps with smaller views
     batch: int = 16
     rate: float = 3e-3
     decay: float = 0.05
@@ -151,10 +151,21 @@ class Run:
             getattr(self, name).load_state_dict(state[name])
         self.step, self.began = state["step"], state["began"]
 
-    def begin(self, path: Path) -> None:
-        """From what an earlier run had learnt when it ended."""
-        self.resume(path)
-        self.step, self.began = 0, f"where a run of {self.step} steps, which began {self.began}, had ended"
+    def begin(self, paths: Sequence[Path]) -> None:
+        """From what earlier runs had learnt when they ended: the mean of their weights."""
+        states, told = [], []
+        for path in paths:
+            self.resume(path)
+            told.append(f"a run of {self.step} steps, which began {self.began}")
+            states.append({name: deepcopy(value) for name, value in self.average.state_dict().items()})
+        mean = {name: _mean([state[name] for state in states]) for name in states[0]}
+        self.network.load_state_dict(mean)
+        self.average.load_state_dict(mean)
+        self.step, self.began = 0, f"where the mean of {' and '.join(told)} was"
+
+
+def _mean(values: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(values)).mean(0) if values[0].is_floating_point() else values[0]
 
 
 def _channels_last(network: Network) -> Network:
@@ -196,7 +207,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--state", type=Path, default=Path("out/places-training.pt"), help="to go on from")
     parser.add_argument("--steps", type=int, default=Settings().steps)
     parser.add_argument("--rate", type=float, default=Settings().rate)
-    parser.add_argument("--start", type=Path, help="the kept state of an earlier run, to begin a new one from")
+    parser.add_argument(
+        "--start", type=Path, nargs="+", help="the kept state of an earlier run, to begin from; of several, their mean"
+    )
     parser.add_argument("--seed", type=int, default=Settings().seed)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args(arguments)
