@@ -113,7 +113,7 @@ def taught(path: Path) -> str:
         count = sum(file.get_tensor(name).numel() for name in file.keys())
     return (
         f"The network has {count:,} weights in {path.stat().st_size:,} bytes. It was taught by `{told['command']}` "
-        f"on {told['data']}, {told['machine']}; it began {told['began']}."
+        f"on {told['data']}, {told['machine']}. It began {told['began']}."
     )
 
 

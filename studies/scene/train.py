@@ -14,6 +14,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
@@ -153,15 +154,16 @@ class Run:
 
     def begin(self, paths: Sequence[Path]) -> None:
         """From what earlier runs had learnt when they ended: the mean of their weights."""
-        states, told = [], []
+        states, told = [], Counter[str]()
         for path in paths:
             self.resume(path)
-            told.append(f"a run of {self.step} steps, which began {self.began}")
-            states.append({name: deepcopy(value) for name, value in self.average.state_dict().items()})
+            told[f"{self.began}, then {{}} of {self.step} steps"] += 1
+            states.append({name: value.clone() for name, value in self.average.state_dict().items()})
         mean = {name: _mean([state[name] for state in states]) for name in states[0]}
         self.network.load_state_dict(mean)
         self.average.load_state_dict(mean)
-        self.step, self.began = 0, f"where the mean of {' and '.join(told)} was"
+        runs = [what.format("a run" if count == 1 else f"the mean of {count}") for what, count in told.items()]
+        self.step, self.began = 0, " and ".join(runs)
 
 
 def _mean(values: Sequence[Tensor]) -> Tensor:
