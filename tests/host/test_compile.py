@@ -1,4 +1,4 @@
-"""torch.compile of the network in the host, as its TorchCompileModel asks for it: one graph, and it stays the right one."""
+"""The network under torch.compile, as the host's TorchCompileModel asks for it: one graph, for every step."""
 
 from pathlib import Path
 from types import ModuleType
