@@ -181,8 +181,8 @@ class MicroCinemaPipeline:
     ) -> Shot:
         """A shot, made while it is read: chained clips, temporal super-resolution, loop, rate and duration.
 
-        tsr_sampling: of its passes, so many segments at once, fewer of large frames. workspace: a folder that keeps what is done, for a
-        later call with the same arguments to go on from; `save` and `clean` remove it.
+        tsr_sampling: of its passes, tsr_batch segments at once, fewer of large frames. workspace: a folder that keeps
+        what is done, for a later call with the same arguments to go on from; `save` and `clean` remove it.
         callback: (units of work done, all, latest estimate of z_0); may raise Cancelled. image, motion: as in
         `__call__`; a motion leads a single clip, so nothing is chained or joined then.
         Raises InputError for unusable values before anything is computed.

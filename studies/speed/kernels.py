@@ -28,29 +28,21 @@ SIZES = (320, 512)  # pixels of a side
 FRAMES, BRANCHES, STEPS = 9, 2, 4
 # What launches nothing: other names for the same numbers, and room for new ones.
 VIEWS = frozenset(
-    [
+    {
         "_unsafe_view",
         "alias",
         "as_strided",
         "chunk",
         "detach",
-        "empty",
-        "empty_like",
         "expand",
         "narrow",
-        "new_empty",
         "permute",
         "select",
         "slice",
         "split",
-        "split_with_sizes",
-        "squeeze",
-        "t",
-        "transpose",
-        "unbind",
-        "unsqueeze",
-        "view",
-    ]
+    }
+    | {"split_with_sizes", "squeeze", "t", "transpose", "unbind", "unsqueeze", "view"}
+    | {"empty", "empty_like", "new_empty"}
 )
 COPIES = frozenset(["_to_copy", "cat", "clone", "constant_pad_nd", "copy_", "repeat", "stack"])
 
