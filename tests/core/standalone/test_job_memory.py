@@ -74,9 +74,10 @@ def test_129_frames_through_the_autoencoder_need_no_more_than_9(full: FullSize) 
     assert encode(129) < 1.1 * encode(9)
 
 
-def test_nine_frames_of_320_fit_into_six_gigabytes(full: FullSize) -> None:
+@pytest.mark.parametrize("pixels", [320, 512])
+def test_nine_frames_fit_into_six_gigabytes(full: FullSize, pixels: int) -> None:
     """Each stage in float16 with all of its network on the GPU; the sixth gigabyte is for the driver and the screen."""
-    for part in full.parts(320):
+    for part in full.parts(pixels):
         print(f"{part.name}: {part.total / MIB:.0f} MiB, {part.activations / MIB:.0f} of them activations")
         assert part.total < 5e9
 
