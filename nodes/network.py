@@ -22,15 +22,17 @@ Control = Mapping[str, list[Tensor | None]]
 
 
 class HostAttention:
-    """The host's attention. `options` are those of the forward in progress, through which others override it."""
+    """The host's attention. `transformer_options` are those of the forward in progress, through which others override
+    it; by this name its TorchCompileModel knows them, which takes nothing in them for a reason to compile anew.
+    """
 
     def __init__(self) -> None:
-        self.options: dict[str, Any] = {}
+        self.transformer_options: dict[str, Any] = {}
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
         # Some of Stable Diffusion 2.1's scores are beyond float16, in which some of the host's kernels hold them.
         out: Tensor = optimized_attention(
-            q, k, v, heads, attn_precision=torch.float32, transformer_options=self.options
+            q, k, v, heads, attn_precision=torch.float32, transformer_options=self.transformer_options
         )
         return out
 
@@ -49,7 +51,10 @@ class Clips:
 
 
 class HostUNet(VideoUNet):
-    """[B*T, C, h, w] in and out. Its keys are VideoUNet's."""
+    """[B*T, C, h, w] in and out. Its keys are VideoUNet's.
+
+    torch.compile leaves out what the host wraps around the network: VideoUNet's forward is one graph then.
+    """
 
     def __init__(
         self,
@@ -63,6 +68,7 @@ class HostUNet(VideoUNet):
         self.dtype, self.attention = dtype, attention
         self.in_channels = config.in_channels  # read by nodes that look for it, as in the host's own networks
 
+    @torch.compiler.disable(recursive=False)
     def forward(  # type: ignore[override]  # as the host calls it
         self,
         x: Tensor,
@@ -74,11 +80,15 @@ class HostUNet(VideoUNet):
     ) -> Tensor:
         """x [B*T, C, h, w] -> same. context: [B*T, L, D], the same for all frames of a clip."""
         options = transformer_options or {}
+        given = (x, t, context, control, options, clips or Clips(1))
         wrappers = comfy.patcher_extension.get_all_wrappers(comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, options)
+        if not wrappers:
+            return self._run(*given)
         run = comfy.patcher_extension.WrapperExecutor.new_class_executor(self._run, self, wrappers)
-        out: Tensor = run.execute(x, t, context, control, options, clips or Clips(1))
+        out: Tensor = run.execute(*given)
         return out
 
+    @torch.compiler.disable(recursive=False)
     def _run(
         self,
         x: Tensor,
@@ -91,14 +101,14 @@ class HostUNet(VideoUNet):
         step = clips.frames
         video = x.unflatten(0, (-1, step)).transpose(1, 2)
         seconds = None if clips.seconds is None else clips.seconds.unflatten(0, (-1, step))
-        self.attention.options = transformer_options
+        self.attention.transformer_options = transformer_options
         try:
             with controlled(self, control), replaced(self, transformer_options, x.shape):
                 out = super().forward(
                     video, t[::step], context[::step], clips.appearance, seconds, shared_frame=clips.shared_frame
                 )
         finally:
-            self.attention.options = {}
+            self.attention.transformer_options = {}
         return out.transpose(1, 2).flatten(0, 1)
 
 

@@ -22,7 +22,7 @@ from ..microcinema_core.shot.cascade import Interpolate, cascade
 from ..microcinema_core.shot.dials import Dial
 from ..microcinema_core.shot.plan import PASSES
 from ..microcinema_core.shot.segments import Segments, with_ends
-from ..microcinema_core.shot.settings import SEGMENTS, TSR_BATCH, TSR_SAMPLING, TSR_STEPS
+from ..microcinema_core.shot.settings import SEGMENTS, TSR_BATCH, TSR_SAMPLING, TSR_STEPS, segments_at_once
 from ..microcinema_core.shot.timing import MAX_FRAMES, MAX_PASSES, segment_count
 from .appearance import HostAppearNet
 from .conditions import KEY, Encoded, check_prompts
@@ -85,11 +85,12 @@ class TSRInterpolate(Node):
         _check(model, appearnet, samples, frames_per_clip, passes)
         rules = Segments.of(appearnet.header.config)
         clips = model_space(model, samples).unflatten(0, (-1, frames_per_clip))
+        together = segments_at_once(batch, *samples.shape[-2:])
         bar = comfy.utils.ProgressBar(len(clips) * segment_count(frames_per_clip, rules.factor, passes))
         made = []
         for texts, clip in zip(_prompts(appearnet, conditioning, len(clips)), clips, strict=True):
             interpolate = segments(model, appearnet, texts, seed, fps, steps, bar)
-            made.append(torch.stack(list(cascade(clip.unbind(0), interpolate, passes, batch))))
+            made.append(torch.stack(list(cascade(clip.unbind(0), interpolate, passes, together))))
         out = model.get_model_object("latent_format").process_out(torch.cat(made))
         every = rules.factor**passes
         for number, clip in enumerate(samples.unflatten(0, (-1, frames_per_clip))):

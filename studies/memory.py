@@ -22,7 +22,7 @@ from microcinema_core.models.appearnet import AppearNet
 from microcinema_core.models.guide import Guide
 from microcinema_core.models.injection import Appearance
 from microcinema_core.models.unet import VideoUNet
-from microcinema_core.shot.settings import TSR_BATCH
+from microcinema_core.shot.settings import TSR_BATCH, segments_at_once
 from microcinema_core.standalone.autoencoder_kl import Autoencoder
 from microcinema_core.standalone.autoencoders import LatentCodec
 
@@ -98,14 +98,18 @@ class FullSize:
         features = features_of(keyframe)
         peak = self.step(2, frames, pixels, keyframe)
         yield Part(f"a step of {frames} frames with guidance", size_of(self.unet), features, peak)
+        segments = segments_at_once(segments, pixels // 8, pixels // 8)
         line, peak = self.encode(segments, 5, pixels)
         yield Part(f"AppearNet, {segments} segments of TSR", size_of(self.appearnet), 0, peak)
         peak = self.step(segments, 5, pixels, line)
         yield Part(f"a step of {segments} segments of TSR", size_of(self.unet), features_of(line), peak)
-        codec, latents = LatentCodec(self.vae, LatentConfig()), self.empty(1, 4, pixels // 8, pixels // 8)
-        yield Part("VAE, a frame decoded", size_of(self.vae), 0, peak_of(lambda: list(codec.decoded(latents))))
-        pictures = self.empty(1, 3, pixels, pixels)
-        yield Part("VAE, a frame encoded", size_of(self.vae), 0, peak_of(lambda: codec.encode(pictures)))
+        codec = LatentCodec(self.vae, LatentConfig())
+        together = codec.at_once(pixels // 8, pixels // 8, META)
+        latents = self.empty(together, 4, pixels // 8, pixels // 8)
+        what = f"VAE, {together} frames" if together > 1 else "VAE, a frame"
+        yield Part(f"{what} decoded", size_of(self.vae), 0, peak_of(lambda: list(codec.decoded(latents))))
+        pictures = self.empty(together, 3, pixels, pixels)
+        yield Part(f"{what} encoded", size_of(self.vae), 0, peak_of(lambda: codec.encode(pictures)))
 
 
 def table(full: FullSize, sizes: tuple[int, ...] = (320, 512)) -> str:

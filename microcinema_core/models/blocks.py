@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from ..backend import Backend
 from ..config import TemporalLayers, UNetConfig
+from .embedding import Turns
 from .injection import add_appearance, denormalise
 from .modelscope import TemporalAttentions, TemporalConvs
 from .spatial import SpatialTransformer
@@ -25,13 +26,14 @@ class Conditions:
     """What every block of one forward sees.
 
     emb: activated time embedding of each frame [B*T, D]; context: text [B, L, D]; frames: T;
-    shared_frame: as VideoUNet is given it.
+    shared_frame: as VideoUNet is given it; turns: the frames' rotary positions.
     """
 
     emb: Tensor
     context: Tensor
     frames: int
     shared_frame: int | None = None
+    turns: Turns | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +156,10 @@ class Level(nn.Module):
         """The transformers after the i-th ResBlock, spatial and over time, if there are any. [B*T, C, H, W] -> same."""
         if i < len(self.attentions):
             x = self.attentions[i](x, given.context, given.shared_frame)
-        for over_time in (self.temporal_attentions, self.temp_attentions):
-            if i < len(over_time):
-                x = over_time[i](x, given.frames)
+        if i < len(self.temporal_attentions):
+            x = self.temporal_attentions[i](x, given.frames, given.turns)
+        if i < len(self.temp_attentions):
+            x = self.temp_attentions[i](x, given.frames)
         return x
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -59,12 +60,27 @@ def time_embedding(mlp: EmbeddingMLP, t: Tensor, config: UNetConfig, dtype: torc
     return embedded
 
 
-def rotate(x: Tensor, heads: int) -> Tensor:
-    """Rotary positions over the sequence. [B, T, H*D] -> same."""
-    frames, dim = x.shape[1], x.shape[2] // heads
-    position = torch.arange(frames, device=x.device, dtype=torch.float32)
-    frequencies = torch.exp(-math.log(10000) * torch.arange(0, dim, 2, device=x.device) / dim)
-    angles = (position[:, None] * frequencies).to(_precise(x).dtype)
-    cos, sin = (f(angles).to(x.dtype)[None, :, None] for f in (torch.cos, torch.sin))
-    first, second = x.unflatten(-1, (heads, 2, dim // 2)).unbind(-2)
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """Rotary positions: the cosine and sine by which each frame's pairs of numbers are turned, [1, T, 1, D / 2]."""
+
+    cos: Tensor
+    sin: Tensor
+
+    @classmethod
+    def of(cls, frames: int, dim: int, like: Tensor) -> Turns:
+        """For heads D = `dim` wide, in the format of `like` and on its device."""
+        position = torch.arange(frames, device=like.device, dtype=torch.float32)
+        frequencies = torch.exp(-math.log(10000) * torch.arange(0, dim, 2, device=like.device) / dim)
+        angles = position[:, None] * frequencies
+        if like.dtype == torch.float64:
+            angles = angles.double()
+        cos, sin = (f(angles).to(like.dtype)[None, :, None] for f in (torch.cos, torch.sin))
+        return cls(cos, sin)
+
+
+def rotate(x: Tensor, heads: int, turns: Turns) -> Tensor:
+    """Each head [B, T, H*D] turned by its frame's position. -> same."""
+    first, second = x.unflatten(-1, (heads, 2, -1)).unbind(-2)
+    cos, sin = turns.cos.to(x.dtype), turns.sin.to(x.dtype)
     return torch.stack([first * cos - second * sin, first * sin + second * cos], dim=-2).flatten(2)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ..backend import Backend
 from ..config import Positions, UNetConfig
-from .embedding import rotate, sinusoid
+from .embedding import Turns, rotate, sinusoid
 from .slices import in_slices, rows_at_once
 from .spatial import WIDEST, FeedForward
 from .zero_start import Adds, starts_at_zero
@@ -40,18 +40,24 @@ class TemporalConv(nn.Module):
         return x + mixed.flatten(0, 1)
 
     def _in_place(self, x: Tensor, frames: int) -> Tensor:
-        out = x.clone()
-        clips, summed = x.unflatten(0, (-1, frames)), out.unflatten(0, (-1, frames))
+        clips = x.unflatten(0, (-1, frames))
         rows = rows_at_once(x, 3 * len(clips) * x[0].numel())
+        if rows >= frames:
+            before, here, after = self.taps(x).unflatten(0, (-1, frames)).chunk(3, dim=2)
+            summed = clips + here
+            summed[:, 1:].add_(before[:, :-1])
+            summed[:, :-1].add_(after[:, 1:])
+            return summed.flatten(0, 1)
+        summed = clips.clone()
         for start in range(0, frames, rows):
             part = clips[:, start : start + rows]
             taps = self.taps(part.flatten(0, 1)).unflatten(0, part.shape[:2])
             before, here, after = taps.chunk(3, dim=2)
             end, first = start + part.shape[1], max(0, start - 1)
-            summed[:, start:end] += here
-            summed[:, start + 1 : end + 1] += before[:, : frames - 1 - start]
-            summed[:, first : end - 1] += after[:, first + 1 - start :]
-        return out
+            summed[:, start:end].add_(here)
+            summed[:, start + 1 : end + 1].add_(before[:, : frames - 1 - start])
+            summed[:, first : end - 1].add_(after[:, first + 1 - start :])
+        return summed.flatten(0, 1)
 
 
 class TemporalTransformer(nn.Module):
@@ -72,30 +78,32 @@ class TemporalTransformer(nn.Module):
         self.ff = FeedForward(channels, backend)
         self.proj_out = starts_at_zero(backend.linear(channels, channels), Adds.MOTION)
 
-    def forward(self, x: Tensor, frames: int) -> Tensor:
-        """[B*T, C, H, W] -> same."""
+    def forward(self, x: Tensor, frames: int, turns: Turns | None = None) -> Tensor:
+        """[B*T, C, H, W] -> same. turns: the frames' rotary positions, where the layers of a network share them."""
+        if turns is None and self.positions is Positions.ROTARY:
+            turns = Turns.of(frames, x.shape[1] // self.heads, x)
         sequences = _sequences(x, frames)
         rows = rows_at_once(x, WIDEST * sequences[0, 0].numel())
         if rows >= sequences.shape[1]:
-            done = self._branch(sequences.flatten(0, 1)).view(sequences.shape)
+            done = self._branch(sequences.flatten(0, 1), turns).view(sequences.shape)
             return x + done.permute(0, 2, 3, 1).reshape(x.shape)
         out = x.new_empty(x.shape)
         for clip, into in zip(sequences, _sequences(out, frames), strict=True):
-            in_slices(lambda part: part + self._branch(part.contiguous()), clip, into, rows)
+            in_slices(lambda part: part + self._branch(part.contiguous(), turns), clip, into, rows)
         return out
 
-    def _branch(self, sequences: Tensor) -> Tensor:
+    def _branch(self, sequences: Tensor, turns: Turns | None) -> Tensor:
         """[N, T, C] -> same."""
-        out: Tensor = self.proj_out(self._block(self.proj_in(sequences)))
+        out: Tensor = self.proj_out(self._block(self.proj_in(sequences), turns))
         return out
 
-    def _block(self, h: Tensor) -> Tensor:
+    def _block(self, h: Tensor, turns: Turns | None) -> Tensor:
         normed = self.norm_1(h)
         if self.positions is Positions.SINUSOIDAL:
             normed = normed + sinusoid(torch.arange(h.shape[1], device=h.device), h.shape[2]).to(normed)
         q, k, v = self.to_qkv(normed).chunk(3, dim=-1)
-        if self.positions is Positions.ROTARY:
-            q, k = rotate(q, self.heads), rotate(k, self.heads)
+        if turns is not None:
+            q, k = rotate(q, self.heads, turns), rotate(k, self.heads, turns)
         h = h + self.to_out(self.attention(q, k, v, self.heads))
         out: Tensor = h + self.ff(self.norm_2(h))
         return out

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..backend import Backend
-from ..config import TemporalLayers, UNetConfig
+from ..config import Positions, TemporalLayers, UNetConfig
 from .blocks import Conditions, DownLevel, LevelInjection, MidLevel, UpLevel, norm_frames, temporal_conv
-from .embedding import FRAME_TIME_CHANNELS, EmbeddingMLP, frame_time_features, time_embedding
+from .embedding import FRAME_TIME_CHANNELS, EmbeddingMLP, Turns, frame_time_features, time_embedding
 from .injection import MID_LEVEL, Appearance, down_level, injected_levels, resblocks_of, up_level
 from .modelscope import INPUT_HEADS, TemporalAttentions
 from .zero_start import Adds, starts_at_zero
@@ -82,8 +82,8 @@ class VideoUNet(nn.Module):
         """
         batch, _, frames = x.shape[:3]
         emb = F.silu(self._embed(t, context, frame_time, batch, frames, x.dtype))
-        given = Conditions(emb, context, frames, shared_frame)
         h = self.conv_in(x.transpose(1, 2).flatten(0, 1))
+        given = Conditions(emb, context, frames, shared_frame, self._turns(frames, h))
         if appearance is not None and appearance.concat is not None:
             clips = h.view(-1, appearance.concat.shape[0], frames, *h.shape[1:])
             h = (clips + appearance.concat.to(h.dtype)).view_as(h)
@@ -115,6 +115,13 @@ class VideoUNet(nn.Module):
             seconds = frame_time_features(frame_time).to(dtype)
             per_frame = per_frame + self.frame_time_embedding(seconds)
         return per_frame.flatten(0, 1)
+
+    def _turns(self, frames: int, like: Tensor) -> Turns | None:
+        """Rotary positions of the frames, the same in every temporal layer."""
+        config = self.config
+        if not config.temporal or config.temporal_positions is not Positions.ROTARY:
+            return None
+        return Turns.of(frames, config.temporal_head_dim, like)
 
     def _inject(self, level: str, appearance: Appearance | None, emb: Tensor) -> LevelInjection | None:
         if appearance is None or level not in appearance.add:

@@ -53,11 +53,18 @@ TSR_SAMPLING = SamplingConfig(steps=4, cfg=1.0)
 TSR_STEPS = replace(STEPS, help="Denoising steps of each pass.")
 TSR_BATCH = 8
 SEGMENTS = Dial(  # bounds the memory of a pass
-    "Segments at once: more is faster and takes more memory; the result is the same.",
+    "Segments at once, of frames up to 320x320, and fewer of larger ones: more is faster and takes more memory; the "
+    "result is the same.",
     1,
     1024,
     called="the batch of segments",
 )
+
+
+def segments_at_once(batch: int, height: int, width: int) -> int:
+    """How many segments of latents of this size go together: the batch, or what takes as much memory as that many of
+    40x40, which are 320x320 pixels."""
+    return max(1, min(batch, batch * 40 * 40 // (height * width)))
 
 
 @dataclass(frozen=True, slots=True)

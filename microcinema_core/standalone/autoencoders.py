@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers import AutoencoderTiny
 from torch import Tensor
 
 from ..config import LatentConfig, VAEConfig
+from ..diffusion.samplers import is_finite
 
 LEVELS = 4
-# Of the frames that go through together: 8 of 128x128, and one by one from 320x320 on. Stable Diffusion's autoencoder
-# takes 3 KB for each pixel in float32, and more frames at once make neither it nor this one faster on a CPU.
-PIXELS = 8 * 128 * 128
+# Of the frames that go through together. On a CPU 8 of 128x128, and one by one from 320x320 on: more at once make it no
+# faster. A GPU is idle with one by one: 8 of 320x320, for which Stable Diffusion's autoencoder takes 1.6 GB in float16.
+PIXELS, GPU_PIXELS = 8 * 128 * 128, 8 * 320 * 320
 
 
 def build_autoencoder(config: VAEConfig) -> Any:
@@ -63,19 +64,29 @@ class LatentCodec:
 
     def __init__(self, vae: Any, latent: LatentConfig) -> None:
         self.vae, self.downscale = vae, latent.downscale
+        self.half = False
         self.mean = torch.tensor(latent.mean).view(1, -1, 1, 1)
         self.std = torch.tensor(latent.std).view(1, -1, 1, 1)
 
-    def at_once(self, height: int, width: int) -> int:
-        """How many frames of this size, in latents, go through the autoencoder together: at least one."""
-        return max(1, PIXELS // (height * width * self.downscale**2))
+    def to_(self, device: torch.device, dtype: torch.dtype) -> None:
+        """The autoencoder to a device, for networks of that precision.
+
+        In float16 beside any that is not float32, unless on a CPU; what does not fit into it is done in float32.
+        """
+        self.half = device.type != "cpu" and dtype != torch.float32
+        self.vae.to(device, torch.float16 if self.half else None)
+
+    def at_once(self, height: int, width: int, device: torch.device) -> int:
+        """How many frames of this size, in latents, go through the autoencoder together there: at least one."""
+        pixels = PIXELS if device.type == "cpu" else GPU_PIXELS
+        return max(1, pixels // (height * width * self.downscale**2))
 
     @torch.no_grad()
     def encode(self, pixels: Tensor) -> Tensor:
         """Pixels [N, 3, H, W] in 0..1 -> model-space latents [N, C, H/8, W/8], float32 on the pixels' device."""
         height, width = (side // self.downscale for side in pixels.shape[-2:])
-        parts = pixels.split(self.at_once(height, width))
-        latents = torch.cat([self.vae.encoder(_channels_last(2 * part - 1)).float() for part in parts]).contiguous()
+        parts = pixels.split(self.at_once(height, width, pixels.device))
+        latents = torch.cat([self._through("encoder", 2 * part - 1) for part in parts]).contiguous()
         return (latents - self.mean.to(latents)) / self.std.to(latents)
 
     @torch.no_grad()
@@ -92,9 +103,22 @@ class LatentCodec:
     @torch.no_grad()
     def decoded(self, latents: Tensor) -> Iterator[Tensor]:
         """Model-space latents [N, C, h, w] -> pixels in 0..1, float32, a few frames [n, 3, 8h, 8w] at a time."""
-        for part in latents.split(self.at_once(*latents.shape[-2:])):
+        height, width = latents.shape[-2:]
+        for part in latents.split(self.at_once(height, width, latents.device)):
             raw = part * self.std.to(part) + self.mean.to(part)
-            yield (self.vae.decoder(_channels_last(raw)).float() / 2 + 0.5).clamp(0, 1)
+            yield (self._through("decoder", raw) / 2 + 0.5).clamp(0, 1)
+
+    def _through(self, half: str, x: Tensor) -> Tensor:
+        """One half of the autoencoder, `encoder` or `decoder`, on x [n, C, H, W]; float32."""
+        x, network = _channels_last(x), getattr(self.vae, half)
+        if not self.half:
+            return cast(Tensor, network(x).float())
+        made: Tensor = network(x.half()).float()
+        if not is_finite(made) and is_finite(x):
+            self.half = False
+            self.vae.float()
+            made = network(x.float())
+        return made
 
 
 def _channels_last(x: Tensor) -> Tensor:

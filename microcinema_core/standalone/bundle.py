@@ -74,9 +74,9 @@ class Bundle:
         device = torch.device(device) if device else default_device()
         dtype = dtype or dtype_for(Precision.AUTO, device)
         networks.to_(device, dtype)
-        frozen: tuple[nn.Module, ...] = (codec.vae, text.model)
-        for module in frozen:
-            module.to(device)
+        codec.to_(device, dtype)
+        frozen: nn.Module = text.model
+        frozen.to(device)
         return cls(networks, codec, text, path)
 
     @property

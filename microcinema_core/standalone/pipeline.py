@@ -34,7 +34,7 @@ from ..shot.hold import appearance_at
 from ..shot.plan import SHOT, Loop, ShotConfig, ShotPlan, plan_shot
 from ..shot.resize import working_size
 from ..shot.retime import ping_pong, resample
-from ..shot.settings import SAMPLING, SEGMENTS, TSR_BATCH, TSR_SAMPLING, SamplingConfig, check_seed
+from ..shot.settings import SAMPLING, SEGMENTS, TSR_BATCH, TSR_SAMPLING, SamplingConfig, check_seed, segments_at_once
 from ..shot.timing import frame_times
 from .bundle import Bundle, aligned, listed, seeds_of
 from .guiding import check_led, digest, guide_of
@@ -181,8 +181,8 @@ class MicroCinemaPipeline:
     ) -> Shot:
         """A shot, made while it is read: chained clips, temporal super-resolution, loop, rate and duration.
 
-        tsr_sampling: of its passes, tsr_batch segments at once. workspace: a folder that keeps what is done, for a
-        later call with the same arguments to go on from; `save` and `clean` remove it.
+        tsr_sampling: of its passes, tsr_batch segments at once, fewer of large frames. workspace: a folder that keeps
+        what is done, for a later call with the same arguments to go on from; `save` and `clean` remove it.
         callback: (units of work done, all, latest estimate of z_0); may raise Cancelled. image, motion: as in
         `__call__`; a motion leads a single clip, so nothing is chained or joined then.
         Raises InputError for unusable values before anything is computed.
@@ -305,7 +305,7 @@ class MicroCinemaPipeline:
         if self.tsr is not None and plan.passes:
             segments = self.tsr.interpolate(job.text, seed, plan.clip_fps, fast, work.inner_step)
             counted = work.counting(remembering(segments, kept))
-            stream = cascade(base, counted, plan.passes, batch)
+            stream = cascade(base, counted, plan.passes, segments_at_once(batch, *job.size))
         frames = self._decoded(stream, plan.made_frames, job.size)
         if plan.retiming is not None:
             frames = resample(frames, plan.retiming, plan.shot.resampling)
@@ -314,7 +314,7 @@ class MicroCinemaPipeline:
     def _decoded(self, latents: Iterator[Tensor], count: int, size: tuple[int, int]) -> Iterator[Frames]:
         """The first `count` of these latents [C, h, w] as pictures, a few at a time. size: h, w."""
         waiting: list[Tensor] = []
-        at_once = self.bundle.codec.at_once(*size)
+        at_once = self.bundle.codec.at_once(*size, self.bundle.device)
         for done, latent in enumerate(latents, start=1):
             if done > count:
                 continue  # a joined loop's last frame is its first again

@@ -90,7 +90,7 @@ def test_the_memory_that_the_host_is_asked_for(
     options = {"optimized_attention_override": lambda kernel, q, k, v, heads, **others: torch.empty_like(q)}
     config = module("microcinema_core.config").SD21.unet
     attention = network.HostAttention()
-    attention.options = options
+    attention.transformer_options = options
     backend = module("microcinema_core.backend").Backend(operations, attention, half)
     with torch.inference_mode(), torch.device("meta"):
         appearnet = module("microcinema_core.models.appearnet").AppearNet(config, backend, text_length=77)

@@ -222,7 +222,7 @@ def on_meta(kit: Kit) -> Iterator[torch.Tensor]:
     appearnet, model = kit.appearnet.patcher.model.to(meta), kit.model.model.to(meta)
     for module in appearnet.modules():
         if hasattr(module, "attention"):
-            module.attention.options = options
+            module.attention.transformer_options = options
     made = appearnet(encoded.guide.to(meta))
     yield from tree_leaves([made.concat, made.add, made.spade])
     noise = torch.zeros(2 * FRAMES, 4, *encoded.size)

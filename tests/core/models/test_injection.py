@@ -14,7 +14,7 @@ from microcinema_core.backend import Backend, attention_named, sdpa
 from microcinema_core.config import Injection, Positions, UNetConfig
 from microcinema_core.errors import InputError
 from microcinema_core.models.appearnet import AppearNet
-from microcinema_core.models.embedding import rotate
+from microcinema_core.models.embedding import Turns, rotate
 from microcinema_core.models.guide import Guide
 from microcinema_core.models.injection import Appearance, add_appearance, denormalise
 from microcinema_core.models.temporal import TemporalConv, TemporalTransformer
@@ -298,7 +298,7 @@ def test_attention_without_positions_does_not_know_the_order_of_frames(positions
 
 def test_rotary_scores_depend_on_the_distance_of_frames_alone():
     q, k = (normal(1, 1, 3 * 8, seed=seed).expand(1, 7, -1) for seed in (0, 1))
-    q, k = (rotate(x, heads=3).unflatten(-1, (3, 8)) for x in (q, k))
+    q, k = (rotate(x, 3, Turns.of(7, 8, x)).unflatten(-1, (3, 8)) for x in (q, k))
     scores = torch.einsum("bihd,bjhd->hij", q, k)
     # Angles are made in float32, which rounds 6 rad at 4e-7.
     torch.testing.assert_close(scores[:, 1:, 1:], scores[:, :-1, :-1], rtol=0, atol=1e-5)
@@ -308,7 +308,7 @@ def test_rotary_scores_depend_on_the_distance_of_frames_alone():
 
 def test_rotary_leaves_the_first_frame_alone_and_turns_pairs():
     x = normal(1, 3, 4)
-    found = rotate(x, heads=1)
+    found = rotate(x, 1, Turns.of(3, 4, x))
     assert torch.equal(found[:, 0], x[:, 0])
     for pair, angle in ((0, 2.0), (1, 2.0 * 10000**-0.5)):
         turned = torch.view_as_complex(torch.stack([x[0, 2, pair], x[0, 2, pair + 2]])) * torch.tensor(1j * angle).exp()
