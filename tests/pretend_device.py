@@ -85,6 +85,7 @@ BACKEND = Backend()
 def _copied(source: Tensor, target: OnDevice, non_blocking: bool = False) -> Tensor:
     """What `torch.tensor` calls, below all else, to fill a tensor on the device."""
     target.value.copy_(_value(source))
+    waits.append("aten::_copy_from")
     return target
 
 
@@ -103,13 +104,22 @@ def compute(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     if asked is not None:
         kwargs = {**kwargs, "device": "cpu"}
     result = func(*tree_map(_value, args), **tree_map(_value, kwargs))
-    if name == "aten::_local_scalar_dense" or (name in MOVES and asked is not None and asked.type == "cpu"):
+    if name == "aten::_local_scalar_dense" or (name in MOVES and _blocks(args, kwargs, asked)):
         waits.append(name)
     if func._schema.is_mutable:
         return _written(func, args, kwargs, result)
     if asked is not None and asked.type == "cpu":
         return result
     return tree_map(lambda one: OnDevice(one) if isinstance(one, Tensor) else one, result)
+
+
+def _blocks(args: Sequence[Any], kwargs: dict[str, Any], asked: torch.device | None) -> bool:
+    """Whether a move is one between devices that the program waits for."""
+    if asked is not None:
+        return asked.type == "cpu"
+    waits_not = kwargs.get("non_blocking", args[2] if len(args) > 2 else False)
+    here = [isinstance(one, OnDevice) for one in args[:2]]
+    return here == [False, True] or (here == [True, False] and not waits_not)
 
 
 def _value(one: Any) -> Any:

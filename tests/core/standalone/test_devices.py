@@ -1,0 +1,104 @@
+"""The program's models on a second device: the same latents as on the CPU, for every sampler and every kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from microcinema_core import backend
+from microcinema_core.config import Kind
+from microcinema_core.diffusion.samplers import SAMPLERS
+from microcinema_core.motion.plan import Camera, Plan
+from microcinema_core.motion.scene import Motion
+from microcinema_core.shot.plan import ShotConfig
+from microcinema_core.shot.settings import PictureConfig, SamplingConfig
+from microcinema_core.standalone.bundle import Bundle
+from microcinema_core.standalone.keyframe import ImagePipeline
+from microcinema_core.standalone.pipeline import MicroCinemaPipeline
+from microcinema_core.standalone.schedulers import SCHEDULERS
+
+CPU = torch.device("cpu")
+TWO, SHORT = SamplingConfig(steps=2), ShotConfig(frames=3, width=64, height=64)
+Pair = tuple[MicroCinemaPipeline, MicroCinemaPipeline]
+
+
+@pytest.fixture(autouse=True)
+def same_attention(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CPU takes a way of its own for few keys; here both take the other one."""
+    monkeypatch.setattr(backend, "SHORT", 0)
+
+
+@pytest.fixture
+def pair(weights: Path, pretend: torch.device) -> Pair:
+    """The same model on both devices, in float32."""
+    here, there = (
+        MicroCinemaPipeline.from_pretrained(weights / "toybox-video.safetensors", device=device, dtype=torch.float32)
+        for device in (CPU, pretend)
+    )
+    return here, there
+
+
+def keyframe() -> Tensor:
+    return torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0))
+
+
+def seen(pipeline: MicroCinemaPipeline, sampling: SamplingConfig, shot: ShotConfig = SHORT) -> list[Tensor]:
+    """The estimate at every step of a clip, and the clip's own pixels."""
+    estimates: list[Tensor] = []
+    clips = pipeline(
+        keyframe(), "a red star", shot, sampling=sampling, seed=3, callback=lambda _, __, x0: estimates.append(x0)
+    )
+    assert {one.device for one in estimates} == {pipeline.bundle.device}
+    return [*(one.cpu() for one in estimates), torch.from_numpy(clips.frames)]
+
+
+@pytest.mark.parametrize("sampler", [*SAMPLERS, *SCHEDULERS])
+def test_every_sampler_makes_the_same_latents(pair: Pair, sampler: str) -> None:
+    here, there = (seen(one, SamplingConfig(steps=2, sampler=sampler)) for one in pair)
+    for mine, expected in zip(there, here, strict=True):
+        assert torch.equal(mine, expected)
+
+
+def test_a_camera_and_an_exact_keyframe(pair: Pair) -> None:
+    motion = Motion(Plan(Camera(horizontal=0.1)))
+    shot = ShotConfig(frames=3, width=64, height=64, exact_keyframe=True, share_attention=True)
+    here, there = (one(keyframe(), "a star", shot, sampling=TWO, motion=motion).frames for one in pair)
+    assert np.array_equal(here, there)
+
+
+def test_a_shot_with_all_that_goes_into_it(pair: Pair, tmp_path: Path) -> None:
+    """Chained clips, temporal super-resolution and a workspace, from which another call goes on."""
+    shot = ShotConfig(width=64, height=64, frames=3, after=1, passes=1)
+    made = []
+    for number, pipeline in enumerate(pair):
+        for _ in range(2):
+            shooting = pipeline.shoot(
+                keyframe(), "a star", shot, sampling=TWO, tsr_sampling=SamplingConfig(steps=1), workspace=tmp_path / str(number)
+            )  # fmt: skip
+            made.append(np.stack(list(shooting)))
+    assert all(np.array_equal(one, made[0]) for one in made)
+
+
+def test_pictures_from_words(weights: Path, pretend: torch.device) -> None:
+    file, picture = weights / "toybox-image.safetensors", PictureConfig(steps=2)
+    here, there = (
+        ImagePipeline.from_pretrained(file, device=device, dtype=torch.float32)("a red star", picture).pictures
+        for device in (CPU, pretend)
+    )
+    assert np.array_equal(here, there)
+
+
+def test_encoding_and_decoding(weights: Path, pretend: torch.device) -> None:
+    file = weights / "toybox-video.safetensors"
+    here, there = (Bundle.load(file, Kind.VIDEO, device, torch.float32, "sdpa") for device in (CPU, pretend))
+    pixels = keyframe()[None]
+    latents = there.codec.encode(pixels.to(pretend))
+    assert latents.device == pretend
+    assert torch.equal(latents.cpu(), here.codec.encode(pixels))
+    assert torch.equal(there.codec.decode(latents).cpu(), here.codec.decode(latents.cpu()))
+    text = there.prompts(["a red star", ""])
+    assert torch.equal(text.prompt.cpu(), here.prompts(["a red star", ""]).prompt)
