@@ -8,17 +8,26 @@ every wait for the device is counted. Autocast is accepted and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from accelerate.state import AcceleratorState, PartialState
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.utils import clip_grad
+from torch.utils._python_dispatch import return_and_correct_aliasing
 from torch.utils._pytree import tree_iter, tree_map
-from torch.utils.backend_registration import _DummyBackendModule, _setup_privateuseone_for_python_backend
+from torch.utils.backend_registration import (
+    _DummyBackendModule,
+    _DummyPrivateUse1Hook,
+    _setup_privateuseone_for_python_backend,
+)
+
+from microcinema_core import backend
 
 NAME = "pretend"
 MOVES = {"aten::copy_", "aten::_to_copy", "aten::_foreach_copy_", "aten::set_"}
@@ -82,6 +91,13 @@ class Backend(_DummyBackendModule):
 BACKEND = Backend()
 
 
+class Hook(_DummyPrivateUse1Hook):
+    """What torch's own accelerator interface asks."""
+
+    def is_available(self) -> bool:
+        return BACKEND.present
+
+
 def _copied(source: Tensor, target: OnDevice, non_blocking: bool = False) -> Tensor:
     """What `torch.tensor` calls, below all else, to fill a tensor on the device."""
     target.value.copy_(_value(source))
@@ -128,6 +144,8 @@ def _value(one: Any) -> Any:
 
 def _written(func: Any, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -> Any:
     """Of an operation in place: the tensors that it was given to write to."""
+    if torch.Tag.inplace_view in func.tags:  # squeeze_ and its like
+        return return_and_correct_aliasing(func, args, kwargs, OnDevice(result))
     if not func._schema.returns:
         return None
     given = [kwargs[argument.name] if argument.name in kwargs else args[i] for i, argument in _targets(func)]
@@ -155,21 +173,26 @@ def _check(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
     elsewhere = [one for one in tree_iter((args, kwargs)) if isinstance(one, Tensor) and not isinstance(one, OnDevice)]
     if not elsewhere:
         return
-    written = [kwargs.get(argument.name, args[i] if i < len(args) else None) for i, argument in _targets(func)]
     numbers = torch.Tag.pointwise in func.tags or name in TAKE_NUMBERS | INDEXING or name.startswith("aten::_foreach")
-    if not numbers or any(one.ndim for one in elsewhere) or any(one is a for one in elsewhere for a in tree_iter(written)):
+    targets = [kwargs.get(argument.name, args[i] if i < len(args) else None) for i, argument in _targets(func)]
+    written = {id(one) for one in tree_iter(targets)}
+    if not numbers or any(one.ndim or id(one) in written for one in elsewhere):
         raise DevicesMixError(f"{name}: expected all tensors on one device, found {NAME} and {elsewhere[0].device}")
 
 
 def registered() -> torch.device:
     """The device, made known to torch: once in a process, and before its first backward pass, which counts devices."""
-    _setup_privateuseone_for_python_backend(NAME, BACKEND)
+    _setup_privateuseone_for_python_backend(NAME, BACKEND, Hook())
     library = torch.library.Library("aten", "IMPL", "PrivateUse1")
     for name in FACTORIES:
         packet, _, overload = name.partition(".")
         func = getattr(getattr(torch.ops.aten, packet), overload or "default")
         library.impl(name, partial(_made, func), "PrivateUse1")
     library.impl("_copy_from", _copied, "PrivateUse1")
+    # Else torch puts it together from other operations, which round otherwise.
+    library.impl(
+        "silu_backward", lambda *given: compute(torch.ops.aten.silu_backward.default, given, {}), "PrivateUse1"
+    )
     every = torch.library.Library("_", "IMPL")
     every.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
     libraries.extend([library, every])
@@ -180,11 +203,15 @@ DEVICE = registered()
 
 
 @pytest.fixture
-def pretend() -> Iterator[torch.device]:
-    """The device, where modules move to it as to any other and accelerate trains on it.
+def pretend(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
+    """The device, where modules move to it as to any other; what `train_on` tells accelerate is forgotten afterwards.
 
-    Attention is computed as on a device without kernels of its own, on the CPU too, so that numbers are the same.
+    What the CPU does in ways of its own it does as other devices do meanwhile, so that numbers are the same bit for
+    bit: attention, group normalisation, whose layout others choose otherwise, and the norms of gradients.
     """
+    monkeypatch.setattr(backend, "SHORT", 0)
+    monkeypatch.setattr(F, "group_norm", _contiguous(F.group_norm))
+    monkeypatch.setattr(clip_grad, "_has_foreach_support", lambda *_: False)
     states = [PartialState._shared_state, AcceleratorState._shared_state]
     before = [dict(state) for state in states]
     swap = torch.__future__.get_swap_module_params_on_conversion()
@@ -200,6 +227,10 @@ def pretend() -> Iterator[torch.device]:
         for state, held in zip(states, before, strict=True):
             state.clear()
             state.update(held)
+
+
+def _contiguous(group_norm: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    return lambda x, *settings, **named: group_norm(x.contiguous(), *settings, **named)
 
 
 def train_on(device: torch.device) -> None:

@@ -28,7 +28,7 @@ def is_finite(numbers: Tensor) -> bool:
 
 
 class Watch:
-    """Whether estimates are numbers, read of each when the next is under way, so that no device waits for the answer."""
+    """Whether estimates are numbers: read of each when the next is under way, so that no device waits for it."""
 
     def __init__(self, calls: int) -> None:
         """calls: how many estimates there will be."""

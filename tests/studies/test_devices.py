@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from microcinema_core import backend
 from microcinema_core.shot.settings import SamplingConfig
 from microcinema_core.standalone import bundle
 from microcinema_core.worlds.toybox.triples import read_triples
@@ -19,7 +18,6 @@ from studies.toybox.bench import Bench
 def test_a_clip_is_scored_alike(
     weights: Path, pretend: torch.device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backend, "SHORT", 0)
     monkeypatch.setattr(bundle, "dtype_for", lambda *_: torch.float32)
     case = Case.of(read_triples("select")[0])
     ends = torch.rand(1, 4, 2, 8, 8, generator=torch.Generator().manual_seed(0))

@@ -13,9 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from small_models import SMALL, SMALL_TSR
-from torch.nn.utils import clip_grad
 
-from microcinema_core import backend
 from microcinema_core import config as defaults
 from microcinema_core.config import Kind
 from microcinema_core.media import save_clip
@@ -31,13 +29,10 @@ NEEDED[Kind.TSR] = NEEDED[Kind.IMAGE]
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Models and reports of the smallest size, and attention that is computed alike on both devices."""
+    """Models and reports of the smallest size."""
     words = replace(SMALL.text, vocab_size=900)
     presets = {**defaults.PRESETS, "small": replace(SMALL, text=words), "small_tsr": SMALL_TSR}
     monkeypatch.setattr(defaults, "PRESETS", presets)
-    # Norms of gradients one by one on both, whose sum over all at once rounds otherwise.
-    monkeypatch.setattr(clip_grad, "_has_foreach_support", lambda *_: False)
-    monkeypatch.setattr(backend, "SHORT", 0)
     monkeypatch.setattr(caption_reader, "TOKENIZER_TEXTS", 50)
     for module, name in (
         (caption_reader, "HELD_OUT_CAPTIONS"), (autoencoder, "HELD_OUT_FRAMES"), (autoencoder, "STATISTICS_FRAMES"),
@@ -49,7 +44,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def configured(
-    write_config: Callable[..., Path], stages: dict[Kind, Path], tmp_path: Path
+    write_config: Callable[..., Path], stages: dict[Kind, Path], weights: Path, tmp_path: Path
 ) -> Callable[..., TrainConfig]:
     """Two steps of a stage, or of the video stage on a film of one's own; each name has a cache of its own."""
 
@@ -57,12 +52,13 @@ def configured(
         kind = Kind.VIDEO if stage == FILMS else Kind(stage)
         earlier = {key: str(stages[Kind(key)]) for key in NEEDED.get(kind, [])}
         preset = "small_tsr" if kind is Kind.TSR else "small"
-        path = write_config(kind.value, name, **{"preset": preset, "steps": 2, "batch": 1, "checkpoint_every": 1, **earlier, **values})  # fmt: skip
+        values = {"preset": preset, "steps": 2, "batch": 1, "checkpoint_every": 1, **earlier, **values}
+        path = write_config(kind.value, name, **values)
         config = replace(TrainConfig.load(path), out=str(tmp_path / name / "run"))
         if stage == FILMS:
             clip = replace(SMALL.clip, frames=3, fps=4.0)
-            config = replace(config, start_from=str(stages[kind]), videos=str(film(tmp_path / "films")), clip=clip)
-            config = replace(config, autoencoder="", text_encoder="", image="")
+            config = replace(config, start_from=str(weights / "toybox-video.safetensors"), clip=clip)
+            config = replace(config, videos=str(film(tmp_path / "films")), autoencoder="", text_encoder="", image="")
         return replace(config, data=replace(config.data, clips=1, crop=16))
 
     return configure

@@ -79,9 +79,9 @@ def test_depth_regions_and_plates_filled_elsewhere(pretend: torch.device) -> Non
 
 def test_masks_and_depth_lie_where_they_are_made(pretend: torch.device) -> None:
     """A host keeps pictures on the card and a mask in memory, or the other way round."""
-    layers = [Layer(LayerKind.FOG)]
-    motion = Motion(Plan(MOVING, regions=(Region(horizontal=0.2),), layers=tuple(layers)), (part(),), depth(), (part(),))
-    there = Motion(motion.plan, (part().to(pretend),), depth().to(pretend), (part().to(pretend),))
+    plan = Plan(MOVING, regions=(Region(horizontal=0.2),), layers=(Layer(LayerKind.FOG),))
+    motion = Motion(plan, (part(),), depth(), (part(),))
+    there = Motion(plan, (part().to(pretend),), depth().to(pretend), (part().to(pretend),))
     expected = frames(cut(picture(), motion).filled())
     for shown, given in ((picture().to(pretend), motion), (picture(), there)):
         for mine, own in zip(frames(cut(shown, given).filled()), expected, strict=True):
@@ -89,7 +89,7 @@ def test_masks_and_depth_lie_where_they_are_made(pretend: torch.device) -> None:
 
 
 def test_tracks(pretend: torch.device) -> None:
-    motion = Motion(Plan(MOVING, regions=(SQUARE,)), (None,), depth())
+    motion = Motion(Plan(MOVING, regions=(SQUARE,)), (None,))
 
     def follow(shown: Tensor, points: Tensor) -> list[Tensor]:
         made = tracked(Renderer(cut(shown, motion).filled(), Moments(motion.plan, 3, 4)), points)

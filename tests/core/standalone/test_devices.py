@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pretend_device
 import pytest
 import torch
 from torch import Tensor
 
-from microcinema_core import backend
 from microcinema_core.config import Kind
-from microcinema_core.diffusion.samplers import SAMPLERS
+from microcinema_core.diffusion.samplers import SAMPLERS, Callback
 from microcinema_core.motion.plan import Camera, Plan
 from microcinema_core.motion.scene import Motion
 from microcinema_core.shot.plan import ShotConfig
@@ -22,14 +22,9 @@ from microcinema_core.standalone.pipeline import MicroCinemaPipeline
 from microcinema_core.standalone.schedulers import SCHEDULERS
 
 CPU = torch.device("cpu")
-TWO, SHORT = SamplingConfig(steps=2), ShotConfig(frames=3, width=64, height=64)
+ONE, TWO = SamplingConfig(steps=1), SamplingConfig(steps=2)
+SHORT = ShotConfig(frames=3, width=64, height=64)
 Pair = tuple[MicroCinemaPipeline, MicroCinemaPipeline]
-
-
-@pytest.fixture(autouse=True)
-def same_attention(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The CPU takes a way of its own for few keys; here both take the other one."""
-    monkeypatch.setattr(backend, "SHORT", 0)
 
 
 @pytest.fixture
@@ -46,14 +41,18 @@ def keyframe() -> Tensor:
     return torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0))
 
 
-def seen(pipeline: MicroCinemaPipeline, sampling: SamplingConfig, shot: ShotConfig = SHORT) -> list[Tensor]:
+def clip(pipeline: MicroCinemaPipeline, sampling: SamplingConfig, callback: Callback | None = None) -> Tensor:
+    """Pixels [1, T, H, W, 3]."""
+    made = pipeline(keyframe(), "a red star", SHORT, sampling=sampling, seed=3, callback=callback)
+    return torch.from_numpy(made.frames)
+
+
+def seen(pipeline: MicroCinemaPipeline, sampling: SamplingConfig) -> list[Tensor]:
     """The estimate at every step of a clip, and the clip's own pixels."""
     estimates: list[Tensor] = []
-    clips = pipeline(
-        keyframe(), "a red star", shot, sampling=sampling, seed=3, callback=lambda _, __, x0: estimates.append(x0)
-    )
+    pixels = clip(pipeline, sampling, lambda _, __, x0: estimates.append(x0))
     assert {one.device for one in estimates} == {pipeline.bundle.device}
-    return [*(one.cpu() for one in estimates), torch.from_numpy(clips.frames)]
+    return [*(one.cpu() for one in estimates), pixels]
 
 
 @pytest.mark.parametrize("sampler", [*SAMPLERS, *SCHEDULERS])
@@ -61,6 +60,17 @@ def test_every_sampler_makes_the_same_latents(pair: Pair, sampler: str) -> None:
     here, there = (seen(one, SamplingConfig(steps=2, sampler=sampler)) for one in pair)
     for mine, expected in zip(there, here, strict=True):
         assert torch.equal(mine, expected)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_step_waits_for_the_device_once(pair: Pair, sampler: str) -> None:
+    """To learn whether the estimate before was a number, when the next one is under way."""
+    waited = []
+    for steps in (2, 3):
+        pretend_device.waits.clear()
+        clip(pair[1], SamplingConfig(steps=steps, sampler=sampler))
+        waited.append(len(pretend_device.waits))
+    assert waited[1] - waited[0] == 1
 
 
 def test_a_camera_and_an_exact_keyframe(pair: Pair) -> None:
@@ -76,9 +86,8 @@ def test_a_shot_with_all_that_goes_into_it(pair: Pair, tmp_path: Path) -> None:
     made = []
     for number, pipeline in enumerate(pair):
         for _ in range(2):
-            shooting = pipeline.shoot(
-                keyframe(), "a star", shot, sampling=TWO, tsr_sampling=SamplingConfig(steps=1), workspace=tmp_path / str(number)
-            )  # fmt: skip
+            kept = tmp_path / str(number)
+            shooting = pipeline.shoot(keyframe(), "a star", shot, sampling=TWO, tsr_sampling=ONE, workspace=kept)
             made.append(np.stack(list(shooting)))
     assert all(np.array_equal(one, made[0]) for one in made)
 
