@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -20,7 +20,9 @@ from microcinema_core.places.placing import placed
 WIDTH, HEIGHT = 48, 32
 MOVING = Camera(horizontal=0.1, pan=4.0, dolly=0.2, shake=0.5)
 SQUARE = Region(zoom=1.2, roll=10.0, polygon=((0.3, 0.3), (0.6, 0.3), (0.6, 0.8), (0.3, 0.8)))
-AMOUNTS = {LayerKind.FIREFLIES: 4.0, LayerKind.LEAVES: 4.0}  # of which something is seen in a small picture
+# Of which something is seen in a small picture, and no more.
+AMOUNTS = {LayerKind.FIREFLIES: 4.0, LayerKind.LEAVES: 4.0, LayerKind.SNOW: 0.2, LayerKind.RAIN: 0.2}
+AMOUNTS |= {LayerKind.DRIZZLE: 0.2, LayerKind.DUST: 0.2}
 
 
 def picture() -> Tensor:
@@ -43,9 +45,10 @@ def part() -> Tensor:
     return mask
 
 
-def frames(scene: Scene, at: Iterable[int] = (0, 7)) -> list[Tensor]:
-    renderer = Renderer(scene, Moments(scene.plan, 9, 4))
-    return [part for i in at for part in (renderer[i].picture, renderer[i].unknown)]
+def frame(scene: Scene) -> list[Tensor]:
+    """Late in a clip: its picture, and what of it is not known."""
+    made = Renderer(scene, Moments(scene.plan, 9, 4))[7]
+    return [made.picture, made.unknown]
 
 
 def alike(make: Callable[[Tensor], list[Tensor]], device: torch.device) -> None:
@@ -58,7 +61,7 @@ def alike(make: Callable[[Tensor], list[Tensor]], device: torch.device) -> None:
 @pytest.mark.parametrize("group", list(Group))
 def test_layers(group: Group, pretend: torch.device) -> None:
     layers = [Layer(kind, amount=AMOUNTS.get(kind, 1.5)) for kind, told in KINDS.items() if told.group is group]
-    alike(lambda shown: frames(cut(shown, moving(layers, part())).filled()), pretend)
+    alike(lambda shown: frame(cut(shown, moving(layers, part())).filled()), pretend)
 
 
 def moving(layers: list[Layer], mask: Tensor) -> Motion:
@@ -72,7 +75,7 @@ def test_depth_regions_and_plates_filled_elsewhere(pretend: torch.device) -> Non
         scene = cut(shown, motion)
         plates, lacking = scene.pictures()
         ours = scene.filled_with(plates.cpu())  # a model beside the program has filled them, wherever it ran
-        return [plates, lacking, *frames(scene.filled()), *frames(ours)]
+        return [plates, lacking, *frame(scene.filled()), *frame(ours)]
 
     alike(make, pretend)
 
@@ -82,9 +85,9 @@ def test_masks_and_depth_lie_where_they_are_made(pretend: torch.device) -> None:
     plan = Plan(MOVING, regions=(Region(horizontal=0.2),), layers=(Layer(LayerKind.FOG),))
     motion = Motion(plan, (part(),), depth(), (part(),))
     there = Motion(plan, (part().to(pretend),), depth().to(pretend), (part().to(pretend),))
-    expected = frames(cut(picture(), motion).filled())
+    expected = frame(cut(picture(), motion).filled())
     for shown, given in ((picture().to(pretend), motion), (picture(), there)):
-        for mine, own in zip(frames(cut(shown, given).filled()), expected, strict=True):
+        for mine, own in zip(frame(cut(shown, given).filled()), expected, strict=True):
             assert torch.equal(mine.cpu(), own)
 
 
@@ -108,4 +111,4 @@ def test_places_are_found(pretend: torch.device) -> None:
     for place, mask in here.masks.items():
         assert torch.equal(there.masks[place].cpu(), mask)
     motion = Motion(Plan(MOVING, layers=(Layer(LayerKind.CLOUDS), Layer(LayerKind.FOG))))
-    alike(lambda shown: frames(cut(shown, placed(shown, motion, everywhere=True).motion).filled()), pretend)
+    alike(lambda shown: frame(cut(shown, placed(shown, motion, everywhere=True).motion).filled()), pretend)
