@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from small_models import SMALL, SMALL_TSR
 
 from microcinema_core import config as defaults
+from microcinema_core.checkpoint.format import read_header
 from microcinema_core.config import Kind
 from microcinema_core.media import save_clip
 from microcinema_core.training import autoencoder, caption_reader, loop
@@ -28,12 +29,11 @@ NEEDED[Kind.TSR] = NEEDED[Kind.IMAGE]
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
+def small(stages: dict[Kind, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Models and reports of the smallest size."""
-    words = replace(SMALL.text, vocab_size=900)
-    presets = {**defaults.PRESETS, "small": replace(SMALL, text=words), "small_tsr": SMALL_TSR}
-    monkeypatch.setattr(defaults, "PRESETS", presets)
-    monkeypatch.setattr(caption_reader, "TOKENIZER_TEXTS", 50)
+    monkeypatch.setattr(defaults, "PRESETS", {**defaults.PRESETS, "small": SMALL, "small_tsr": SMALL_TSR})
+    words = read_header(stages[Kind.TEXT_ENCODER]).tokenizer  # learned once: where counts are equal, merges may differ
+    monkeypatch.setattr(caption_reader, "train_tokenizer", lambda *_: words)
     for module, name in (
         (caption_reader, "HELD_OUT_CAPTIONS"), (autoencoder, "HELD_OUT_FRAMES"), (autoencoder, "STATISTICS_FRAMES"),
     ):  # fmt: skip

@@ -63,6 +63,13 @@ def test_every_sampler_makes_the_same_latents(pair: Pair) -> None:
             assert torch.equal(mine, expected), sampler
 
 
+def test_a_device_computes_in_float16_by_itself(pair: Pair, weights: Path, pretend: torch.device) -> None:
+    half = MicroCinemaPipeline.from_pretrained(weights / "toybox-video.safetensors", device=pretend)
+    assert half.bundle.dtype == torch.float16
+    for mine, expected in zip(seen(half, TWO)[:-1], seen(pair[0], TWO)[:-1], strict=True):
+        assert (mine - expected).abs().mean() < 0.02 * expected.abs().mean()  # it has eleven bits, and rounds often
+
+
 def test_a_step_waits_for_the_device_once(pair: Pair) -> None:
     """To learn whether the estimate before was a number, when the next one is under way."""
     for sampler in SAMPLERS:
