@@ -190,9 +190,8 @@ def registered() -> torch.device:
         library.impl(name, partial(_made, func), "PrivateUse1")
     library.impl("_copy_from", _copied, "PrivateUse1")
     # Else torch puts it together from other operations, which round otherwise.
-    library.impl(
-        "silu_backward", lambda *given: compute(torch.ops.aten.silu_backward.default, given, {}), "PrivateUse1"
-    )
+    silu = torch.ops.aten.silu_backward.default
+    library.impl("silu_backward", lambda *given: compute(silu, given, {}), "PrivateUse1")
     every = torch.library.Library("_", "IMPL")
     every.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
     libraries.extend([library, every])

@@ -9,14 +9,18 @@ import numpy as np
 import pretend_device
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
+from microcinema_core import cli
 from microcinema_core.config import Kind
 from microcinema_core.diffusion.samplers import SAMPLERS, Callback
+from microcinema_core.media import to_uint8
 from microcinema_core.motion.plan import Camera, Plan
 from microcinema_core.motion.scene import Motion
 from microcinema_core.shot.plan import ShotConfig
 from microcinema_core.shot.settings import PictureConfig, SamplingConfig
+from microcinema_core.standalone import precision
 from microcinema_core.standalone.bundle import Bundle
 from microcinema_core.standalone.keyframe import ImagePipeline
 from microcinema_core.standalone.pipeline import MicroCinemaPipeline
@@ -98,6 +102,21 @@ def test_a_shot_with_all_that_goes_into_it(pair: Pair, tmp_path: Path) -> None:
             shooting = pipeline.shoot(keyframe(), "a star", shot, sampling=TWO, tsr_sampling=ONE, workspace=kept)
             made.append(np.stack(list(shooting)))
     assert all(np.array_equal(one, made[0]) for one in made)
+
+
+def test_the_program_takes_the_device(
+    weights: Path, pretend: torch.device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(to_uint8(keyframe())).save(tmp_path / "key.png")
+    model, asked = weights / "toybox-video.safetensors", ["--prompt=a star", "--frames=3", "--precision=fp32"]
+    for device in (CPU, pretend):
+        monkeypatch.setattr(precision, "default_device", lambda: device)  # noqa: B023 - asked at once
+        words = [*asked, "--steps=1", "--passes=1", "--tsr-steps=1", f"--out={tmp_path / device.type}/"]
+        assert cli.run(["animate", f"--image={tmp_path / 'key.png'}", f"--model={model}", *words]) == cli.DONE
+    here, there = (sorted((tmp_path / name).glob("*.png")) for name in ("cpu", "pretend"))
+    assert len(here) == len(there) == 9
+    for mine, expected in zip(there, here, strict=True):
+        assert np.array_equal(np.asarray(Image.open(mine)), np.asarray(Image.open(expected)))
 
 
 def test_pictures_from_words(weights: Path, pretend: torch.device) -> None:
