@@ -85,9 +85,13 @@ def test_masks_and_depth_lie_where_they_are_made(pretend: torch.device) -> None:
     plan = Plan(MOVING, regions=(Region(horizontal=0.2),), layers=(Layer(LayerKind.FOG),))
     motion = Motion(plan, (part(),), depth(), (part(),))
     there = Motion(plan, (part().to(pretend),), depth().to(pretend), (part().to(pretend),))
-    expected = frame(cut(picture(), motion).filled())
+    expected = cut(picture(), motion)
     for shown, given in ((picture().to(pretend), motion), (picture(), there)):
-        for mine, own in zip(frame(cut(shown, given).filled()), expected, strict=True):
+        scene = cut(shown, given)
+        assert scene.maps.masks.device == shown.device
+        assert torch.equal(scene.maps.masks.cpu(), expected.maps.masks)
+        for mine, own in zip(scene.pictures(), expected.pictures(), strict=True):
+            assert mine.device == shown.device
             assert torch.equal(mine.cpu(), own)
 
 
