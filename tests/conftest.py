@@ -35,7 +35,8 @@ def pytest_configure(config: pytest.Config) -> None:
     )  # the repository's root, which it lies in, is not on sys.path
     for name in ("animating", "hostile", "rays"):
         load(name, TESTS / f"{name}.py")
-    config.pluginmanager.register(load("small_models", TESTS / "small_models.py"))
+    for name in ("pretend_device", "small_models"):  # the first before anything learns
+        config.pluginmanager.register(load(name, TESTS / f"{name}.py"))
     folder = config.invocation_params.dir
     wanted = [argument for argument in config.args if (folder / argument.split("::")[0]).is_relative_to(HOST_TESTS)]
     if wanted:

@@ -27,23 +27,38 @@ def is_finite(numbers: Tensor) -> bool:
     return bool(numbers.isfinite().all())
 
 
-def check_estimate(x0: Tensor, call: int, calls: int) -> None:
-    """Raises InputError for an estimate [B, C, T, H, W] with NaN or infinity: nothing but a black clip would follow."""
-    if not is_finite(x0):
-        raise InputError(
-            f"the latents became NaN or infinite at step {call} of {calls}; lower cfg, or try another sampler or "
-            "precision (fp32); if that does not help, the model's file is damaged: get it anew"
-        )
+class Watch:
+    """Whether estimates are numbers: read of each when the next is under way, so that no device waits for it."""
+
+    def __init__(self, calls: int) -> None:
+        """calls: how many estimates there will be."""
+        self.calls, self.call = calls, 0
+        self.finite: Tensor | None = None  # of the last one, not yet read from the device
+
+    def see(self, x0: Tensor) -> None:
+        """The next estimate, [B, C, T, H, W]. Raises InputError as `settle` does, of the one before."""
+        finite = x0.isfinite().all()
+        self.settle()
+        self.call, self.finite = self.call + 1, finite
+
+    def settle(self) -> None:
+        """Raises InputError where the last one had NaN or infinity: nothing but a black clip would follow."""
+        if self.finite is not None and not bool(self.finite):
+            raise InputError(
+                f"the latents became NaN or infinite at step {self.call} of {self.calls}; lower cfg, or try another "
+                "sampler or precision (fp32); if that does not help, the model's file is damaged: get it anew"
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one sampling run is given: the model, the noise levels, fresh noise and the observer."""
+    """What one sampling run is given: the model, the noise levels, fresh noise, the observer and the watch."""
 
     denoise: Denoise
     sigmas: list[float]
     noise: Noise
     callback: Callback | None
+    watch: Watch
 
     @property
     def steps(self) -> int:
@@ -52,11 +67,11 @@ class Run:
     def estimate(self, y: Tensor, step: int) -> Tensor:
         """The model's estimate of z_0 for y [B, C, T, H, W] at this step, in y's shape, reported to the observer.
 
-        Raises InputError where it is no number.
+        Raises InputError where the one before was no number.
         """
-        sigma = torch.tensor(self.sigmas[step], dtype=working(y).dtype, device=y.device)
+        sigma = torch.full((), self.sigmas[step], dtype=working(y).dtype, device=y.device)
         x0 = self.denoise(y, sigma)
-        check_estimate(x0, step + 1, self.steps)
+        self.watch.see(x0)
         if self.callback is not None:
             self.callback(step + 1, self.steps, x0)
         return x0
@@ -166,7 +181,8 @@ def sample(
     x: sigmas[0] * start noise. sigmas: [steps + 1], descending, the last one 0 for a finished sample.
     Fresh noise comes from `noise_fn` or else from `generator`; deterministic samplers need neither.
     `noise_only` says that `denoise` lacks the prior's shift, which stochastic samplers then refuse.
-    Raises InputError for an unknown name, for no steps and for that refusal; whatever `callback` raises passes through.
+    Raises InputError for an unknown name, no steps, that refusal and estimates that are no numbers; what `callback`
+    raises passes through.
     """
     if name not in SAMPLERS:
         raise InputError(f"sampler {name!r} does not exist; there are: {', '.join(SAMPLERS)}")
@@ -177,4 +193,7 @@ def sample(
         refuse_noise_only(name, stochastic=sampler.stochastic)
     if noise_fn is None:
         noise_fn = _no_noise(name) if generator is None else _unit_noise(x, generator)
-    return sampler.run(Run(denoise, sigmas.tolist(), noise_fn, callback), x)
+    watch = Watch(len(sigmas) - 1)
+    made = sampler.run(Run(denoise, sigmas.tolist(), noise_fn, callback, watch), x)
+    watch.settle()
+    return made

@@ -88,7 +88,7 @@ class DiscreteSchedule(Schedule):
         """The nearest of the times 0..999 in log sigma, for sigmas [...] -> [...]."""
         sigma = working(sigma)
         log_sigma = sigma.clamp(self.sigma_min, self.sigma_max).log()
-        table = self._log_sigma.to(sigma)
+        table = self._log_sigma.to(sigma, non_blocking=True)
         return (log_sigma[..., None] - table).abs().argmin(-1).to(sigma)
 
     def sigma_of_time(self, t: Tensor) -> Tensor:

@@ -43,7 +43,7 @@ def tracked(renderer: Renderer, points: Tensor) -> Tracks:
     A point belongs to the nearest plate that it lies on.
     """
     planes = [layer.plate for layer in renderer.layers]
-    start = np.concatenate([points.double().numpy(), np.ones((len(points), 1))], axis=1) @ renderer.still.T
+    start = np.concatenate([points.double().cpu().numpy(), np.ones((len(points), 1))], axis=1) @ renderer.still.T
     owner = np.zeros(len(points), int)
     for number, plate in enumerate(planes):
         owner[_lies_on(plate, start)] = number

@@ -141,7 +141,8 @@ def _sampled(
         )
 
     def fresh_noise(step: int) -> Tensor:
-        return torch.stack([draw_noise(n.seed, start.shape[1:], *n.fresh, step) for n in noise]).to(start.device)
+        drawn = torch.stack([draw_noise(n.seed, start.shape[1:], *n.fresh, step) for n in noise])
+        return drawn.to(start.device, non_blocking=True)
 
     sigmas = schedule.sigmas(config.steps)
     return sample(config.sampler, denoise, start * sigmas[0].to(start), sigmas, noise_fn=fresh_noise, callback=callback)

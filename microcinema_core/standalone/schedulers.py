@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ..config import Prediction
 from ..diffusion.prediction import per_item
-from ..diffusion.samplers import Callback, Denoise, check_estimate, refuse_noise_only
+from ..diffusion.samplers import Callback, Denoise, Watch, refuse_noise_only
 from ..diffusion.schedule import TRAIN_STEPS, Schedule, working
 from ..errors import InputError
 from ..shot.settings import SCHEDULER_PREFIX
@@ -189,6 +189,7 @@ def sample_with_scheduler(
     if sampler.eta is not None:
         options["eta"] = sampler.eta
     calls = len(scheduler.timesteps)
+    watch = Watch(calls)
     sample = noise
     for call, timestep in enumerate(scheduler.timesteps):
         sigma = _sigma(scheduler, sampler.space, call)
@@ -198,10 +199,11 @@ def sample_with_scheduler(
             sample = per_item(sigma * to_sample, noise) * noise
         y = sample / per_item(to_sample, sample)
         x0 = denoise(y, working(sigma.to(y)))
-        check_estimate(x0, call + 1, calls)
+        watch.see(x0)
         if callback is not None:
             callback(call + 1, calls, x0)
         output = _output(sampler.prediction, x0, y, sigma)
         scheduler.scale_model_input(sample, timestep)  # some choose their step here, all of them check for the call
         sample = scheduler.step(output, timestep, sample, return_dict=False, **options)[0]
+    watch.settle()
     return sample

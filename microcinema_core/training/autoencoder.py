@@ -129,10 +129,11 @@ class RestoredFrames:
         return self.frames.drawn(HELD_OUT_FRAMES, stream=1, held_out=True)
 
     def __call__(self) -> Findings:
-        parts = self.held_out.split(AT_ONCE)
-        restored = torch.cat([self.vae.decoder(self.vae.encoder(part)) for part in parts]).clamp(-1, 1)
-        decibels = -10 * torch.log10(((restored - self.held_out) / 2).square().mean(dim=(1, 2, 3)))
-        rows = [to_uint8(frames[:SHOWN] / 2 + 0.5) for frames in (self.held_out, restored)]
+        held_out = self.held_out.to(_device(self.vae))
+        restored = torch.cat([self.vae.decoder(self.vae.encoder(part)) for part in held_out.split(AT_ONCE)])
+        restored = restored.clamp(-1, 1)
+        decibels = -10 * torch.log10(((restored - held_out) / 2).square().mean(dim=(1, 2, 3)))
+        rows = [to_uint8(frames[:SHOWN] / 2 + 0.5) for frames in (held_out, restored)]
         return Findings({"psnr_median": decibels.median().item(), "psnr_lowest": decibels.min().item()}, rows)
 
 
@@ -150,7 +151,7 @@ class AutoencoderFile:
 
     def _measured(self) -> LatentConfig:
         """Mean and deviation of each channel, on frames of combinations that are trained on."""
-        frames = self.frames.drawn(STATISTICS_FRAMES, stream=2, held_out=False)
+        frames = self.frames.drawn(STATISTICS_FRAMES, stream=2, held_out=False).to(_device(self.vae))
         latents = torch.cat([self.vae.encoder(part) for part in frames.split(AT_ONCE)]).float()
         mean, std = (f(latents.transpose(0, 1).flatten(1), dim=1).tolist() for f in (torch.mean, torch.std))
         return LatentConfig(mean=tuple(round(m, 5) for m in mean), std=tuple(round(s, 5) for s in std))
@@ -179,6 +180,11 @@ def autoencoder(config: TrainConfig) -> Stage[PixelBatch]:
         export=AutoencoderFile(vae, model, frames),
         groups=all_of(trained),
     )
+
+
+def _device(vae: nn.Module) -> torch.device:
+    """Where it is now: the loop moves what it trains."""
+    return next(vae.parameters()).device
 
 
 def _to_tensor(frame: Frames) -> Tensor:

@@ -119,7 +119,8 @@ class HeldOutCaptions:
         return self.captions.batch([drawn_caption(rng, times, held_out=True) for _ in range(HELD_OUT_CAPTIONS)])
 
     def __call__(self) -> Findings:
-        read = zip(ATTRIBUTES, self.model(self.batch.ids), self.batch.labels, strict=True)
+        batch = self.batch.to(next(self.model.parameters()).device)
+        read = zip(ATTRIBUTES, self.model(batch.ids), batch.labels, strict=True)
         return Findings({name: (logits.argmax(-1) == labels).float().mean().item() for name, logits, labels in read})
 
 

@@ -20,7 +20,7 @@ from accelerate import Accelerator
 
 from ..errors import shown
 from ..files import check_writable
-from ..standalone.precision import bfloat16_pays
+from ..standalone.precision import bfloat16_pays, default_device
 from ..standalone.workspace import in_use, lock_of
 from .checkpoints import Progress, resume, save_checkpoint
 from .config import TrainConfig
@@ -48,7 +48,7 @@ def train(
     torch.manual_seed(config.seed)
     config = replace(config, precision=_precision(config.precision))
     accelerator = Accelerator(
-        cpu=not torch.cuda.is_available(), mixed_precision="bf16" if config.precision == "bf16" else "no"
+        cpu=default_device().type == "cpu", mixed_precision="bf16" if config.precision == "bf16" else "no"
     )
     main, out = accelerator.is_main_process, Path(config.out)
     with in_use(out, lock_of(out)) if main else nullcontext():
@@ -80,8 +80,7 @@ def _precision(asked: str) -> str:
     """`auto` as what pays on this machine."""
     if asked != "auto":
         return asked
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return "bf16" if bfloat16_pays(device) else "fp32"
+    return "bf16" if bfloat16_pays(default_device()) else "fp32"
 
 
 class Run:

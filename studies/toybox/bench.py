@@ -111,12 +111,14 @@ class Bench:
         tsr = self.pipeline.tsr
         if tsr is None:
             raise InputError(f"{self.model}: no temporal super-resolution model beside it; put one there")
-        read = self.pipeline.bundle.prompts(list(prompts))
+        bundle = self.pipeline.bundle
+        read = bundle.prompts(list(prompts))
 
         def one(latents: Tensor, seed: int) -> Tensor:
             i = seed % len(prompts)
             segments = tsr.interpolate(Text(read.prompt[i : i + 1], read.null), seed, FPS, sampling)
-            return torch.stack(list(super_resolve(latents.unbind(1), segments, level, TSR_BATCH)), dim=1)
+            given = latents.to(bundle.device).unbind(1)
+            return torch.stack(list(super_resolve(given, segments, level, TSR_BATCH)), dim=1).to(latents)
 
         return lambda latents, seeds: torch.stack([one(*pair) for pair in zip(latents, seeds, strict=True)])
 
