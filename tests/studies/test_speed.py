@@ -11,11 +11,12 @@ from torch.nn import functional as F
 
 from microcinema_core.config import SD21_BASE, UNetConfig
 from studies.speed import __main__ as command
+from studies.speed import whole
 from studies.speed.contest import CONTROL, OURS, RIVAL, Contest, OutOfTime
 from studies.speed.gauge import count_flops, peak_bytes
 from studies.speed.given import Given, Place, random_network
 from studies.speed.page import page
-from studies.speed.plan import FRAMES, PIXELS, PLAIN, SEGMENT, WHOLE, Measurement, What, full, quick
+from studies.speed.plan import FRAMES, PIXELS, PLAIN, SEGMENT, WHOLE, Compiled, Measurement, What, full, quick
 from studies.speed.rivals import CONTROLNET, RIVALS
 from studies.speed.summary import row, spread
 
@@ -82,7 +83,7 @@ def test_rivals_have_the_size_of_their_published_weights() -> None:
 
 
 def test_the_plan_varies_frames_and_pixels_one_at_a_time_beside_everyone() -> None:
-    plan = full(clips=False)
+    plan = full(card=False)
     steps = [m for m in plan if m.what is What.STEP]
     for rival in RIVALS:
         sizes = {(m.frames, m.pixels) for m in steps if m.rival == rival}
@@ -91,7 +92,7 @@ def test_the_plan_varies_frames_and_pixels_one_at_a_time_beside_everyone() -> No
     names = [m.name for m in plan]
     assert len(names) == len(set(names))
     assert {m.name for m in quick()} <= set(names)
-    clips = {(m.rival, m.pixels) for m in full(clips=True) if m.what is What.CLIP}
+    clips = {(m.rival, m.pixels) for m in full(card=True) if m.what is What.CLIP}
     assert clips == {(rival, pixels) for rival in RIVALS for pixels in (320, 512)}
 
 
@@ -207,3 +208,27 @@ def test_the_command_with_a_limit_of_time(tmp_path: Path, capsys: pytest.Capture
     said = capsys.readouterr().out
     assert "goes on from here" in said
     assert json.loads((tmp_path / "out" / "cpu.json").read_text(encoding="utf-8"))["measurements"] == []
+
+
+def test_compiled_networks_take_turns_with_guidance_and_say_what_compiling_took(tmp_path: Path) -> None:
+    """By the backend that compiles nothing, which asks as much of the code around it."""
+    made = contest(tmp_path, backend="eager")
+    one = Measurement(What.STEP, "svd", 1, frames=3, pixels=64, guided=True, compiled=Compiled.OURS)
+    for both in (one, replace(one, compiled=Compiled.BOTH)):
+        (record,) = made.measure(both)
+        assert set(record["seconds"]) == {OURS, RIVAL}
+    assert set(made.compile_seconds(one)) == {OURS}
+    assert set(made.compile_seconds(both)) == {OURS, RIVAL}
+    made_row = row(both, [record], made.peaks(both), made.flops(both), made.compile_seconds(both))
+    text = page(
+        {"gpu": {"machine": {"device": "G", "dtype": "d", "torch": "2", "diffusers": "0"}, "measurements": [made_row]}}
+    )
+    assert "a step with guidance, both compiled | 3 of 64x64" in text
+    assert "The first step of ours that is compiled" in text
+
+
+def test_a_shot_has_129_frames_on_both_sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whole, "STEPS", {What.SHOT: 1, What.TSR: 1})
+    one = Measurement(What.SHOT, "unet3d", 1, pixels=64)
+    works = contest(tmp_path).contestants(one)
+    assert [works[who]() for who in (OURS, RIVAL)] == [129, 129]
