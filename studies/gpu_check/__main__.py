@@ -76,7 +76,7 @@ def check(options: argparse.Namespace) -> int:
     minutes = options.minutes or (TINY_MINUTES if options.tiny else MINUTES)
     task = Task("", "", options.device, options.tiny, options.work.resolve() / "all")
     outcomes = Check(
-        chosen(plan(card=device.type == "cuda"), options.only),
+        chosen(plan(card=device.type == "cuda", tiny=options.tiny), options.only),
         task,
         60 * minutes,
         patience=TINY_PATIENCE if options.tiny else 1.0,

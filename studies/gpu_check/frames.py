@@ -15,9 +15,9 @@ from microcinema_core.standalone.precision import bfloat16_pays
 from ..journal import ROOT
 from .part import Figure, Gate, LeftOut, Task
 from .pictures import psnr, read_folder
+from .plan import REFERENCE
 from .sizes import peak_mib
 
-REFERENCE = "frames on the CPU"  # the part that makes them
 PROMPT = "A bright yellow star moves to the left quickly over a night sky."
 # The same seed starts from the same noise everywhere, and the keyframe holds the clip, so what differs is rounding.
 # In float32 a GPU adds in another order and convolves with TF32, whose mantissa has 10 bits: over a run less than one

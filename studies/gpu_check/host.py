@@ -13,12 +13,12 @@ from typing import Any
 from ..journal import ROOT
 from .part import Figure, Gate, LeftOut, Task
 from .pictures import psnr, read_video
+from .plan import ON_CPU, PLAIN
 
 GRAPH = "toybox-picture-to-video.json"
 TROUBLE = ("IMPORT FAILED", "Cannot import", "Error while calling comfy_entrypoint", "Unable to parse pyproject.toml")
 FEWER = (("MicroCinema Sampler.steps", 8), ("TSR Interpolate.passes", 1))  # so that a CPU keeps up
 FEWEST = (*FEWER[1:], ("MicroCinema Sampler.steps", 2), ("TSR Interpolate.steps", 1))
-PLAIN, ON_CPU = "ComfyUI", "ComfyUI on the CPU"  # parts whose clips the others are compared with
 
 
 @dataclass(frozen=True, slots=True)

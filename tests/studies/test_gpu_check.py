@@ -55,12 +55,12 @@ def test_a_part_that_fails_stops_no_other_and_loses_nothing_it_had_said(
 ) -> None:
     names = ("crash", "crash before", "left", "slow", "fine")
     begin = time.monotonic()
-    made = check(tmp_path, [part("hang", limit=1.0), *(part(name) for name in names)], monkeypatch)
+    made = check(tmp_path, [part("hang", limit=4.0), *(part(name) for name in names)], monkeypatch)
     by_name = {outcome.part.name: outcome for outcome in made}
     assert time.monotonic() - begin < 30  # what hangs was ended, with the process that it had started
     assert list(by_name) == ["hang", *names]
     assert [len(by_name[name].figures) for name in by_name] == [1, 1, 0, 1, 2, 2]
-    assert by_name["hang"].failed == "did not end within 1 s"
+    assert by_name["hang"].failed == "did not end within 4 s"
     assert "exit status -6" in by_name["crash"].failed
     assert by_name["crash before"].failed == "RuntimeError: no such kernel (exit status 1)"
     assert by_name["left"].left_out == "no ComfyUI"
@@ -82,7 +82,7 @@ def test_parts_wait_for_their_turn_and_for_what_they_compare_with(
 
 def test_what_has_no_time_or_no_memory_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parts = [part("large", memory=100), part("hang", 1), part("after", 3)]
-    made = check(tmp_path, parts, monkeypatch, budget=4.0, free=lambda: 99.0)
+    made = check(tmp_path, parts, monkeypatch, budget=1.5, free=lambda: 99.0)
     assert [outcome.left_out for outcome in made] == [
         "needs 100 MiB of the GPU's memory, 99 are free", "no time was left: cut off", "no time was left",
     ]  # fmt: skip

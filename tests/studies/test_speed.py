@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import UNetSpatioTemporalConditionModel
 from torch.nn import functional as F
 
 from microcinema_core.config import SD21_BASE, UNetConfig
+from microcinema_core.models.unet import VideoUNet
 from studies.speed import __main__ as command
-from studies.speed import whole
+from studies.speed import contest as contest_module
+from studies.speed import ours, whole
 from studies.speed.contest import CONTROL, OURS, RIVAL, Contest, OutOfTime
 from studies.speed.gauge import count_flops, peak_bytes
 from studies.speed.given import Given, Place, random_network
@@ -210,13 +213,24 @@ def test_the_command_with_a_limit_of_time(tmp_path: Path, capsys: pytest.Capture
     assert json.loads((tmp_path / "out" / "cpu.json").read_text(encoding="utf-8"))["measurements"] == []
 
 
-def test_compiled_networks_take_turns_with_guidance_and_say_what_compiling_took(tmp_path: Path) -> None:
-    """By the backend that compiles nothing, which asks as much of the code around it."""
-    made = contest(tmp_path, backend="eager")
+def test_compiled_networks_take_turns_with_guidance_and_say_what_compiling_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without compiling, which takes a minute: what is told apart is whose network goes through it."""
+    asked: list[type] = []
+
+    def compiled(network: object, backend: str) -> object:
+        asked.append(type(network))
+        return network
+
+    monkeypatch.setattr(ours, "compiled", compiled)
+    monkeypatch.setattr(contest_module, "compiled", compiled)
+    made = contest(tmp_path)
     one = Measurement(What.STEP, "svd", 1, frames=3, pixels=64, guided=True, compiled=Compiled.OURS)
     for both in (one, replace(one, compiled=Compiled.BOTH)):
         (record,) = made.measure(both)
         assert set(record["seconds"]) == {OURS, RIVAL}
+    assert asked == [VideoUNet, UNetSpatioTemporalConditionModel]
     assert set(made.compile_seconds(one)) == {OURS}
     assert set(made.compile_seconds(both)) == {OURS, RIVAL}
     made_row = row(both, [record], made.peaks(both), made.flops(both), made.compile_seconds(both))
