@@ -79,7 +79,7 @@ def check(options: argparse.Namespace) -> int:
         chosen(plan(card=device.type == "cuda", tiny=options.tiny), options.only),
         task,
         60 * minutes,
-        patience=TINY_PATIENCE if options.tiny else 1.0,
+        patience=TINY_PATIENCE if options.tiny else max(1.0, minutes / MINUTES),
         free=free_on(device),
         say=say,
     ).run()

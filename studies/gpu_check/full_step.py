@@ -97,7 +97,7 @@ def run(task: Task, gate: Gate) -> Iterator[Figure]:
     for _ in range(STEPS):
         begin = time.perf_counter()
         taken = trained.take_step()
-        losses += [float(loss) for loss in taken.losses.values()]  # waits for the device
+        losses += [float(loss.detach()) for loss in taken.losses.values()]  # waits for the device
         spent.append(time.perf_counter() - begin)
     weights = sum(p.numel() for p in trained.stage.model.parameters()) / 1e6
     yield Figure("parameters that learn", weights, "million")

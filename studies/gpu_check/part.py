@@ -64,13 +64,17 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a part's process is told. folder: its own, beside those of the others; tiny: the smallest form of it."""
+    """What a part's process is told.
+
+    folder: its own, beside those of the others; tiny: the smallest form of it; limit: seconds from its gate to its end.
+    """
 
     name: str
     option: str
     device: str
     tiny: bool
     folder: Path
+    limit: float = math.inf
 
     @property
     def cuda(self) -> bool:
@@ -81,10 +85,11 @@ class Task:
         """The folder of another part."""
         return self.folder.with_name(slug(name))
 
-    def of(self, part: Part) -> Task:
-        """The same for a part."""
-        device = "cpu" if part.on_cpu else self.device
-        return replace(self, name=part.name, option=part.option, device=device, folder=self.beside(part.name))
+    def of(self, part: Part, patience: float) -> Task:
+        """The same for a part, which has its limit `patience` times."""
+        device, limit = "cpu" if part.on_cpu else self.device, patience * part.limit
+        folder = self.beside(part.name)
+        return replace(self, name=part.name, option=part.option, device=device, folder=folder, limit=limit)
 
 
 def slug(name: str) -> str:

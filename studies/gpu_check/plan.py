@@ -22,19 +22,19 @@ def plan(*, card: bool, tiny: bool = False) -> list[Part]:
     """
     room = "studies.gpu_check."
     frames, stages, host, speed = (room + name for name in ("frames", "stages", "host", "speed"))
-    stock = [Part(ON_CPU, host, 1, 120, "cpu", background=True, on_cpu=True)] if card else []
+    aside = [Part(REFERENCE, frames, 2, 120, "cpu", starts=2, background=True, on_cpu=True)]
+    if card:
+        aside += [Part(ON_CPU, host, 2, 120, "cpu", starts=2, background=True, threads=3, on_cpu=True)]
     sides = SIDES[:1] if tiny else SIDES
-    after = (ON_CPU,) if card else ()
     return [
-        Part("step", speed, 1, 60, "eager", threads=4),
-        Part("shot", speed, 2, 40, "shot", threads=4),
-        Part(REFERENCE, frames, 1, 120, "cpu", background=True, threads=5, on_cpu=True),
-        Part("frames", frames, 3, 40, after=(REFERENCE,)),
-        Part("training at full size", room + "full_step", 3, 40, threads=8, memory=FULL_STEP),
-        *(Part(f"training, {kind.word}", stages, 4, 45, str(kind), threads=2) for kind in Kind),
-        *stock,
-        Part(PLAIN, host, 4, 45, "gpu" if card else "cpu", after=after),
-        Part("ComfyUI, low memory", host, 5, 45, "low", starts=4),
-        Part("ComfyUI, float8", host, 5, 45, "float8", starts=4),
-        *(Part(f"compiled, {side}", speed, 6 + i, 60, str(side), starts=3) for i, side in enumerate(sides)),
+        Part("step", speed, 1, 70, "eager"),
+        Part("shot", speed, 2, 45, "shot"),
+        *aside,
+        Part("training at full size", room + "full_step", 3, 45, threads=2, memory=FULL_STEP),
+        *(Part(f"training, {kind.word}", stages, 3, 60, str(kind), threads=1) for kind in Kind),
+        Part(PLAIN, host, 3, 60, "gpu" if card else "cpu", after=(ON_CPU,) if card else ()),
+        Part("frames", frames, 4, 45, after=(REFERENCE,)),
+        Part("ComfyUI, low memory", host, 4, 45, "low"),
+        Part("ComfyUI, float8", host, 4, 45, "float8"),
+        *(Part(f"compiled, {side}", speed, 5 + i, 60, str(side), starts=3) for i, side in enumerate(sides)),
     ]

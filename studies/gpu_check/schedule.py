@@ -134,7 +134,7 @@ class Check:
             if late:
                 self._note(Outcome(part, left_out="no time was left"))
             else:
-                self.processes.append(started(part, self.task.of(part)))
+                self.processes.append(started(part, self.task.of(part, self.patience)))
 
     def _open(self) -> None:
         for one in [p for p in self.processes if p.opened is None]:
@@ -150,7 +150,7 @@ class Check:
     def _watch(self) -> None:
         late = time.monotonic() > self.end
         for one in list(self.processes):
-            limit = one.part.limit * self.patience
+            limit = one.task.limit
             if one.process.poll() is not None:
                 self._end(one, failed=_failure(one))
             elif one.seconds > limit:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
 
-from ..speed.contest import OURS, RIVAL, Contest
+from ..speed.contest import OURS, RIVAL, Contest, OutOfTime
 from ..speed.plan import Compiled, Measurement, What
 from ..speed.rivals import RIVALS
 from ..speed.summary import row
-from .part import Figure, Gate, Task
+from .part import Figure, Gate, LeftOut, Task
 from .plan import SIDES
 from .sizes import autoencoder, network, place
 
@@ -21,13 +22,14 @@ PEERS = ("unet3d", "i2vgen", "svd")
 EAGER = 1.0
 AIMS = dict(zip(SIDES, (0.60, 0.55), strict=True))
 SHOT_AIM = ("H200", 3.0)  # seconds of a shot of 129 frames of 320x320 on that card; it plays for 4
+LAST_ROUND = 20.0  # seconds before the limit after which nothing is begun
 NOTHING_COMPILED = "eager"  # the backend of the tiny form: it goes the same way and compiles nothing
 
 
 def plan(option: str) -> list[Measurement]:
     """`eager`, `shot`, or the size whose compiled steps are measured: first beside peers as they are."""
     if option == "eager":
-        return [Measurement(What.STEP, peer, 5, pixels=side, guided=True) for side in AIMS for peer in PEERS]
+        return [Measurement(What.STEP, peer, 5, pixels=side, guided=True) for peer in PEERS for side in SIDES]
     if option == "shot":
         return [Measurement(What.SHOT, peer, 1) for peer in PEERS]
     side = int(option)
@@ -58,8 +60,12 @@ def run(task: Task, gate: Gate) -> Iterator[Figure]:
     else:
         _ = contest.ours.appearnet
     gate()
+    contest.deadline = time.monotonic() + task.limit - LAST_ROUND
     for one in todo:
-        yield from measured(contest, one, tiny=task.tiny)
+        try:
+            yield from measured(contest, one, tiny=task.tiny)
+        except OutOfTime:
+            raise LeftOut(f"no time was left for {one.name} and what follows it") from None
 
 
 def measured(contest: Contest, one: Measurement, *, tiny: bool) -> Iterator[Figure]:

@@ -45,7 +45,7 @@ class Seen:
 
         def noted(model: Callable[..., Any], batch: Any, draw: Any) -> Mapping[str, Tensor]:
             made = stage.loss(model, batch, draw)
-            self.losses.append(float(sum(made.values())))
+            self.losses.append(sum(float(loss.detach()) for loss in made.values()))
             return made
 
         return replace(stage, loss=noted)
@@ -100,7 +100,7 @@ def run(task: Task, gate: Gate) -> Iterator[Figure]:
 
 
 def told(seen: Seen, when: str) -> Iterator[Figure]:
-    """Losses are numbers; how long a step takes, without those at which a report is made."""
+    """Losses are numbers; how long a step takes: the median, which the step with a report does not change."""
     yield Figure(f"steps {when}", len(seen.steps))
     wrong = sum(not torch.tensor(loss).isfinite() for loss in seen.losses)
     yield Figure(f"losses {when} that are no numbers", wrong, limit=0)
