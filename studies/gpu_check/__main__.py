@@ -7,6 +7,7 @@ step of it, and ComfyUI where it is there. No network, nothing but this reposito
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -95,4 +96,5 @@ def check(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that it ends its parts
     sys.exit(main())
