@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from microcinema_core.errors import InputError
 from microcinema_core.files import written_whole
 
 from .part import Part, Task, slug
@@ -44,8 +45,13 @@ def free_on(device: torch.device) -> Callable[[], float]:
 
 
 def chosen(parts: Sequence[Part], names: Sequence[str] | None) -> list[Part]:
-    """Those of these names; all where none are given."""
-    return [part for part in parts if not names or part.name in names]
+    """Those of these names, and those that they come after; all where none are given."""
+    if not names:
+        return list(parts)
+    wanted = set(names)
+    while more := {name for part in parts if part.name in wanted for name in part.after} - wanted:
+        wanted |= more
+    return [part for part in parts if part.name in wanted]
 
 
 def say(line: str) -> None:
@@ -75,9 +81,12 @@ def check(options: argparse.Namespace) -> int:
     """Every part, the table, and the page where one is wanted."""
     device, begin = torch.device(options.device), time.monotonic()
     minutes = options.minutes or (TINY_MINUTES if options.tiny else MINUTES)
+    parts = plan(card=device.type == "cuda", tiny=options.tiny)
+    if unknown := set(options.only or ()) - {part.name for part in parts}:
+        raise InputError(f"no part is called {min(unknown)!r}; there are: {', '.join(part.name for part in parts)}")
     task = Task("", "", options.device, options.tiny, options.work.resolve() / "all")
     outcomes = Check(
-        chosen(plan(card=device.type == "cuda", tiny=options.tiny), options.only),
+        chosen(parts, options.only),
         task,
         60 * minutes,
         patience=TINY_PATIENCE if options.tiny else max(1.0, minutes / MINUTES),

@@ -34,7 +34,7 @@ def plan(*, card: bool, tiny: bool = False) -> list[Part]:
         *(Part(f"training, {kind.word}", stages, 3, 60, str(kind), threads=1) for kind in Kind),
         Part(PLAIN, host, 3, 60, "gpu" if card else "cpu", after=(ON_CPU,) if card else ()),
         Part("frames", frames, 4, 45, after=(REFERENCE,)),
-        Part("ComfyUI, low memory", host, 4, 45, "low"),
-        Part("ComfyUI, float8", host, 4, 45, "float8"),
+        Part("ComfyUI, low memory", host, 4, 45, "low", after=(PLAIN,)),
+        Part("ComfyUI, float8", host, 4, 45, "float8", after=(PLAIN,)),
         *(Part(f"compiled, {side}", speed, 5 + i, 60, str(side), starts=3) for i, side in enumerate(sides)),
     ]

@@ -50,6 +50,11 @@ class Seen:
 
         return replace(stage, loss=noted)
 
+    @property
+    def seconds(self) -> list[float]:
+        """Between steps; those with a report among them are few."""
+        return [b - a for a, b in zip(self.moments, self.moments[1:], strict=False)]
+
     def on_step(self, step: int) -> None:
         """Raises Stopped where it is time."""
         self.steps.append(step)
@@ -88,22 +93,14 @@ def run(task: Task, gate: Gate) -> Iterator[Figure]:
     first, second = Seen(stop=config.checkpoint_every + 1), Seen()
     with suppress(Stopped):
         train(config, first.built, progress=False, on_step=first.on_step)
-    yield from told(first, "until it was stopped")
     file = train(config, second.built, progress=False, on_step=second.on_step)
-    yield from told(second, "after it was resumed")
+    yield Figure("steps until it was stopped, and after it went on", len(first.steps) + len(second.steps))
     yield Figure("step it went on from", second.steps[0] - 1, limit=config.checkpoint_every, least=True)
+    losses = torch.tensor([*first.losses, *second.losses])
+    yield Figure("losses that are no numbers", int((~losses.isfinite()).sum()), limit=0)
+    yield Figure("a step", median([*first.seconds, *second.seconds]), "s")
     sections = read_checkpoint(file).sections
     wrong = sum(not value.isfinite().all() for state in sections.values() for value in state.values())
     yield Figure("tensors of the file that are not finite", wrong, limit=0)
     if task.cuda:
         yield Figure("peak of memory", peak_mib(task), "MiB")
-
-
-def told(seen: Seen, when: str) -> Iterator[Figure]:
-    """Losses are numbers; how long a step takes: the median, which the step with a report does not change."""
-    yield Figure(f"steps {when}", len(seen.steps))
-    wrong = sum(not torch.tensor(loss).isfinite() for loss in seen.losses)
-    yield Figure(f"losses {when} that are no numbers", wrong, limit=0)
-    between = [1000 * (b - a) for a, b in zip(seen.moments, seen.moments[1:], strict=False)]
-    if between:
-        yield Figure(f"a step {when}", median(between), "ms")

@@ -233,9 +233,10 @@ class Contest:
         """The first step of what is compiled, timed; for other jobs it is compiled as they are warmed up."""
         if one.what is What.STEP and (one.compiled is Compiled.BOTH or (one.compiled and who == OURS)):
             self._check_time()
-            spent = seconds(work, self.place)
-            self.say(f"{_first(one, who)}: {spent:.1f} s")
-            self.journal(_first(one, who)).add(0, {"seconds": spent})
+            spent, journal = seconds(work, self.place), self.journal(_first(one, who))
+            if 0 not in journal.records:  # else it is compiled already
+                self.say(f"{_first(one, who)}: {spent:.1f} s")
+                journal.add(0, {"seconds": spent})
 
     def _peak(self, one: Measurement, who: str, work: Work) -> bool:
         """Whether the work was done for its memory's sake."""

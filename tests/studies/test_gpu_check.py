@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from microcinema_core.errors import InputError
 from studies.gpu_check import __main__ as command
 from studies.gpu_check import speed
 from studies.gpu_check.part import Figure, Part, Task
@@ -152,8 +153,21 @@ def test_without_a_gpu_it_says_so(capsys: pytest.CaptureFixture[str], monkeypatc
     assert "--device cpu --tiny" in capsys.readouterr().out
 
 
+def test_parts_are_chosen_with_what_they_are_compared_with() -> None:
+    parts = plan(card=True)
+    assert [p.name for p in command.chosen(parts, ["ComfyUI, float8"])] == [
+        "ComfyUI on the CPU",
+        "ComfyUI",
+        "ComfyUI, float8",
+    ]
+    assert command.chosen(parts, None) == parts
+    with pytest.raises(InputError, match="no part is called 'shots'; there are: step, shot,"):
+        command.main(["--device", "cpu", "--tiny", "--only", "shots"])
+
+
 @pytest.mark.slow
 def test_every_part_runs_in_its_smallest_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    status = command.main(["--device", "cpu", "--tiny", "--out", str(tmp_path), "--work", str(tmp_path / "work")])
+    folders = ["--out", str(tmp_path), "--work", str(tmp_path / "work")]
+    status = command.main(["--device", "cpu", "--tiny", "--minutes", "9", *folders])
     assert status == 0, capsys.readouterr().out
     assert "# GPU check: CPU" in (tmp_path / "gpu-check-cpu.md").read_text(encoding="utf-8")
