@@ -15,7 +15,6 @@ from pathlib import Path
 
 import torch
 
-from microcinema_core.errors import InputError
 from microcinema_core.files import written_whole
 
 from .part import Part, Task, slug
@@ -74,19 +73,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if options.device == "cpu" and not options.tiny:
         parser.error("on a CPU the smallest form alone ends: add --tiny")
-    return check(options)
+    parts = plan(card=options.device != "cpu", tiny=options.tiny)
+    if unknown := set(options.only or ()) - {part.name for part in parts}:
+        parser.error(f"no part is called {min(unknown)!r}; there are: {', '.join(part.name for part in parts)}")
+    return check(options, chosen(parts, options.only))
 
 
-def check(options: argparse.Namespace) -> int:
+def check(options: argparse.Namespace, parts: Sequence[Part]) -> int:
     """Every part, the table, and the page where one is wanted."""
     device, begin = torch.device(options.device), time.monotonic()
     minutes = options.minutes or (TINY_MINUTES if options.tiny else MINUTES)
-    parts = plan(card=device.type == "cuda", tiny=options.tiny)
-    if unknown := set(options.only or ()) - {part.name for part in parts}:
-        raise InputError(f"no part is called {min(unknown)!r}; there are: {', '.join(part.name for part in parts)}")
     task = Task("", "", options.device, options.tiny, options.work.resolve() / "all")
     outcomes = Check(
-        chosen(parts, options.only),
+        parts,
         task,
         60 * minutes,
         patience=TINY_PATIENCE if options.tiny else max(1.0, minutes / MINUTES),
