@@ -19,10 +19,10 @@ from .plan import REFERENCE
 from .sizes import peak_mib
 
 PROMPT = "A bright yellow star moves to the left quickly over a night sky."
-# The same seed starts from the same noise everywhere, and the keyframe holds the clip, so what differs is rounding.
-# In float32 a GPU adds in another order and convolves with TF32, whose mantissa has 10 bits: over a run less than one
-# level of 255, which is 48 dB; 40 leaves room for other cards. float16 has 10 bits in every layer, bfloat16 7: a CPU's
-# bfloat16 is 35 dB or more from its float32 here, and float16 must be nearer than 32. A wrong seed or frame: below 25.
+# The same seed starts from the same noise everywhere, and the keyframe holds the clip, so what differs is rounding, and
+# a wrong seed, frame or picture is below 25 dB. In float32 a GPU adds in another order and convolves with TF32, whose
+# mantissa has 10 bits: less than a level of 255 is 48 dB, and 40 leaves room for what a run of steps makes of it.
+# float16 has those 10 bits in every layer, bfloat16 7: on a CPU two steps in bfloat16 were 52 dB from float32.
 LEAST = {Precision.FP32: 40.0, Precision.FP16: 32.0, Precision.BF16: 28.0}
 
 

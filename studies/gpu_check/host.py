@@ -31,7 +31,8 @@ class Way:
 
 
 # The host computes in float16 where the CPU takes float32: as in `frames`. Weights that come to the GPU layer by layer
-# are the same weights. float8's mantissa has 3 bits: the clip is another one in detail, and the same to look at.
+# are the same weights. float8's mantissa has 3 bits: the clip may differ in detail and shows the same; on a CPU two
+# steps were 39 dB apart.
 WAYS = {
     "cpu": Way(),
     "gpu": Way(beside=ON_CPU, least=32.0),
