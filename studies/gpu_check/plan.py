@@ -36,5 +36,5 @@ def plan(*, card: bool, tiny: bool = False) -> list[Part]:
         Part("frames", frames, 4, 45, after=(REFERENCE,)),
         Part("ComfyUI, low memory", host, 4, 45, "low", after=(PLAIN,)),
         Part("ComfyUI, float8", host, 4, 45, "float8", after=(PLAIN,)),
-        *(Part(f"compiled, {side}", speed, 5 + i, 60, str(side), starts=3) for i, side in enumerate(sides)),
+        *(Part(f"compiled, {side}", speed, 5 + i, 150, str(side), starts=3) for i, side in enumerate(sides)),
     ]
