@@ -23,7 +23,7 @@ DEMO_PROMPT := A bright yellow star moves to the left quickly over a night sky.
 # In this order: each stage reads the files of those before it.
 TRAIN_CONFIGS := $(foreach stage,autoencoder text image video tsr,configs/toybox-$(stage).toml)
 
-.PHONY: help demo gallery bench comfyui host test test-core test-comfyui test-full lint train clean
+.PHONY: help demo gallery bench gpu-check comfyui host test test-core test-comfyui test-full lint train clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -46,6 +46,9 @@ gallery: $(VENV)/.stamp-standalone ## make docs/results/gallery again, what is t
 
 bench: $(VENV)/.stamp-dev ## speed and memory beside diffusers, into docs/results/bench: hours on a CPU, ten minutes with OPTIONS=--quick
 	$(BIN)/python -m studies.speed $(OPTIONS)
+
+gpu-check: $(VENV)/.stamp-dev ## everything on a GPU, right and how fast: three minutes; its table also in out/
+	$(BIN)/python -m studies.gpu_check --out $(OUT) $(OPTIONS)
 
 comfyui: $(VENV)/.created ## start ComfyUI with this pack; COMFYUI_PATH=... uses your own; OPTIONS="--port 8190 ..."
 	@$(BIN)/python tests/host/run_host.py --torch "$(TORCH)" $(OPTIONS)

@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None, config: UNetConfig = SD21_BASE.
     minutes = options.minutes or (QUICK_MINUTES if options.quick else float("inf"))
     deadline = time.monotonic() + 60 * minutes
     contest = Contest(config, place, options.work / key(config, place), deadline=deadline, say=say)
-    everything = full(clips=device.type == "cuda")
+    everything = full(card=device.type == "cuda")
     try:
         run(contest, quick() if options.quick else everything)
     except OutOfTime:

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, EulerDiscreteScheduler
-from torch import Tensor
+from diffusers import AutoencoderKL
 
 from microcinema_core.config import UNetConfig
 
@@ -20,12 +19,13 @@ from ..cases import Record
 from ..journal import Journal
 from .gauge import Neighbours, Work, convolution_rate, count_flops, peak_bytes, seconds
 from .given import Given, Place, random_network
-from .ours import Ours, codec_of
-from .plan import CONTROLLED, PLAIN, STEPS, WHOLE, Measurement, What
+from .ours import Ours, codec_of, compiled
+from .plan import CONTROLLED, PLAIN, STEPS, WHOLE, Compiled, Measurement, What
 from .rivals import CONTROLNET, RIVALS, Rival
+from .whole import Forward, our_shot, steps_of, their_shot
 
 WARM_FRAMES = 2
-WITH_PEAK = (What.STEP, What.CLIP, What.DECODE)
+WITH_PEAK = (What.STEP, What.CLIP, What.SHOT, What.DECODE)
 OURS, RIVAL, CONTROL = "ours", "rival", "controlnet"
 SD_AUTOENCODER = {
     "block_out_channels": (128, 256, 512, 512),
@@ -51,14 +51,19 @@ class Contest:
         deadline: float = float("inf"),
         say: Callable[[str], object] = lambda line: None,
         autoencoder: dict[str, Any] = SD_AUTOENCODER,
+        backend: str = "inductor",
     ) -> None:
         self.config, self.place, self.folder = config, place, folder
-        self.deadline, self.say, self.autoencoder = deadline, say, autoencoder
+        self.deadline, self.say, self.autoencoder, self.backend = deadline, say, autoencoder, backend
         self.networks: dict[str, Any] = {}  # of diffusers: those of one measurement
 
     @cached_property
     def ours(self) -> Ours:
         return Ours(self.config, self.place)
+
+    @cached_property
+    def ours_compiled(self) -> Ours:
+        return self.ours.compiled(self.backend)
 
     @torch.inference_mode()
     def measure(self, one: Measurement) -> list[Record]:
@@ -76,6 +81,11 @@ class Contest:
             spent = ", ".join(f"{who} {s:.2f} s" for who, s in record["seconds"].items())
             self.say(f"{one.name} {i + 1}/{one.rounds}: {spent}")
         return [journal.records[i] for i in range(one.rounds)]
+
+    @torch.inference_mode()
+    def prepare(self, one: Measurement) -> None:
+        """All that a measurement does before it is timed: networks are made, and compiled where that is asked for."""
+        self._warm_up(one, self.contestants(one))
 
     def turn(self, one: Measurement, contestants: dict[str, Work]) -> Record:
         """One after the other, once each."""
@@ -97,11 +107,17 @@ class Contest:
             peaks[OURS] += self._once(f"appearance-{one.work}", lambda: self._appearance_bytes(one))
         return peaks
 
+    def compile_seconds(self, one: Measurement) -> dict[str, float]:
+        """What each compiled contestant's first step took, compiling included."""
+        found = {who: self.journal(_first(one, who)).records for who in self._names(one)}
+        return {who: float(records[0]["seconds"]) for who, records in found.items() if records}
+
     def flops(self, one: Measurement) -> dict[str, int]:
         """Of each contestant in a step; counted on the meta device, where nothing is computed."""
         if one.what is not What.STEP:
             return {}
 
+        one = replace(one, compiled=Compiled.NOBODY)
         outline = cache(lambda: self._outline().contestants(one))
 
         def counted(who: str) -> int:
@@ -128,46 +144,51 @@ class Contest:
 
     def contestants(self, one: Measurement) -> dict[str, Work]:
         """Ours, the rival and, where it counts, a ControlNet; each does the work once when called."""
-        given = Given.of(self.config, self.place, one.frames, one.pixels)
-        self._keep({_shared(one, who) for who in self._names(one)})
+        rows = 2 if one.guided or one.what is What.SHOT else 1
+        given = Given.of(self.config, self.place, one.frames, one.pixels, rows)
+        self._keep(self._needed(one))
+        ours = self.ours_compiled if one.compiled else self.ours
         match one.what:
             case What.DECODE:
                 return self._decoders(given)
             case What.STEP:
-                return self._steps(one, given)
+                return self._steps(one, given, ours)
+            case What.SHOT:
+                return self._shots(one, given, ours)
             case What.TSR:
-                steps = STEPS[one.what]
-                return {OURS: lambda: self.ours.segment(given, steps), RIVAL: self._loop(one.rival, given, steps)}
+                steps, forward = STEPS[one.what], self._forward(one)
+                return {OURS: lambda: ours.segment(given, steps), RIVAL: lambda: steps_of(forward, given, steps)}
             case What.LOOP | What.CLIP:
-                steps = STEPS[one.what]
-                return {OURS: lambda: self.ours.loop(given, steps), RIVAL: self._loop(one.rival, given, steps)}
+                steps, forward = STEPS[one.what], self._forward(one)
+                return {OURS: lambda: ours.loop(given, steps), RIVAL: lambda: steps_of(forward, given, steps)}
 
-    def _steps(self, one: Measurement, given: Given) -> dict[str, Work]:
+    def _steps(self, one: Measurement, given: Given, ours: Ours) -> dict[str, Work]:
         appearance = self.ours.appearance(given)
-        works: dict[str, Work] = {OURS: lambda: self.ours.step(given, appearance)}
+        works: dict[str, Work] = {OURS: lambda: ours.step(given, appearance)}
         if one.rival == PLAIN:
-            return {**works, RIVAL: lambda: self.ours.step(given, None)}
-        network, rival = self._network(one.rival, RIVALS[one.rival]), RIVALS[one.rival]
-        works[RIVAL] = lambda: rival.forward(network, given)
-        if one.rival in CONTROLLED:
+            return {**works, RIVAL: lambda: ours.step(given, None)}
+        forward = self._forward(one)
+        works[RIVAL] = lambda: forward(given)
+        if CONTROL in self._names(one):
             controlnet = self._network(CONTROL, CONTROLNET)
             works[CONTROL] = lambda: CONTROLNET.forward(controlnet, given)
         return works
 
-    def _loop(self, name: str, given: Given, steps: int) -> Work:
-        """So many steps with diffusers' scheduler, without guidance."""
-        network, rival = self._network(name, RIVALS[name]), RIVALS[name]
+    def _shots(self, one: Measurement, given: Given, ours: Ours) -> dict[str, Work]:
+        network, forward = self._made(WHOLE, lambda: AutoencoderKL(**self.autoencoder)), self._forward(one)
+        codec = codec_of(network)
+        return {
+            OURS: lambda: our_shot(ours, codec, given),
+            RIVAL: lambda: their_shot(forward, lambda x: network.decode(x, return_dict=False)[0], given),
+        }
 
-        def run() -> Tensor:
-            scheduler: Any = EulerDiscreteScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
-            scheduler.set_timesteps(steps, device=self.place.device)
-            x = given.x
-            for t in scheduler.timesteps:
-                out = rival.forward(network, replace(given, x=scheduler.scale_model_input(x, t), t=t[None]))
-                x = scheduler.step(out, t, x, return_dict=False)[0]
-            return x
-
-        return run
+    def _forward(self, one: Measurement) -> Forward:
+        """A rival's step."""
+        network, rival = self._network(one.rival, RIVALS[one.rival]), RIVALS[one.rival]
+        if one.compiled is Compiled.BOTH:
+            name = _compiled(one.rival)
+            network = self.networks[name] = self.networks.get(name) or compiled(network, self.backend)
+        return partial(rival.forward, network)
 
     def _decoders(self, given: Given) -> dict[str, Work]:
         network = self._made(WHOLE, lambda: AutoencoderKL(**self.autoencoder))
@@ -190,16 +211,32 @@ class Contest:
         gc.collect()
 
     def _names(self, one: Measurement) -> list[str]:
-        controlled = one.what is What.STEP and one.rival in CONTROLLED
+        controlled = one.what is What.STEP and one.rival in CONTROLLED and not (one.guided or one.compiled)
         return [OURS, RIVAL, CONTROL] if controlled else [OURS, RIVAL]
+
+    def _needed(self, one: Measurement) -> set[str]:
+        """The networks of diffusers that it takes."""
+        decoder = {WHOLE} if one.what is What.SHOT else set()
+        return {_shared(one, who) for who in self._names(one)} | {_compiled(one.rival)} | decoder
 
     def _warm_up(self, one: Measurement, contestants: dict[str, Work]) -> None:
         """A first forward is slower. Where its memory is wanted it is the whole work, else on a CPU a part of it."""
+        for who, work in contestants.items():
+            self._compile(one, who, work)
         recorded = [self._peak(one, who, work) for who, work in contestants.items()]
         if not all(recorded):
             short = one if self.place.device.type == "cuda" else replace(one, frames=WARM_FRAMES)
             for work in self.contestants(short).values():
                 work()
+
+    def _compile(self, one: Measurement, who: str, work: Work) -> None:
+        """The first step of what is compiled, timed; for other jobs it is compiled as they are warmed up."""
+        if one.what is What.STEP and (one.compiled is Compiled.BOTH or (one.compiled and who == OURS)):
+            self._check_time()
+            spent, journal = seconds(work, self.place), self.journal(_first(one, who))
+            if 0 not in journal.records:  # else it is compiled already
+                self.say(f"{_first(one, who)}: {spent:.1f} s")
+                journal.add(0, {"seconds": spent})
 
     def _peak(self, one: Measurement, who: str, work: Work) -> bool:
         """Whether the work was done for its memory's sake."""
@@ -223,3 +260,11 @@ def _shared(one: Measurement, who: str) -> str:
 
 def _peak(one: Measurement, who: str) -> str:
     return f"peak-{one.what}-{_shared(one, who)}-{one.work}"
+
+
+def _first(one: Measurement, who: str) -> str:
+    return f"first-{_shared(one, who)}-{one.work}"
+
+
+def _compiled(name: str) -> str:
+    return f"{name}-compiled"

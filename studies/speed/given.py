@@ -34,7 +34,7 @@ class Place:
 class Given:
     """The input of one forward.
 
-    x: noisy model-space latents [1, C, T, h, w]; t: a timestep of Stable Diffusion; text [1, L, D];
+    x: noisy model-space latents [B, C, T, h, w]; t: a timestep of Stable Diffusion; text [B, L, D];
     keyframe: its model-space latent [1, C, 1, h, w]; pixels: the same per frame as a picture [T, 3, 8h, 8w], 0..1.
     """
 
@@ -45,12 +45,13 @@ class Given:
     pixels: Tensor
 
     @classmethod
-    def of(cls, config: UNetConfig, place: Place, frames: int, pixels: int) -> Given:
+    def of(cls, config: UNetConfig, place: Place, frames: int, pixels: int, rows: int = 1) -> Given:
+        """rows: clips at once, each with a text of its own and all around one keyframe."""
         side, channels = pixels // 8, config.in_channels
         return cls(
-            place.random(1, channels, frames, side, side),
+            place.random(rows, channels, frames, side, side),
             torch.tensor([500], device=place.device),
-            place.random(1, TEXT_LENGTH, config.cross_attention_dim),
+            place.random(rows, TEXT_LENGTH, config.cross_attention_dim),
             place.random(1, channels, 1, side, side),
             place.random(frames, 3, pixels, pixels),
         )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import cached_property
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from microcinema_core.standalone.autoencoders import LatentCodec
 from microcinema_core.standalone.sampling import Conditioning, NoiseStream, Text, sample_latents, sample_segments
 
 from .given import Given, Place, random_network
+from .plan import SEGMENT
 
 FPS = 2.0
 
@@ -49,13 +51,19 @@ class Ours:
         """One denoising step without guidance, x [B, C, T, h, w] -> same. appearance: None leaves it out."""
         return self.unet(given.x, given.t, given.text, appearance, self.times(given, FPS))
 
-    def loop(self, given: Given, steps: int) -> Tensor:
-        """A whole run, to latents [B, C, T, h, w]: AppearNet once, then the steps, without guidance."""
+    def compiled(self, backend: str) -> Self:
+        """The same networks, the U-Net through torch.compile."""
+        other = copy(self)
+        other.unet = compiled(self.unet, backend)
+        return other
+
+    def loop(self, given: Given, steps: int, cfg: float = 1.0) -> Tensor:
+        """A whole run, to latents [1, C, T, h, w]: AppearNet once, then the steps; cfg 1 is without guidance."""
         guide = Guide(given.keyframe)
-        text = Text(given.text, given.text)
+        text = Text(given.text[:1], given.text[-1:])
         conditioning = Conditioning(text, guide, self.appearnet(guide), self.times(given, FPS))
         size = (given.x.shape[2], *given.x.shape[-2:])
-        sampling = SamplingConfig(steps=steps, cfg=1.0)
+        sampling = SamplingConfig(steps=steps, cfg=cfg)
         return sample_latents(self.unet, DiffusionConfig(), conditioning, [NoiseStream(0)], size, sampling)
 
     def segment(self, given: Given, steps: int) -> Tensor:
@@ -63,16 +71,27 @@ class Ours:
 
         AppearNet runs on every interpolated latent, then the steps.
         """
-        ends, text = ends_of(given.x).float(), Text(given.text, given.text)
+        return self.segments(ends_of(given.x).float(), 0, range(1), given, steps, frames=given.x.shape[2])
+
+    def segments(
+        self, ends: Tensor, level: int, indices: range, given: Given, steps: int, frames: int = SEGMENT
+    ) -> Tensor:
+        """The same of the pairs `ends` [N, C, 2, h, w] of some pass, to latents [N, C, frames, h, w]."""
         networks, sampling = (self.unet, self.appearnet), SamplingConfig(steps=steps, cfg=1.0)
-        model = ModelConfig(clip=ClipConfig(frames=given.x.shape[2]))
-        noise = [NoiseStream.segment(0, 0, 0)]
-        return sample_segments(networks, model, ends, 0, FPS, text, noise, sampling)
+        model = ModelConfig(clip=ClipConfig(frames=frames))
+        noise = [NoiseStream.segment(0, level, index) for index in indices]
+        text = Text(given.text[:1], given.text[-1:])
+        return sample_segments(networks, model, ends, level, FPS, text, noise, sampling)
 
     def times(self, given: Given, fps: float) -> Tensor:
         """Seconds from the centre frame, [T]."""
         frames = given.x.shape[2]
         return (torch.arange(frames, device=self.place.device) - frames // 2) / fps
+
+
+def compiled(network: Any, backend: str) -> Any:
+    """A network through torch.compile, anew for each size: a size of its own is what one is measured at."""
+    return torch.compile(network, backend=backend, dynamic=False)
 
 
 def codec_of(autoencoder: Any) -> LatentCodec:

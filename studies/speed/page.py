@@ -21,7 +21,7 @@ Nothing is downloaded.
   drawn too), the same device and precision as ours. The JSON file says what was asked of each class; the rest is its
   own default. UNetMotionModel, made for SD 1.5, here gets SD 2.1's spatial part.
 - **Ratio**: both sides take turns in one process. Ours over theirs in one turn, so below 1 ours is faster; the median,
-  and in brackets the lowest and the highest. No guidance, no `torch.compile`.
+  and in brackets the lowest and the highest. Without guidance and `torch.compile`, but where a table says so.
 - **Step**: one forward of a U-Net. Ours has the keyframe's appearance injected. Pixels are the pictures'; latents have
   an eighth of them a side.
 - **Share of the convolutions' rate**: counted operations per second over those of bare 3x3 convolutions, which are
@@ -32,7 +32,9 @@ CPU = "cpu"  # the name of its files; a GPU's are named after it
 NO_GPU = f"""## GPU
 
 None was measured yet. There the same command takes float16 and adds whole clips of {STEPS[What.CLIP]} steps,
-{FRAMES[0]} frames of {" and ".join(f"{side}x{side}" for side in CLIP_PIXELS)} pixels, with their seconds and peaks."""
+{FRAMES[0]} frames of {" and ".join(f"{side}x{side}" for side in CLIP_PIXELS)} pixels, with their seconds and peaks;
+shots, which are such a clip with guidance, interpolated to 129 frames and decoded; and all of it through
+`torch.compile`."""
 
 
 def page(documents: dict[str, Row]) -> str:
@@ -53,8 +55,10 @@ def page(documents: dict[str, Row]) -> str:
 
 
 def _tables(rows: Sequence[Row]) -> list[str]:
-    base = [r for r in rows if r["what"] == What.STEP and (r["frames"], r["pixels"]) == (FRAMES[0], PIXELS[0])]
-    swept = [r for r in rows if r["what"] == What.STEP and r not in base and r["rival"] != PLAIN]
+    steps, extra = _of(rows, What.STEP), [r for r in rows if r.get("guided") or r.get("compiled")]
+    rows = [r for r in rows if r not in extra]
+    base = [r for r in steps if r not in extra and (r["frames"], r["pixels"]) == (FRAMES[0], PIXELS[0])]
+    swept = [r for r in steps if r not in extra and r not in base and r["rival"] != PLAIN]
     return [
         _steps([r for r in base if r["rival"] != PLAIN]),
         _injection([r for r in base if r["rival"] == PLAIN]),
@@ -63,6 +67,9 @@ def _tables(rows: Sequence[Row]) -> list[str]:
         _ratios("### Other numbers of frames and sizes", swept),
         _ratios(f"### {STEPS[What.LOOP]} steps, AppearNet and scheduler included", _of(rows, What.LOOP)),
         _ratios(f"### A clip: {STEPS[What.CLIP]} steps, AppearNet and scheduler included", _of(rows, What.CLIP)),
+        _ratios("### A shot: guidance, two passes of temporal super-resolution, decoding", _of(rows, What.SHOT)),
+        _ratios("### With guidance, and compiled", extra),
+        _first(extra),
         _ratios(
             f"### Temporal super-resolution: a segment of {SEGMENT} frames, {STEPS[What.TSR]} steps and AppearNet",
             _of(rows, What.TSR),
@@ -78,6 +85,14 @@ def _of(rows: Sequence[Row], what: What) -> list[Row]:
 
 def title(row: Row) -> str:
     return {**TITLES, PLAIN: "without appearance", WHOLE: "AutoencoderKL"}[row["rival"]]
+
+
+def _how(row: Row) -> str:
+    """What is other than usual in a row of the table of these."""
+    if not (row.get("guided") or row.get("compiled")):
+        return ""
+    told = {"compiled": "ours compiled", "both-compiled": "both compiled"}.get(row["compiled"], "as they are")
+    return f": {'a step with guidance' if row['guided'] else 'a ' + row['what']}, {told}"
 
 
 def figure(spread: dict[str, float]) -> str:
@@ -143,11 +158,19 @@ def _work(rows: Sequence[Row]) -> str:
     return "### Counted operations\n\n" + table(heads, list(lines.values())) if lines else ""
 
 
+def _first(rows: Sequence[Row]) -> str:
+    """How long compiling took."""
+    spent = [seconds[OURS] for r in rows if (seconds := r.get("first_seconds"))]
+    return f"The first step of ours that is compiled took {min(spent):.0f} to {max(spent):.0f} s." if spent else ""
+
+
 def _ratios(heading: str, rows: Sequence[Row]) -> str:
     lines = []
     for r in rows:
         work = f"{r['frames']} of {r['pixels']}x{r['pixels']}"
-        lines.append([title(r), work, str(r["rounds"]), _seconds(r, OURS), _seconds(r, RIVAL), figure(r["ratio"])])
+        lines.append(
+            [f"{title(r)}{_how(r)}", work, str(r["rounds"]), _seconds(r, OURS), _seconds(r, RIVAL), figure(r["ratio"])]
+        )
     heads = ["beside", "frames", "turns", "ours, s", "theirs, s", "ours / theirs"]
     return f"{heading}\n\n" + table(heads, lines) if lines else ""
 

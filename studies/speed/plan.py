@@ -24,26 +24,42 @@ class What(StrEnum):
     STEP = "step"
     LOOP = "loop"
     CLIP = "clip"
+    SHOT = "shot"
     TSR = "tsr"
     DECODE = "decode"
 
 
-STEPS = {What.LOOP: 2, What.CLIP: 25, What.TSR: TSR_SAMPLING.steps}  # of the jobs that are whole runs
+class Compiled(StrEnum):
+    """Whose networks go through torch.compile: nobody's, ours beside theirs as they ship them, or both sides'."""
+
+    NOBODY = ""
+    OURS = "compiled"
+    BOTH = "both-compiled"
+
+
+# Of the jobs that are whole runs.
+STEPS = {What.LOOP: 2, What.CLIP: 25, What.SHOT: 25, What.TSR: TSR_SAMPLING.steps}
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """A job, whom ours is measured beside, and the work. rounds: how often both sides take turns."""
+    """A job, whom ours is measured beside, and the work. rounds: how often both sides take turns.
+
+    guided: a step is of two clips at once, with the prompt and without it, as guidance takes it.
+    """
 
     what: What
     rival: str
     rounds: int
     frames: int = FRAMES[0]
     pixels: int = PIXELS[0]
+    guided: bool = False
+    compiled: Compiled = Compiled.NOBODY
 
     @property
     def work(self) -> str:
-        return f"{self.frames}x{self.pixels}"
+        parts = (f"{self.frames}x{self.pixels}", "guided" if self.guided else "", self.compiled)
+        return "-".join(part for part in parts if part)
 
     @property
     def name(self) -> str:
@@ -62,17 +78,27 @@ def quick() -> list[Measurement]:
     ]
 
 
-def full(*, clips: bool) -> list[Measurement]:
+def full(*, card: bool) -> list[Measurement]:
     """Everything: what has bounds first, then one rival after the other.
 
-    clips: whole ones too, for which a CPU would take hours.
+    card: whole clips and shots too, for which a CPU would take hours, and what torch.compile makes of steps and clips.
     """
     plan = [Measurement(What.STEP, name, 5) for name in (*CONTROLLED, PLAIN)]
     plan += [Measurement(What.DECODE, WHOLE, 3)]
     for name in RIVALS:
         plan += [Measurement(What.STEP, name, 3)] if name not in CONTROLLED else []
         plan += [Measurement(What.LOOP, name, 2), Measurement(What.TSR, name, 2, frames=SEGMENT)]
-        plan += [Measurement(What.CLIP, name, 2, pixels=pixels) for pixels in CLIP_PIXELS if clips]
+        plan += _of_a_card(name) if card else []
         plan += [Measurement(What.STEP, name, 2, pixels=pixels) for pixels in PIXELS[1:]]
         plan += [Measurement(What.STEP, name, 2, frames=frames) for frames in FRAMES[1:]]
+    return plan
+
+
+def _of_a_card(name: str) -> list[Measurement]:
+    """Beside one rival: clips of two sizes, a shot, a step with guidance; and the same compiled."""
+    plan = [Measurement(What.CLIP, name, 2, pixels=pixels) for pixels in CLIP_PIXELS]
+    plan += [Measurement(What.SHOT, name, 2)]
+    for compiled in Compiled:
+        plan += [Measurement(What.STEP, name, 5, pixels=s, guided=True, compiled=compiled) for s in CLIP_PIXELS]
+    plan += [Measurement(what, name, 2, compiled=Compiled.BOTH) for what in (What.CLIP, What.SHOT)]
     return plan

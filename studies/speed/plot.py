@@ -22,7 +22,8 @@ OUR_COLOUR, THEIR_COLOUR = "#c23b22", "#4878a8"
 
 def plot(document: Row, path: Path) -> None:
     """A PNG of four panels; one without figures yet says so."""
-    rows = [r for r in document["measurements"] if r["rival"] not in (PLAIN, WHOLE)]
+    plain = [r for r in document["measurements"] if not (r.get("guided") or r.get("compiled"))]
+    rows = [r for r in plain if r["rival"] not in (PLAIN, WHOLE)]
     steps = [r for r in rows if r["what"] == What.STEP]
     base = [r for r in steps if (r["frames"], r["pixels"]) == (FRAMES[0], PIXELS[0])]
     drawing, ((ratios, memory), (frames, pixels)) = plt.subplots(2, 2, figsize=(14, 10), layout="constrained")

@@ -30,7 +30,7 @@ class Rival:
     """A way to make clips with diffusers.
 
     options: what is asked of the class for a network of our sizes; the rest is the class's own default.
-    forward: one denoising step, [1, C, T, h, w] -> [1, C, T, h, w] in eps or v.
+    forward: one denoising step, [B, C, T, h, w] -> [B, C, T, h, w] in eps or v.
     """
 
     title: str
@@ -82,7 +82,7 @@ def _plain_forward(model: Any, given: Given) -> Tensor:
 
 def _motion_forward(model: Any, given: Given) -> Tensor:
     """It wants the text once for each frame."""
-    text = given.text.expand(given.x.shape[2], -1, -1)
+    text = given.text.repeat_interleave(given.x.shape[2], dim=0)
     out: Tensor = model(given.x, given.t, text, return_dict=False)[0]
     return out
 
@@ -99,8 +99,8 @@ def _i2vgen_forward(model: Any, given: Given) -> Tensor:
 
 def _spatio_temporal_forward(model: Any, given: Given) -> Tensor:
     """It reads one picture embedding instead of a text, and the keyframe's latent beside each frame's."""
-    x = torch.cat([given.x, given.keyframe.expand_as(given.x)], dim=1).transpose(1, 2)  # [1, T, 2C, h, w]
-    ids = given.x.new_zeros(1, 3)
+    x = torch.cat([given.x, given.keyframe.expand_as(given.x)], dim=1).transpose(1, 2)  # [B, T, 2C, h, w]
+    ids = given.x.new_zeros(len(x), 3)
     out: Tensor = model(x, given.t, given.text[:, :1], added_time_ids=ids, return_dict=False)[0]
     return out.transpose(1, 2)
 
@@ -114,20 +114,25 @@ class Controlled(nn.Module):
         self.controlnet: Any = ControlNetModel(**options)
 
     def forward(self, given: Given) -> Tensor:
-        """What the U-Net says of a clip's noisy latents [1, C, T, h, w], frame by frame, in that shape."""
-        x = given.x.transpose(1, 2).flatten(0, 1)
-        text = given.text.expand(len(x), -1, -1)
-        down, mid = self.controlnet(x, given.t, text, given.pixels, return_dict=False)
+        """What the U-Net says of clips' noisy latents [B, C, T, h, w], frame by frame, in that shape."""
+        x, text, pixels = _single_frames(given)
+        down, mid = self.controlnet(x, given.t, text, pixels, return_dict=False)
         out: Tensor = self.unet(
             x, given.t, text, down_block_additional_residuals=down, mid_block_additional_residual=mid, return_dict=False
         )[0]
-        return out[None].transpose(1, 2)
+        return out.unflatten(0, (len(given.x), -1)).transpose(1, 2)
+
+
+def _single_frames(given: Given) -> tuple[Tensor, Tensor, Tensor]:
+    """Every frame as a picture of its own: latents [B*T, C, h, w], texts [B*T, L, D], pixels [B*T, 3, 8h, 8w]."""
+    rows, frames = given.x.shape[0], given.x.shape[2]
+    text = given.text.repeat_interleave(frames, dim=0)
+    return given.x.transpose(1, 2).flatten(0, 1), text, given.pixels.repeat(rows, 1, 1, 1)
 
 
 def _control_forward(model: Any, given: Given) -> Tensor:
-    x = given.x.transpose(1, 2).flatten(0, 1)
-    text = given.text.expand(len(x), -1, -1)
-    down: tuple[Tensor, ...] = model(x, given.t, text, given.pixels, return_dict=False)[0]
+    x, text, pixels = _single_frames(given)
+    down: tuple[Tensor, ...] = model(x, given.t, text, pixels, return_dict=False)[0]
     return down[-1]
 
 

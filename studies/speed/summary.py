@@ -21,14 +21,25 @@ def spread(values: Iterable[float]) -> dict[str, float]:
     return {"median": median(ordered), "lowest": ordered[0], "highest": ordered[-1]}
 
 
-def row(one: Measurement, records: Sequence[Record], peaks: dict[str, int], flops: dict[str, int]) -> Row:
-    """What a measurement says. Ratios are of neighbours in time, round by round; below 1 ours is faster."""
+def row(
+    one: Measurement,
+    records: Sequence[Record],
+    peaks: dict[str, int],
+    flops: dict[str, int],
+    first: dict[str, float] | None = None,
+) -> Row:
+    """What a measurement says. Ratios are of neighbours in time, round by round; below 1 ours is faster.
+
+    first: seconds of the first steps of what is compiled.
+    """
     times = [record["seconds"] for record in records]
     made: Row = {
         "what": one.what.value,
         "rival": one.rival,
         "frames": one.frames,
         "pixels": one.pixels,
+        "guided": one.guided,
+        "compiled": one.compiled.value,
         "rounds": len(records),
         "seconds": {who: spread(t[who] for t in times) for who in times[0]},
         "ratio": spread(t[OURS] / t[RIVAL] for t in times),
@@ -38,6 +49,8 @@ def row(one: Measurement, records: Sequence[Record], peaks: dict[str, int], flop
         made["ratio_with_controlnet"] = spread(t[OURS] / (t[RIVAL] + t[CONTROL]) for t in times)
     busy = [record["neighbours"] for record in records if record["neighbours"] is not None]
     made["neighbours"] = max(busy, default=None)
+    if first:
+        made["first_seconds"] = first
     if peaks:
         made |= {"peak_bytes": peaks, "peak_ratio": peaks[OURS] / peaks[RIVAL]}
     if flops:
@@ -55,7 +68,7 @@ def document(contest: Contest, plan: Sequence[Measurement]) -> Row:
         records = contest.journal(one.name).records
         if records:
             kept = [records[i] for i in sorted(records)]
-            rows.append(row(one, kept, contest.peaks(one), contest.flops(one)))
+            rows.append(row(one, kept, contest.peaks(one), contest.flops(one), contest.compile_seconds(one)))
     rivals = {name: rival.options(contest.config) for name, rival in (*RIVALS.items(), (CONTROL, CONTROLNET))}
     return {
         "machine": machine(contest.place),

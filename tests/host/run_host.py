@@ -47,9 +47,16 @@ class Server:
         stop(self.process)
 
 
-def start_server(host: Host, base: Path, flags: Sequence[str] = (), record: Path | None = None) -> Server:
+def start_server(
+    host: Host,
+    base: Path,
+    flags: Sequence[str] = (),
+    record: Path | None = None,
+    device: Sequence[str] = ("--cpu",),
+) -> Server:
     """Boot a server on a free port of 127.0.0.1, on the CPU, with nothing but `base`, and wait until it answers.
 
+    device: ComfyUI's options for another one; none is what it takes by itself.
     record: where given, the server may reach nothing but this machine, and tries are written to this file.
     Raises HostStartError with the end of the log.
     """
@@ -59,7 +66,7 @@ def start_server(host: Host, base: Path, flags: Sequence[str] = (), record: Path
         shutil.copy(host.tree / "input" / EXAMPLE, base / "input")
     port = free_port()
     guard = [] if record is None else [str(Path(__file__).with_name("loopback_only.py")), str(record)]
-    options = ["--cpu", "--disable-auto-launch", "--database-url", "sqlite:///:memory:", "--base-directory", str(base)]
+    options = [*device, "--disable-auto-launch", "--database-url", "sqlite:///:memory:", "--base-directory", str(base)]
     command = [str(host.python), *guard, str(host.tree / "main.py"), "--listen", "127.0.0.1", "--port", str(port)]
     log = base / "server.log"
     with log.open("wb") as out:

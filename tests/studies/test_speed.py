@@ -7,15 +7,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import UNetSpatioTemporalConditionModel
 from torch.nn import functional as F
 
 from microcinema_core.config import SD21_BASE, UNetConfig
+from microcinema_core.models.unet import VideoUNet
 from studies.speed import __main__ as command
+from studies.speed import contest as contest_module
+from studies.speed import ours, whole
 from studies.speed.contest import CONTROL, OURS, RIVAL, Contest, OutOfTime
 from studies.speed.gauge import count_flops, peak_bytes
 from studies.speed.given import Given, Place, random_network
 from studies.speed.page import page
-from studies.speed.plan import FRAMES, PIXELS, PLAIN, SEGMENT, WHOLE, Measurement, What, full, quick
+from studies.speed.plan import FRAMES, PIXELS, PLAIN, SEGMENT, WHOLE, Compiled, Measurement, What, full, quick
 from studies.speed.rivals import CONTROLNET, RIVALS
 from studies.speed.summary import row, spread
 
@@ -82,7 +86,7 @@ def test_rivals_have_the_size_of_their_published_weights() -> None:
 
 
 def test_the_plan_varies_frames_and_pixels_one_at_a_time_beside_everyone() -> None:
-    plan = full(clips=False)
+    plan = full(card=False)
     steps = [m for m in plan if m.what is What.STEP]
     for rival in RIVALS:
         sizes = {(m.frames, m.pixels) for m in steps if m.rival == rival}
@@ -91,7 +95,7 @@ def test_the_plan_varies_frames_and_pixels_one_at_a_time_beside_everyone() -> No
     names = [m.name for m in plan]
     assert len(names) == len(set(names))
     assert {m.name for m in quick()} <= set(names)
-    clips = {(m.rival, m.pixels) for m in full(clips=True) if m.what is What.CLIP}
+    clips = {(m.rival, m.pixels) for m in full(card=True) if m.what is What.CLIP}
     assert clips == {(rival, pixels) for rival in RIVALS for pixels in (320, 512)}
 
 
@@ -207,3 +211,38 @@ def test_the_command_with_a_limit_of_time(tmp_path: Path, capsys: pytest.Capture
     said = capsys.readouterr().out
     assert "goes on from here" in said
     assert json.loads((tmp_path / "out" / "cpu.json").read_text(encoding="utf-8"))["measurements"] == []
+
+
+def test_compiled_networks_take_turns_with_guidance_and_say_what_compiling_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without compiling, which takes a minute: what is told apart is whose network goes through it."""
+    asked: list[type] = []
+
+    def compiled(network: object, backend: str) -> object:
+        asked.append(type(network))
+        return network
+
+    monkeypatch.setattr(ours, "compiled", compiled)
+    monkeypatch.setattr(contest_module, "compiled", compiled)
+    made = contest(tmp_path)
+    one = Measurement(What.STEP, "svd", 1, frames=2, pixels=64, guided=True, compiled=Compiled.OURS)
+    for both in (one, replace(one, compiled=Compiled.BOTH)):
+        (record,) = made.measure(both)
+        assert set(record["seconds"]) == {OURS, RIVAL}
+    assert asked == [VideoUNet, UNetSpatioTemporalConditionModel]
+    assert set(made.compile_seconds(one)) == {OURS}
+    assert set(made.compile_seconds(both)) == {OURS, RIVAL}
+    made_row = row(both, [record], {}, {}, made.compile_seconds(both))
+    text = page(
+        {"gpu": {"machine": {"device": "G", "dtype": "d", "torch": "2", "diffusers": "0"}, "measurements": [made_row]}}
+    )
+    assert "a step with guidance, both compiled | 2 of 64x64" in text
+    assert "The first step of ours that is compiled" in text
+
+
+def test_a_shot_goes_through_both_passes_on_both_sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whole, "STEPS", {What.SHOT: 1, What.TSR: 1})
+    one = Measurement(What.SHOT, "unet3d", 1, frames=2, pixels=64)
+    works = contest(tmp_path).contestants(one)
+    assert [works[who]() for who in (OURS, RIVAL)] == [17, 17]
