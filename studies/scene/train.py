@@ -162,7 +162,7 @@ class Run:
         mean = {name: _mean([state[name] for state in states]) for name in states[0]}
         self.network.load_state_dict(mean)
         self.average.load_state_dict(mean)
-        runs = [what.format("a run" if count == 1 else f"the mean of {count}") for what, count in told.items()]
+        runs = [what.format("a run" if count == 1 else f"the mean of {count} runs") for what, count in told.items()]
         self.step, self.began = 0, " and ".join(runs)
 
 
