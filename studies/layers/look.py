@@ -102,7 +102,8 @@ LOOKS = (
     Look(
         "plasma_eveningglow",
         "the water ripples, clouds drift, it gets dark",
-        seen="Right; the wet stones of the shore ripple a little where they are taken for water.",
+        seen="Sky and evening are right; the wet stones of the shore and two boats are taken for water and ripple.",
+        broken=True,
     ),
     Look(
         "lomiri-wallpapers-16.04_seeding-by-clements-engelhardt",
@@ -117,7 +118,7 @@ LOOKS = (
     Look(
         "free_starry-night",
         "fireflies glow, mist drifts",
-        seen="Fireflies are right; the mist veils brush strokes. Clouds are refused: its sky is not found.",
+        seen="Fireflies are right; the mist veils brush strokes. Its sky is found in patches only, so no clouds are asked for.",
     ),
     Look(
         "wesnoth_trow-story-02-the-fall",
