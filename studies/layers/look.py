@@ -118,7 +118,7 @@ LOOKS = (
     Look(
         "free_starry-night",
         "fireflies glow, mist drifts",
-        seen="Fireflies are right; the mist veils brush strokes. Its sky is found in patches only, so no clouds are asked for.",
+        seen="Fireflies are right; the mist veils brush strokes. No clouds: its sky is found in patches.",
     ),
     Look(
         "wesnoth_trow-story-02-the-fall",
