@@ -69,6 +69,7 @@ def test_every_sampler_makes_the_same_latents(pair: Pair) -> None:
             assert torch.equal(mine, expected), sampler
 
 
+@pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")  # what diffusers does with numpy and tensors of a kind
 def test_every_scheduler_makes_the_same_latents(pretend: torch.device) -> None:
     noise, schedule = (
         torch.randn(1, 4, 3, 4, 4, generator=torch.Generator().manual_seed(0)),
