@@ -117,8 +117,8 @@ def taught(path: Path) -> str:
     )
 
 
-BEFORE = """By how many pictures it was taught: of 81 kept back, mean IoU whatever it is sure of. The first row saw a smaller
-view, the second was taught by the mean of two runs, twice.
+BEFORE = """By how many pictures it was taught: of 81 kept back, mean IoU whatever it is sure of. The first row saw a
+smaller view, the second is the mean of two runs, twice.
 
 | taught | sky | water | plants | people and animals |
 | --- | --- | --- | --- | --- |
