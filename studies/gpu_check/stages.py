@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -53,7 +54,7 @@ class Seen:
     @property
     def seconds(self) -> list[float]:
         """Between steps; those with a report among them are few."""
-        return [b - a for a, b in zip(self.moments, self.moments[1:], strict=False)]
+        return [b - a for a, b in pairwise(self.moments)]
 
     def on_step(self, step: int) -> None:
         """Raises Stopped where it is time."""

@@ -54,6 +54,11 @@ class Settings:
     average: float = 0.998  # of the weights, from step to step
     seed: int = 0
 
+    @property
+    def options(self) -> str:
+        """As the command takes them."""
+        return f"--steps {self.steps} --rate {self.rate:g} --seed {self.seed}"
+
 
 class Normed(nn.Module):
     """A convolution with batch normalisation after it; `folded` makes one convolution of both."""
@@ -119,7 +124,7 @@ class Run:
 
     def __init__(self, settings: Settings) -> None:
         torch.manual_seed(settings.seed)
-        self.settings, self.step, self.began = settings, 0, "from nothing"
+        self.settings, self.step, self.began, self.options = settings, 0, "from nothing", settings.options
         self.network = _channels_last(Network(Normed))
         self.average = deepcopy(self.network).eval().requires_grad_(False)
         self.optimiser = torch.optim.AdamW(self.network.parameters(), settings.rate, weight_decay=settings.decay)
@@ -144,26 +149,28 @@ class Run:
         return value.item()
 
     def state(self) -> dict[str, object]:
-        return {"step": self.step, "began": self.began} | {name: getattr(self, name).state_dict() for name in PARTS}
+        return {"step": self.step, "began": self.began, "options": self.options} | {
+            name: getattr(self, name).state_dict() for name in PARTS
+        }
 
     def resume(self, path: Path) -> None:
         state = torch.load(path, weights_only=True)
         for name in PARTS:
             getattr(self, name).load_state_dict(state[name])
-        self.step, self.began = state["step"], state["began"]
+        self.step, self.began, self.options = state["step"], state["began"], state["options"]
 
     def begin(self, paths: Sequence[Path]) -> None:
         """From what earlier runs had learnt when they ended: the mean of their weights."""
         states, told = [], Counter[str]()
         for path in paths:
             self.resume(path)
-            told[f"{self.began}, then {{}} of {self.step} steps"] += 1
+            told[f"{self.began}, then {{}} with {self.options} to step {self.step}"] += 1
             states.append({name: value.clone() for name, value in self.average.state_dict().items()})
         mean = {name: _mean([state[name] for state in states]) for name in states[0]}
         self.network.load_state_dict(mean)
         self.average.load_state_dict(mean)
         runs = [what.format("a run" if count == 1 else f"the mean of {count} runs") for what, count in told.items()]
-        self.step, self.began = 0, " and ".join(runs)
+        self.step, self.began, self.options = 0, " and ".join(runs), self.settings.options
 
 
 def _mean(values: Sequence[Tensor]) -> Tensor:
@@ -189,9 +196,8 @@ def publish(run: Run, path: Path, told: Mapping[str, object], others: Sequence[E
 def provenance(run: Run, material: Material) -> dict[str, object]:
     commit = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=40"], capture_output=True, text=True)
     settings = run.settings
-    options = f"--steps {settings.steps} --rate {settings.rate} --seed {settings.seed}"
     return {
-        "command": f"python -m studies.scene.train POOL PACKAGES {options}",
+        "command": f"python -m studies.scene.train POOL PACKAGES {settings.options}",
         "commit": commit.stdout.strip() or "unknown",
         "settings": asdict(settings) | {"step": run.step},
         "began": run.began,

@@ -10,8 +10,9 @@ import torch
 from diffusers import UNetSpatioTemporalConditionModel
 from torch.nn import functional as F
 
-from microcinema_core.config import SD21_BASE, UNetConfig
+from microcinema_core.config import SD21_BASE
 from microcinema_core.models.unet import VideoUNet
+from studies.gpu_check.sizes import TINY, TINY_AUTOENCODER
 from studies.speed import __main__ as command
 from studies.speed import contest as contest_module
 from studies.speed import ours, whole
@@ -24,17 +25,6 @@ from studies.speed.rivals import CONTROLNET, RIVALS
 from studies.speed.summary import row, spread
 
 CPU, META = (Place(torch.device(name), torch.float32) for name in ("cpu", "meta"))
-TINY = UNetConfig(
-    block_out_channels=(32, 32, 64, 64),
-    layers_per_block=1,
-    attention_heads=(2, 2, 4, 4),
-    cross_attention_dim=32,
-    temporal_head_dim=16,
-    spade_hidden=8,
-)
-TINY_AUTOENCODER = {"block_out_channels": (32,) * 4, "down_block_types": ("DownEncoderBlock2D",) * 4} | {
-    "up_block_types": ("UpDecoderBlock2D",) * 4
-}
 
 
 def contest(folder: Path, **options: object) -> Contest:
