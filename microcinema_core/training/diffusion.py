@@ -8,7 +8,7 @@ from pathlib import Path
 from ..config import Kind, image_stage
 from ..errors import ConfigError
 from ..worlds.toybox.world import Motion
-from .coders import Coders, load_coders
+from .coders import Coders, cache_of, load_coders
 from .config import TrainConfig
 from .data.batches import ClipBatch
 from .data.clips import at_rates, seconds_of
@@ -17,10 +17,11 @@ from .data.films import find_films, held_out_of
 from .data.sources import FrameBatches, KeyframeBatches
 from .data.toybox import Toybox, ToyboxStills
 from .denoising import Denoising
+from .recipe import learning_groups
 from .reports.films import REPORT, FilmClipsMade
 from .reports.toybox import ToyboxClipsMade, ToyboxPictures
 from .stage import Report, Stage, all_of
-from .trainee import Trainee, asked_for, begin, learning_groups
+from .trainee import Trainee, asked_for, begin
 
 
 def image(config: TrainConfig) -> Stage[ClipBatch]:
@@ -56,18 +57,13 @@ def video(config: TrainConfig) -> Stage[ClipBatch]:
         loss=loss,
         report=report,
         export=trainee.save,
-        groups=learning_groups(trainee.networks, config.optimiser.spatial_lr_scale),
+        groups=learning_groups(trainee.networks, config),
     )
 
 
 def denoising(trainee: Trainee, config: TrainConfig) -> Denoising:
     """The loss with the settings of model and run."""
     return Denoising(trainee.config.diffusion, trainee.coders.text, config.data.no_text, config.towards_noise)
-
-
-def cache_of(config: TrainConfig) -> Path:
-    """Shared by all runs in one folder."""
-    return Path(config.out).parent / "cache"
 
 
 def toybox(config: TrainConfig, coders: Coders) -> Toybox:

@@ -76,6 +76,9 @@ def main(arguments: Sequence[str] | None = None, config: UNetConfig = SD21_BASE.
     parser = argparse.ArgumentParser(prog="python -m studies.speed", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the first figures, within ten minutes")
     parser.add_argument("--minutes", type=float, help="stop after so long; the same command goes on from there")
+    parser.add_argument(
+        "--only", type=re.compile, default=re.compile(""), help="names of measurements, a pattern: 'step|tsr-svd'"
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--out", type=Path, default=Path("docs/results/bench"))
     parser.add_argument("--work", type=Path, default=Path("out/bench"), help="keeps every turn")
@@ -87,7 +90,7 @@ def main(arguments: Sequence[str] | None = None, config: UNetConfig = SD21_BASE.
     contest = Contest(config, place, options.work / key(config, place), deadline=deadline, say=say)
     everything = full(card=device.type == "cuda")
     try:
-        run(contest, quick() if options.quick else everything)
+        run(contest, [one for one in (quick() if options.quick else everything) if options.only.search(one.name)])
     except OutOfTime:
         say(f"{minutes:g} minutes are over; the same command goes on from here")
     say(f"Tables: {write(contest, everything, options.out)}")
