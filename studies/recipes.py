@@ -1,4 +1,4 @@
-"""What a full-size training step takes of a card, by recipe: `python -m studies.recipes` writes docs/training.md's table.
+"""What a full-size training step takes of a card: `python -m studies.recipes` writes the table of docs/training.md.
 
 Computed from files of Stable Diffusion 2.1's and ModelScope's sizes that hold no numbers and take no room on the disk.
 """
