@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..checkpoint.addition import Addition
 from ..checkpoint.embedded import sibling
 from ..config import Kind
 from ..diffusion.noise import gamma_for
@@ -121,14 +122,16 @@ class MicroCinemaPipeline:
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         attention: str = "sdpa",
+        loras: Sequence[str | Path | Addition] = (),
     ) -> Self:
         """Load a video model's file, and its companions beside it. Raises CheckpointError for any other file.
 
         tsr: the temporal super-resolution model's file; None takes NAME-tsr.safetensors beside NAME-video.safetensors
         where there is one. device: None takes a GPU where there is one. dtype: of the networks; None as Precision.AUTO.
-        attention: sdpa or xformers.
+        attention: sdpa or xformers. loras: FILE or FILE:STRENGTH, or `Addition`s; the TSR model stays as it is.
         """
-        bundle = Bundle.load(Path(path), Kind.VIDEO, device, dtype, attention)
+        additions = [one if isinstance(one, Addition) else Addition.parse(str(one)) for one in loras]
+        bundle = Bundle.load(Path(path), Kind.VIDEO, device, dtype, attention, additions)
         file = sibling(Path(path), Kind.TSR) if tsr is None else Path(tsr)
         return cls(bundle, None if file is None else TemporalSuperResolution.load(file, bundle, attention))
 

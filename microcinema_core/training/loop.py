@@ -4,7 +4,7 @@ A run owns the folder `config.out`:
     checkpoint-00000500/   everything needed to go on; renamed into place only when whole
     samples/               what the averaged weights do, as pictures
     tensorboard/           curves
-    model.safetensors      the averaged weights, written with every sample sheet
+    model.safetensors      the averaged weights, written with every sample sheet; lora.safetensors of a LoRA
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..files import check_writable
 from ..standalone.precision import bfloat16_pays, default_device
 from ..standalone.workspace import in_use, lock_of
 from .checkpoints import Progress, resume, save_checkpoint
-from .config import TrainConfig
+from .config import Learns, TrainConfig
 from .frozen import halve_frozen_
 from .journal import Journal, Taken
 from .memory import check_fits
@@ -33,7 +33,13 @@ from .provenance import provenance
 from .recipe import checkpoint_activations_
 from .stage import Draw, Findings, Stage
 
-FILE = "model.safetensors"
+FILES = {Learns.LORA: "lora.safetensors"}  # else MODEL
+MODEL = "model.safetensors"
+
+
+def file_of(config: TrainConfig) -> Path:
+    """What a run exports."""
+    return Path(config.out) / FILES.get(config.recipe.learns, MODEL)
 
 
 def train(
@@ -48,7 +54,7 @@ def train(
     Raises InputError where `config.out` cannot be written, holds a file that is read, or is another run's.
     """
     read = (config.autoencoder, config.text_encoder, config.image, config.start_from)
-    check_writable(Path(config.out) / FILE, sources=[Path(name) for name in read if name])
+    check_writable(file_of(config), sources=[Path(name) for name in read if name])
     torch.manual_seed(config.seed)
     config = replace(config, precision=_precision(config.precision))
     accelerator = Accelerator(
@@ -110,7 +116,7 @@ class Run:
         self.average = WeightAverage(stage.model, optimiser.ema, recipe.average)
         self.progress = Progress(config, stage.model, self.average, self.optimiser)
         self.forward = torch.compile(self.model) if config.compile else self.model
-        self.file = Path(config.out) / FILE
+        self.file = file_of(config)
 
     @property
     def step(self) -> int:

@@ -166,6 +166,7 @@ def leaner(config: TrainConfig) -> Iterator[tuple[str, TrainConfig]]:
     for name, change in LEANER:
         recipe = change(config.recipe)
         stays = recipe == config.recipe or (recipe.learns, config.recipe.learns) == (Learns.TEMPORAL, Learns.APPEARNET)
+        stays = stays or (config.recipe.learns is Learns.LORA and recipe.learns is not Learns.LORA)
         if not stays:
             config = replace(config, recipe=recipe)
             yield f"+ {name}", config
