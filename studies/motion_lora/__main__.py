@@ -1,7 +1,7 @@
 """Teach Toybox's model two motions that it never saw, each by a LoRA from sixteen clips, and read what it does then.
 
-`python -m studies.motion_lora` trains by configs/motion-lora.toml, scores, and writes docs/results/motion-lora.md with its
-sheet. A run that was stopped goes on where it was.
+`python -m studies.motion_lora` trains by configs/motion-lora.toml, scores, and writes docs/results/motion-lora.md with
+its sheet. A run that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -145,8 +145,9 @@ def section(taught: Taught, folder: Path, batch: int) -> list[str]:
     return [
         f"## {move.capitalize()}",
         "",
-        f"`{CONFIG.relative_to(ROOT)}` with the word `{WORDS[move]}`: {taught.config.steps} steps of {taught.config.batch} "
-        f"clips, rank {lora.rank}, {taught.seconds / 60:.1f} minutes, a file of {size / 1000:.0f} kB.",
+        f"`{CONFIG.relative_to(ROOT)}` with the word `{WORDS[move]}`: {taught.config.steps} steps of "
+        f"{taught.config.batch} clips, rank {lora.rank}, {taught.seconds / 60:.1f} minutes on one core, a file of "
+        f"{size / 1000:.0f} kB.",
         "",
         table(["strength", "does it", "size", "shape and colour right"], [*rows, truth_row(move)]),
         "",
@@ -170,8 +171,8 @@ def page(every: list[Taught], folder: Path, batch: int) -> str:
         f"{', '.join(TAUGHT.shapes)} in {', '.join(TAUGHT.colours)} over {', '.join(TAUGHT.backgrounds)}; asked for "
         f"are {HELD_OUT} clips of {', '.join(ASKED.shapes)} in {', '.join(ASKED.colours)} over "
         f"{', '.join(ASKED.backgrounds)}, each with another sentence. What does a motion is read by a fit of the "
-        "tracker's path, which knows neither sentence nor LoRA. Shares with 95 % intervals; *size*: the median of how far "
-        "up and down it goes, of what the clips show.",
+        "tracker's path, which knows neither sentence nor LoRA. Shares with 95 % intervals; *size*: the median of how "
+        "far up and down it goes, of what the clips show.",
         "",
     ]
     for taught in every:
@@ -179,7 +180,7 @@ def page(every: list[Taught], folder: Path, batch: int) -> str:
     lines += [
         "## Old motions",
         "",
-        f"The {OLD} clips of the list `select`, whose sentences ask for Toybox's own motions, with a LoRA at strength 1.",
+        f"The {OLD} clips of the list `select`, whose sentences ask for Toybox's own motions, by a LoRA at strength 1.",
         "",
         table(["LoRA", "right", "read as zigzag or bounce", "motions read otherwise"], rows),
         "",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import runpy
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +14,6 @@ from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 from torch import Tensor
 
-from microcinema_core import cli
 from microcinema_core.backend import Backend
 from microcinema_core.checkpoint.addition import Addition
 from microcinema_core.checkpoint.format import Checkpoint, Header, read_checkpoint
@@ -25,13 +22,13 @@ from microcinema_core.config import MODELSCOPE, TOYBOX, Kind, ModelConfig
 from microcinema_core.errors import ConfigError
 from microcinema_core.models.unet import VideoUNet, temporal_parameters
 from microcinema_core.training.config import LoraConfig, TrainConfig
-from microcinema_core.training.loop import Run, train
+from microcinema_core.training.loop import Run
 from microcinema_core.training.lora import LoraExport, add_lora_
 from microcinema_core.training.memory import leaner
 from microcinema_core.training.stages import build_stage
 from microcinema_core.training.trainee import DiffusionNetworks, Trainee
 
-sd = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "core" / "importers" / "sd_files.py")))
+MODEL = Path(__file__).parents[2] / "weights" / "toybox-video.safetensors"
 Configured = Callable[..., TrainConfig]
 FRAMES = 3
 
@@ -39,8 +36,8 @@ FRAMES = 3
 def small(model: ModelConfig) -> ModelConfig:
     widths = (32, 32, 48, 48)[: len(model.unet.block_out_channels)]
     heads = (2, 2, 3, 3)[: len(widths)]
-    unet = replace(model.unet, block_out_channels=widths, attention_heads=heads, cross_attention_dim=32)
-    return replace(model, unet=replace(unet, temporal_head_dim=16, norm_groups=16, spade_hidden=8))
+    sizes = {"cross_attention_dim": 32, "temporal_head_dim": 16, "norm_groups": 16, "spade_hidden": 8}
+    return replace(model, unet=replace(model.unet, block_out_channels=widths, attention_heads=heads, **sizes))
 
 
 @torch.no_grad()
@@ -92,29 +89,23 @@ def test_the_file_does_what_the_parts_did(tmp_path: Path, model: ModelConfig, la
         assert not any(key.startswith(("gates.", "frame_time_embedding.")) for key in touched)
 
 
-def test_it_compiles_to_one_graph() -> None:
+def test_its_layers_compile_to_one_graph() -> None:
     """What torch.compile is given takes the parts along."""
     torch.manual_seed(0)
     unet = VideoUNet(small(TOYBOX).unet)
     randomise_(unet)
     for parameter in add_lora_(unet, LoraConfig(rank=2)):
         torch.nn.init.normal_(parameter, 0, 0.1)
-    made: Any = torch.compile(unet, backend="eager", fullgraph=True)
-    assert torch.allclose(run(made), run(unet), atol=1e-5)
+    layer: Any = unet.mid_block.temporal_attentions[0]
+    x = torch.randn(FRAMES, 32, 4, 4)
+    made: Any = torch.compile(layer, backend="eager", fullgraph=True)
+    assert torch.allclose(made(x, FRAMES), layer(x, FRAMES), atol=1e-5)
 
 
 def test_layers_that_are_not_there_are_refused() -> None:
     unet = VideoUNet(small(TOYBOX).unet, Backend(device="meta"))
-    with pytest.raises(ConfigError, match=r"no layer's name fits 'lips\.\*'; names are like .*conv_out"):
+    with pytest.raises(ConfigError, match=r"no layer's name fits 'lips\.\*'; names are like gates.mid"):
         add_lora_(unet, LoraConfig(layers=("conv_in", "lips.*")))
-
-
-@pytest.fixture(scope="module")
-def inflated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("inflated")
-    source, out = sd.write_folder(sd.build("sd21"), folder / "sd21"), folder / "sd21-video.safetensors"
-    assert cli.run(["inflate", str(source), "--out", str(out)]) == cli.DONE
-    return out
 
 
 @pytest.fixture(autouse=True)
@@ -124,12 +115,12 @@ def _forget_precision() -> Iterator[None]:
 
 
 @pytest.fixture
-def configured(inflated: Path, tmp_path: Path) -> Configured:
+def configured(tmp_path: Path) -> Configured:
     """Two steps of a LoRA; `top` is of the configuration, other arguments of [recipe]."""
 
     def made(name: str = "run", top: dict[str, Any] | None = None, **recipe: Any) -> TrainConfig:
         values = {
-            "stage": "video", "out": str(tmp_path / name), "start_from": str(inflated), "steps": 2, "batch": 1,
+            "stage": "video", "out": str(tmp_path / name), "start_from": str(MODEL), "steps": 2, "batch": 1,
             "precision": "bf16", "checkpoint_every": 1, "sample_every": 1000, "reported": 1,
             "clip": {"frames": 3, "fps": 2.0, "width": 64, "height": 64}, "data": {"clips": 4},
             "optimiser": {"warmup": 0, "lr": 1e-2}, "recipe": {"learns": "lora", "lora": {"rank": 2}} | recipe,
@@ -139,36 +130,40 @@ def configured(inflated: Path, tmp_path: Path) -> Configured:
     return made
 
 
-def test_a_run_keeps_and_exports_the_parts_alone_and_goes_on_to_the_same(configured: Configured) -> None:
-    whole = train(configured("whole"), build_stage, progress=False)
-    assert whole.name == "lora.safetensors"
+def started(config: TrainConfig) -> Run:
+    run = Run(config, build_stage(config), Accelerator(cpu=True))
+    run.resume()
+    return run
 
-    def stop(step: int) -> None:
-        raise KeyboardInterrupt
 
-    config = configured("stopped")
-    with pytest.raises(KeyboardInterrupt):
-        train(config, build_stage, progress=False, on_step=stop)
+def test_a_run_keeps_and_exports_the_parts_alone(configured: Configured) -> None:
+    """From its checkpoint, in bfloat16, it goes on to the same file; the model in it stays bit for bit."""
+    config = configured()
+    first = started(config)
+    Path(config.out).mkdir()
+    first.take_step()
+    first.save()
     kept = load_file(Path(config.out) / "checkpoint-00000001" / "model.safetensors")
     assert all(".lora_" in key or key.endswith("null_context") for key in kept), sorted(kept)
-    again, first = load_file(train(config, build_stage, progress=False)), load_file(whole)
-    assert again.keys() == first.keys()
-    assert all(torch.equal(again[key], value) for key, value in first.items())
-    ups = {key: value for key, value in first.items() if key.endswith("lora_up.weight")}
-    last = [key for key in ups if key.endswith(("taps.lora_up.weight", "proj_out.lora_up.weight"))]
-    assert last  # the temporal branches' last layers start at zero, behind which nothing else has a gradient yet
-    assert all(first[key].any() for key in last)
+    again = started(config)
+    assert again.step == 1
+    for run in (first, again):
+        run.take_step()
+    files = [Path(config.out) / name for name in ("first.safetensors", first.file.name)]
+    for run, file in zip((first, again), files, strict=True):
+        run.stage.export(file, {"seed": 0})
+    one, two = map(load_file, files)
+    assert files[1].name == "lora.safetensors"
+    assert one.keys() == two.keys()
+    assert all(torch.equal(two[key], value) for key, value in one.items())
+    assert all(value.any() for key, value in one.items() if key.endswith("up.weight"))
+    before, plain = read_checkpoint(MODEL).sections["unet"], first.stage.model.unet.state_dict()
+    for key, value in before.items():
+        assert torch.equal(plain[key], value.to(plain[key].dtype)), key
 
 
-def test_the_model_stays_and_a_card_needs_less(configured: Configured, inflated: Path) -> None:
-    config = configured(top={"precision": "fp32"})
-    run_ = Run(config, build_stage(config), Accelerator(cpu=True))
-    before = read_checkpoint(inflated).sections
-    run_.take_step()
-    now = {name: network.state_dict() for name, network in run_.stage.model.sections().items()}
-    for section, state in (("unet", before["unet"]), ("appearnet", before["appearnet"])):
-        assert all(torch.equal(now[section][key], value.float()) for key, value in state.items())
-    assert [name for name, _ in leaner(config)][1:] == [
+def test_leaner_recipes_stay_loras(configured: Configured) -> None:
+    assert [name for name, _ in leaner(configured())][1:] == [
         "+ coders_on_cpu = true", '+ average = "cpu"', "+ gradient_checkpointing = true", '+ adamw = "8bit"',
     ]  # fmt: skip
 

@@ -102,7 +102,7 @@ def rewritten(path: Path, change: Callable[[Tensors, dict[str, str]], None]) -> 
         metadata = dict(file.metadata())
     tensors = load_file(path)
     change(tensors, metadata)
-    save_file({key: value.contiguous() for key, value in tensors.items()}, path, metadata=metadata)
+    save_file({key: value.clone().contiguous() for key, value in tensors.items()}, path, metadata=metadata)
 
 
 KEY = "diffusion_model.mid_block.temporal_attentions.0.to_qkv"
