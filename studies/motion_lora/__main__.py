@@ -196,10 +196,14 @@ def page(every: list[Taught], folder: Path, batch: int) -> str:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("out/motion-lora"), help="where clips and runs are kept")
+    parser.add_argument("--teach", choices=list(Move), help="train this one LoRA and stop: two may learn at once")
     parser.add_argument("--steps", type=int, help="of each LoRA; those of the configuration if left out")
     parser.add_argument("--batch", type=int, default=8, help="clips made at once")
     parser.add_argument("--out", type=Path, default=OUT, help="write OUT.md and OUT.png")
     options = parser.parse_args(arguments)
+    if options.teach is not None:
+        teach(Move(options.teach), options.folder, options.steps)
+        return
     every = [teach(move, options.folder, options.steps) for move in Move]
     text = page(every, options.folder, options.batch)
     sys.stdout.write(text)

@@ -131,7 +131,7 @@ def configured(tmp_path: Path) -> Configured:
 
 
 def started(config: TrainConfig) -> Run:
-    run = Run(config, build_stage(config), Accelerator(cpu=True))
+    run = Run(config, build_stage(config), Accelerator(cpu=True, mixed_precision="bf16"))
     run.resume()
     return run
 
