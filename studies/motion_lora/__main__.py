@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -40,7 +40,7 @@ from .moves import ASKED, TAUGHT, WORDS, Move, cases, swing, write_clips
 
 CONFIG = ROOT / "configs" / "motion-lora.toml"
 OUT = ROOT / "docs" / "results" / "motion-lora"
-CLIPS, HELD_OUT, OLD = 16, 48, 96
+CLIPS, HELD_OUT, OLD = 16, 24, 48
 TAUGHT_SEED, ASKED_SEED = 1, 2
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
 SHOWN = 4
@@ -48,7 +48,7 @@ SHOWN = 4
 
 @dataclass(frozen=True, slots=True)
 class Taught:
-    """A motion's LoRA, and how long it took."""
+    """A motion's LoRA, and the processor time that it took."""
 
     move: Move
     file: Path
@@ -70,10 +70,10 @@ def teach(move: Move, folder: Path, steps: int | None) -> Taught:
         steps=steps or config.steps,
         recipe=replace(config.recipe, lora=lora),
     )
-    before, started = float(clock.read_text()) if clock.exists() else 0.0, time.monotonic()
+    before, started = float(clock.read_text()) if clock.exists() else 0.0, time.process_time()
 
     def note(step: int) -> None:
-        clock.write_text(str(before + time.monotonic() - started))
+        clock.write_text(str(before + time.process_time() - started))
 
     file = train(config, build_stage, on_step=note)
     return Taught(move, file, config, float(clock.read_text()))
@@ -91,17 +91,44 @@ def see(case: Case, frames: Frames) -> Record:
     }
 
 
-def measured(bench: Bench, name: str, some: list[Case], batch: int) -> list[Record]:
-    part = Part(some, see, lambda _, __: Outcome({}, ""))
-    journal = bench.journal(name, [case.to_dict() for case in some])
-    return measure_all(part, bench.animate, journal, batch=batch, size=SIZE, bar=partial(tqdm, desc=name))
+@dataclass(frozen=True, slots=True)
+class Measuring:
+    """Clips of one kind by the embedded model with or without a LoRA; a name for what is kept of them."""
+
+    name: str
+    cases: list[Case]
+    bench: Bench
+
+    def records(self, batch: int) -> list[Record]:
+        """Of every clip, in order: what is kept, and the rest made now."""
+        part = Part(self.cases, see, lambda _, __: Outcome({}, ""))
+        journal = self.bench.journal(self.name, [case.to_dict() for case in self.cases])
+        bar = partial(tqdm, desc=self.name)
+        return measure_all(part, self.bench.animate, journal, batch=batch, size=SIZE, bar=bar)
 
 
-def benches(taught: Taught, folder: Path) -> Iterator[tuple[float, Bench]]:
-    """The embedded model with the LoRA at each strength."""
-    plain = Bench(embedded(Kind.VIDEO), SamplingConfig(), folder / "evaluation")
+def asked(taught: Taught, folder: Path) -> dict[float, Measuring]:
+    """The new motion, asked for, with its LoRA at each strength."""
+    some, made = cases(taught.move, ASKED, HELD_OUT, ASKED_SEED), dict[float, Measuring]()
     for strength in STRENGTHS:
-        yield strength, replace(plain, loras=(Addition(taught.file, strength),) if strength else ())
+        loras = (Addition(taught.file, strength),) if strength else ()
+        made[strength] = Measuring(f"{taught.move}-{strength:g}", some, replace(plain(folder), loras=loras))
+    return made
+
+
+def old(every: Sequence[Taught], folder: Path) -> dict[str, Measuring]:
+    """The world's own motions, asked for, without a LoRA and with each."""
+    some = [Case.of(triple) for triple in pick(read_triples("select"), OLD)]
+    bench = plain(folder)
+    made = {"none": Measuring("old", some, bench)}
+    for taught in every:
+        loras = (Addition(taught.file),)
+        made[taught.move] = Measuring(f"old-{taught.move}", some, replace(bench, loras=loras))
+    return made
+
+
+def plain(folder: Path) -> Bench:
+    return Bench(embedded(Kind.VIDEO), SamplingConfig(), folder / "evaluation")
 
 
 def dial_row(strength: float, move: Move, records: list[Record]) -> list[str]:
@@ -111,11 +138,12 @@ def dial_row(strength: float, move: Move, records: list[Record]) -> list[str]:
     return [f"{strength:g}", str(does), f"{size:.2f}", str(looks)]
 
 
-def old_row(name: str, some: list[Case], records: list[Record]) -> list[str]:
+def old_row(name: str, measuring: Measuring, batch: int) -> list[str]:
     """How many clips still do what their sentence says, of one of the world's own motions."""
-    kept = Share.of([r["motion"] == c.scene.motion and r["looks"] for r, c in zip(records, some, strict=True)])
-    strays = Share.of([any(record["moves"].values()) for record in records])
-    wrong = [str(c.scene.motion) for r, c in zip(records, some, strict=True) if r["motion"] != c.scene.motion]
+    pairs = list(zip(measuring.records(batch), [case.scene for case in measuring.cases], strict=True))
+    kept = Share.of([record["motion"] == scene.motion and record["looks"] for record, scene in pairs])
+    strays = Share.of([any(record["moves"].values()) for record, _ in pairs])
+    wrong = [scene.motion for record, scene in pairs if record["motion"] != scene.motion]
     counts = ", ".join(f"{motion} {wrong.count(motion)}" for motion in Motion if motion in wrong)
     return [name, str(kept), str(strays), counts or "-"]
 
@@ -127,27 +155,22 @@ def truth_row(move: Move) -> list[str]:
 
 def sheet(taught: Taught, folder: Path) -> NDArray[np.uint8]:
     """[H, W, 3] at half size: some clips at strength 1, then the first of them at every strength."""
-    some = cases(taught.move, ASKED, HELD_OUT, ASKED_SEED)[:SHOWN]
-    made = dict(benches(taught, folder))
-    clips = [*made[1.0].animate([case.shot() for case in some])]
-    clips += [made[strength].animate([some[0].shot()])[0] for strength in STRENGTHS]
+    made = asked(taught, folder)
+    shots = [case.shot() for case in made[1.0].cases[:SHOWN]]
+    clips = [*made[1.0].bench.animate(shots), *(one.bench.animate(shots[:1])[0] for one in made.values())]
     return np.concatenate([np.concatenate(list(clip[:, ::2, ::2]), axis=1) for clip in clips])
 
 
 def section(taught: Taught, folder: Path, batch: int) -> list[str]:
     """One motion's table: the dial."""
-    move, some = taught.move, cases(taught.move, ASKED, HELD_OUT, ASKED_SEED)
-    rows = [
-        dial_row(strength, move, measured(bench, f"{move}-{strength:g}", some, batch))
-        for strength, bench in benches(taught, folder)
-    ]
-    size, lora = taught.file.stat().st_size, taught.config.recipe.lora
+    move, size, lora = taught.move, taught.file.stat().st_size, taught.config.recipe.lora
+    rows = [dial_row(strength, move, one.records(batch)) for strength, one in asked(taught, folder).items()]
     return [
         f"## {move.capitalize()}",
         "",
         f"`{CONFIG.relative_to(ROOT)}` with the word `{WORDS[move]}`: {taught.config.steps} steps of "
-        f"{taught.config.batch} clips, rank {lora.rank}, {taught.seconds / 60:.1f} minutes on one core, a file of "
-        f"{size / 1000:.0f} kB.",
+        f"{taught.config.batch} clips, rank {lora.rank}, {taught.seconds / 60:.1f} minutes of processor time, a file "
+        f"of {size / 1000:.0f} kB.",
         "",
         table(["strength", "does it", "size", "shape and colour right"], [*rows, truth_row(move)]),
         "",
@@ -155,14 +178,7 @@ def section(taught: Taught, folder: Path, batch: int) -> list[str]:
 
 
 def page(every: list[Taught], folder: Path, batch: int) -> str:
-    plain = Bench(embedded(Kind.VIDEO), SamplingConfig(), folder / "evaluation")
-    old = [Case.of(triple) for triple in pick(read_triples("select"), OLD)]
-    rows = [old_row("none", old, measured(plain, "old", old, batch))]
-    for taught in every:
-        bench = replace(plain, loras=(Addition(taught.file),))
-        rows.append(old_row(taught.move, old, measured(bench, f"old-{taught.move}", old, batch)))
-    both = replace(plain, loras=tuple(Addition(taught.file) for taught in every))
-    rows.append(old_row("both", old, measured(both, "old-both", old, batch)))
+    rows = [old_row(name, measuring, batch) for name, measuring in old(every, folder).items()]
     lines = [
         "# A motion of one's own",
         "",
@@ -197,6 +213,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("out/motion-lora"), help="where clips and runs are kept")
     parser.add_argument("--teach", choices=list(Move), help="train this one LoRA and stop: two may learn at once")
+    parser.add_argument("--measure", help="make and read only clips whose name begins so, and stop")
     parser.add_argument("--steps", type=int, help="of each LoRA; those of the configuration if left out")
     parser.add_argument("--batch", type=int, default=8, help="clips made at once")
     parser.add_argument("--out", type=Path, default=OUT, help="write OUT.md and OUT.png")
@@ -205,6 +222,13 @@ def main(arguments: list[str] | None = None) -> None:
         teach(Move(options.teach), options.folder, options.steps)
         return
     every = [teach(move, options.folder, options.steps) for move in Move]
+    if options.measure is not None:
+        every_part = [*(one for t in every for one in asked(t, options.folder).values())]
+        every_part += old(every, options.folder).values()
+        for one in every_part:
+            if one.name.startswith(options.measure):
+                one.records(options.batch)
+        return
     text = page(every, options.folder, options.batch)
     sys.stdout.write(text)
     with written_whole(options.out.with_name(options.out.name + ".md")) as temporary:
