@@ -82,7 +82,9 @@ class MovingScene(Scene):
 
 def draw(move: Move, pool: Pool, rng: np.random.Generator) -> MovingScene:
     """A scene of the pool that stays in view."""
-    shape, colour, background = (one[rng.integers(len(one))] for one in (pool.shapes, pool.colours, pool.backgrounds))
+    shape = pool.shapes[int(rng.integers(len(pool.shapes)))]
+    colour = pool.colours[int(rng.integers(len(pool.colours)))]
+    background = pool.backgrounds[int(rng.integers(len(pool.backgrounds)))]
     while True:
         x, y, texture = (float(value) for value in rng.uniform(0, 1, 3))
         radius = float(rng.uniform(*RADIUS))

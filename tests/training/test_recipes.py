@@ -213,7 +213,7 @@ def as_on_a_cpu(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
     "recipe",
     [
         {"learns": "appearnet"},
-        {"learns": "lora"},
+        pytest.param({"learns": "lora"}, marks=pytest.mark.slow),
         {"micro_batches": 2, "gradient_checkpointing": True},
         pytest.param({}, marks=pytest.mark.slow),
         pytest.param({"micro_batches": 2, "learns": "temporal"}, marks=pytest.mark.slow),
