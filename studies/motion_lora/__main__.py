@@ -36,11 +36,11 @@ from ..cases import SIZE, Case, Frames, Outcome, Part, Record
 from ..journal import ROOT, measure_all
 from ..shares import Share, pick, table
 from ..toybox.bench import Bench
-from .moves import ASKED, TAUGHT, WORDS, Move, cases, swing, write_clips
+from .moves import ASKED, TAUGHT, WORDS, Move, cases, swing, write_clips, write_kept
 
 CONFIG = ROOT / "configs" / "motion-lora.toml"
 OUT = ROOT / "docs" / "results" / "motion-lora"
-CLIPS, HELD_OUT, OLD = 16, 24, 48
+CLIPS, KEPT, HELD_OUT, OLD = 16, 32, 16, 32
 TAUGHT_SEED, ASKED_SEED = 1, 2
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
 SHOWN = 4
@@ -62,6 +62,7 @@ def teach(move: Move, folder: Path, steps: int | None) -> Taught:
     videos, clock = folder / move / "videos", folder / move / "seconds.txt"
     if not videos.exists():
         write_clips(move, videos, CLIPS, TAUGHT_SEED)
+        write_kept(videos, KEPT, TAUGHT_SEED)
     config = TrainConfig.load(CONFIG)
     lora = replace(config.recipe.lora, words=WORDS[move])
     config = replace(

@@ -11,10 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microcinema_core.media import save_clip
-from microcinema_core.worlds.toybox.captions import PLACES, PREPOSITIONS, SUBJECTS
+from microcinema_core.worlds.toybox.captions import PLACES, PREPOSITIONS, SUBJECTS, caption
 from microcinema_core.worlds.toybox.tracker import MIN_EXPLAINED, Reading
 from microcinema_core.worlds.toybox.triples import FPS, TIMES
-from microcinema_core.worlds.toybox.world import RADIUS, Background, Colour, Motion, Scene, Shape, Speed, render
+from microcinema_core.worlds.toybox.world import (
+    RADIUS,
+    Background,
+    Colour,
+    Motion,
+    Scene,
+    Shape,
+    Speed,
+    render,
+    sample_scene,
+)
 
 from ..cases import SIZE, Case
 
@@ -112,10 +122,22 @@ def cases(move: Move, pool: Pool, count: int, seed: int) -> list[Case]:
 
 def write_clips(move: Move, folder: Path, count: int, seed: int) -> None:
     """As a person has them: videos, each with its sentence beside it."""
-    folder.mkdir(parents=True, exist_ok=True)
     for i, case in enumerate(cases(move, TAUGHT, count, seed)):
-        save_clip(folder / f"{i:02d}.mp4", render(case.scene, TIMES, SIZE), FPS, {"prompt": case.prompt})
-        (folder / f"{i:02d}.txt").write_text(case.prompt + "\n", encoding="utf-8")
+        _write(folder / f"{move}-{i:02d}.mp4", case.scene, case.prompt)
+
+
+def write_kept(folder: Path, count: int, seed: int) -> None:
+    """Clips of the world's own motions, of which the model's are hardly to be told."""
+    for i in range(count):
+        rng = np.random.default_rng([seed, len(Move), i])
+        scene = sample_scene(rng, TIMES)
+        _write(folder / f"own-{i:02d}.mp4", scene, caption(scene, rng))
+
+
+def _write(path: Path, scene: Scene, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_clip(path, render(scene, TIMES, SIZE), FPS, {"prompt": text})
+    path.with_suffix(".txt").write_text(text + "\n", encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)
