@@ -21,11 +21,13 @@ from tqdm import tqdm
 
 from microcinema_core.checkpoint.addition import Addition
 from microcinema_core.checkpoint.embedded import embedded
+from microcinema_core.checkpoint.lora_header import LoraHeader
+from microcinema_core.checkpoint.stored import open_file
 from microcinema_core.config import Kind
 from microcinema_core.files import written_whole
 from microcinema_core.shot.settings import SamplingConfig
 from microcinema_core.training.config import TrainConfig
-from microcinema_core.training.loop import train
+from microcinema_core.training.loop import file_of, train
 from microcinema_core.training.sheets import save_sheet
 from microcinema_core.training.stages import build_stage
 from microcinema_core.worlds.toybox.tracker import read_clip
@@ -48,37 +50,51 @@ READERS = (Path(__file__).with_name("moves.py"),)  # records made by other code 
 
 
 @dataclass(frozen=True, slots=True)
-class Taught:
-    """A motion's LoRA, and the processor time that it took."""
+class Lesson:
+    """A motion, and the run that teaches it by the configuration that comes with the program."""
 
     move: Move
-    file: Path
+    folder: Path
     config: TrainConfig
-    seconds: float
 
+    @classmethod
+    def of(cls, move: Move, folder: Path, steps: int | None) -> Lesson:
+        config = TrainConfig.load(CONFIG)
+        folder = folder / move
+        lora = replace(config.recipe.lora, words=WORDS[move])
+        run = replace(config, videos=str(folder / "videos"), out=str(folder / "run"), steps=steps or config.steps)
+        return cls(move, folder, replace(run, recipe=replace(config.recipe, lora=lora)))
 
-def teach(move: Move, folder: Path, steps: int | None) -> Taught:
-    """Train by the configuration that comes with the program, or go on with that."""
-    videos, clock = folder / move / "videos", folder / move / "seconds.txt"
-    if not videos.exists():
-        write_clips(move, videos, CLIPS, TAUGHT_SEED)
-        write_kept(videos, KEPT, TAUGHT_SEED)
-    config = TrainConfig.load(CONFIG)
-    lora = replace(config.recipe.lora, words=WORDS[move])
-    config = replace(
-        config,
-        videos=str(videos),
-        out=str(folder / move / "run"),
-        steps=steps or config.steps,
-        recipe=replace(config.recipe, lora=lora),
-    )
-    before, started = float(clock.read_text()) if clock.exists() else 0.0, time.process_time()
+    @property
+    def file(self) -> Path:
+        return file_of(self.config)
 
-    def note(step: int) -> None:
-        clock.write_text(str(before + time.process_time() - started))
+    @property
+    def clock(self) -> Path:
+        """Where the processor time that it took stands."""
+        return self.folder / "seconds.txt"
 
-    file = train(config, build_stage, on_step=note)
-    return Taught(move, file, config, float(clock.read_text()))
+    @property
+    def learned(self) -> bool:
+        if not self.file.exists():
+            return False
+        header = LoraHeader.of(open_file(self.file)[1], self.file)
+        return header is not None and header.provenance.get("steps") == self.config.steps
+
+    def learn(self) -> None:
+        """To the end, or on to it."""
+        if self.learned:
+            return
+        videos = self.folder / "videos"
+        if not videos.exists():
+            write_clips(self.move, videos, CLIPS, TAUGHT_SEED)
+            write_kept(videos, KEPT, TAUGHT_SEED)
+        before, started = float(self.clock.read_text()) if self.clock.exists() else 0.0, time.process_time()
+
+        def note(step: int) -> None:
+            self.clock.write_text(str(before + time.process_time() - started))
+
+        train(self.config, build_stage, on_step=note)
 
 
 def see(case: Case, frames: Frames) -> Record:
@@ -110,23 +126,23 @@ class Measuring:
         return measure_all(part, self.bench.animate, journal, batch=batch, size=SIZE, bar=bar)
 
 
-def asked(taught: Taught, folder: Path) -> dict[float, Measuring]:
+def asked(lesson: Lesson, folder: Path) -> dict[float, Measuring]:
     """The new motion, asked for, with its LoRA at each strength."""
-    some, made = cases(taught.move, ASKED, HELD_OUT, ASKED_SEED), dict[float, Measuring]()
+    some, made = cases(lesson.move, ASKED, HELD_OUT, ASKED_SEED), dict[float, Measuring]()
     for strength in STRENGTHS:
-        loras = (Addition(taught.file, strength),) if strength else ()
-        made[strength] = Measuring(f"{taught.move}-{strength:g}", some, replace(plain(folder), loras=loras))
+        loras = (Addition(lesson.file, strength),) if strength else ()
+        made[strength] = Measuring(f"{lesson.move}-{strength:.2f}", some, replace(plain(folder), loras=loras))
     return made
 
 
-def old(every: Sequence[Taught], folder: Path) -> dict[str, Measuring]:
+def old(every: Sequence[Lesson], folder: Path) -> dict[str, Measuring]:
     """The world's own motions, asked for, without a LoRA and with each."""
     some = [Case.of(triple) for triple in pick(read_triples("select"), OLD)]
     bench = plain(folder)
-    made = {"none": Measuring("old", some, bench)}
-    for taught in every:
-        loras = (Addition(taught.file),)
-        made[taught.move] = Measuring(f"old-{taught.move}", some, replace(bench, loras=loras))
+    made = {"none": Measuring("old-none", some, bench)}
+    for lesson in every:
+        loras = (Addition(lesson.file),)
+        made[lesson.move] = Measuring(f"old-{lesson.move}", some, replace(bench, loras=loras))
     return made
 
 
@@ -156,37 +172,39 @@ def truth_row(move: Move) -> list[str]:
     return ["the true clips", *dial_row(1.0, move, [see(case, case.truth()) for case in some])[1:]]
 
 
-def sheet(taught: Taught, folder: Path) -> NDArray[np.uint8]:
+def sheet(lesson: Lesson, folder: Path) -> NDArray[np.uint8]:
     """[H, W, 3] at half size: some clips at strength 1, then the first of them at every strength."""
-    made = asked(taught, folder)
+    made = asked(lesson, folder)
     shots = [case.shot() for case in made[1.0].cases[:SHOWN]]
     clips = [*made[1.0].bench.animate(shots), *(one.bench.animate(shots[:1])[0] for one in made.values())]
     return np.concatenate([np.concatenate(list(clip[:, ::2, ::2]), axis=1) for clip in clips])
 
 
-def section(taught: Taught, folder: Path, batch: int) -> list[str]:
+def section(lesson: Lesson, folder: Path, batch: int) -> list[str]:
     """One motion's table: the dial."""
-    move, size, lora = taught.move, taught.file.stat().st_size, taught.config.recipe.lora
-    rows = [dial_row(strength, move, one.records(batch)) for strength, one in asked(taught, folder).items()]
+    move, size, lora = lesson.move, lesson.file.stat().st_size / 1000, lesson.config.recipe.lora
+    minutes = float(lesson.clock.read_text()) / 60
+    rows = [dial_row(strength, move, one.records(batch)) for strength, one in asked(lesson, folder).items()]
     return [
         f"## {move.capitalize()}",
         "",
-        f"`{CONFIG.relative_to(ROOT)}` with the word `{WORDS[move]}`: {taught.config.steps} steps of "
-        f"{taught.config.batch} clips, rank {lora.rank}, {taught.seconds / 60:.1f} minutes of processor time, a file "
-        f"of {size / 1000:.0f} kB.",
+        f"`{CONFIG.relative_to(ROOT)}` with the word `{WORDS[move]}`: {lesson.config.steps} steps of "
+        f"{lesson.config.batch} clips, rank {lora.rank}, {minutes:.1f} minutes of processor time; the file has "
+        f"{size:.0f} kB.",
         "",
         table(["strength", "does it", "size", "shape and colour right"], [*rows, truth_row(move)]),
         "",
     ]
 
 
-def page(every: list[Taught], folder: Path, batch: int) -> str:
+def page(every: list[Lesson], folder: Path, batch: int) -> str:
     rows = [old_row(name, measuring, batch) for name, measuring in old(every, folder).items()]
     lines = [
         "# A motion of one's own",
         "",
         f"Two motions that Toybox does not have, each taught by a LoRA of temporal layers from {CLIPS} clips, by "
-        "`python -m studies.motion_lora`. The clips show "
+        "`python -m studies.motion_lora`, which also shows it "
+        f"{KEPT} clips of Toybox's own motions with their sentences, so that it keeps them. The clips show "
         f"{', '.join(TAUGHT.shapes)} in {', '.join(TAUGHT.colours)} over {', '.join(TAUGHT.backgrounds)}; asked for "
         f"are {HELD_OUT} clips of {', '.join(ASKED.shapes)} in {', '.join(ASKED.colours)} over "
         f"{', '.join(ASKED.backgrounds)}, each with another sentence. What does a motion is read by a fit of the "
@@ -194,8 +212,8 @@ def page(every: list[Taught], folder: Path, batch: int) -> str:
         "far up and down it goes, of what the clips show.",
         "",
     ]
-    for taught in every:
-        lines += section(taught, folder, batch)
+    for lesson in every:
+        lines += section(lesson, folder, batch)
     lines += [
         "## Old motions",
         "",
@@ -221,24 +239,25 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--batch", type=int, default=8, help="clips made at once")
     parser.add_argument("--out", type=Path, default=OUT, help="write OUT.md and OUT.png")
     options = parser.parse_args(arguments)
-    if options.teach is not None:
-        teach(Move(options.teach), options.folder, options.steps)
-        return
-    every = [teach(move, options.folder, options.steps) for move in Move]
+    every = [Lesson.of(move, options.folder, options.steps) for move in Move]
     if options.measure is not None:
-        every_part = [*(one for t in every for one in asked(t, options.folder).values())]
-        every_part += old(every, options.folder).values()
-        for one in every_part:
+        some = [one for lesson in every for one in asked(lesson, options.folder).values()]
+        for one in (*some, *old(every, options.folder).values()):
             if one.name.startswith(options.measure):
                 one.records(options.batch)
+        return
+    for lesson in every:
+        if options.teach in (None, lesson.move):
+            lesson.learn()
+    if options.teach is not None:
         return
     text = page(every, options.folder, options.batch)
     sys.stdout.write(text)
     with written_whole(options.out.with_name(options.out.name + ".md")) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    picture = np.concatenate([sheet(taught, options.folder) for taught in every])
+    picture = np.concatenate([sheet(lesson, options.folder) for lesson in every])
     save_sheet(options.out.with_name(options.out.name + ".png"), [picture[None]])
-    sys.stdout.write(json.dumps({taught.move: str(taught.file) for taught in every}) + "\n")
+    sys.stdout.write(json.dumps({lesson.move: str(lesson.file) for lesson in every}) + "\n")
 
 
 if __name__ == "__main__":
