@@ -66,7 +66,7 @@ class CompiledUNet(nn.Module):
     def __init__(self, unet: VideoUNet, how: Compile, name: str) -> None:
         super().__init__()
         self.config, self.how, self.name = unet.config, how, name
-        self.network: nn.Module = torch.compile(unet, backend=BACKEND, mode=how.value, dynamic=False)
+        self.network = cast(nn.Module, torch.compile(unet, backend=BACKEND, mode=how.value, dynamic=False))
         self.sizes: set[torch.Size] = set()
 
     def forward(
