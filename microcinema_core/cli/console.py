@@ -39,8 +39,8 @@ CompileOption = Annotated[
     Compile,
     typer.Option(
         "--compile",
-        help="torch.compile for the U-Nets: minutes at the first step, then faster; reduce-overhead: on a GPU, with "
-        "CUDA graphs, for small clips.",
+        help="torch.compile for the U-Nets: a slow first step for faster ones after it; reduce-overhead: with CUDA "
+        "graphs too, for small clips on a GPU.",
     ),
 ]
 Debug = Annotated[
