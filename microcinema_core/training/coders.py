@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -12,6 +13,7 @@ from accelerate import PartialState
 from torch import Tensor
 
 from ..checkpoint.format import TEXT_ENCODER, VAE, Companion, read_checkpoint, read_header
+from ..checkpoint.kept import digest_of
 from ..checkpoint.sections import Section, find_section
 from ..config import Kind, ModelConfig, preset
 from ..errors import CheckpointError
@@ -51,6 +53,12 @@ class Coders:
         codec.vae.to(self.device)
         text.model.to(self.device)
         self.null = text.encode([""])  # [1, L, D]
+
+    @cached_property
+    def weights(self) -> str:
+        """Tells the autoencoder from others by its own numbers, whatever file they came in."""
+        state = {key: value.cpu() for key, value in self.codec.vae.state_dict().items()}
+        return digest_of(state | {"mean": self.codec.mean, "std": self.codec.std})
 
     def encode(self, pictures: Iterable[Frames]) -> Tensor:
         """Pictures [N, H, W, 3] in 0..255 -> model-space latents [N, C, h, w], float32."""

@@ -75,6 +75,6 @@ def _scaled(model: ModelConfig, passes: Sequence[StoredClips], config: TrainConf
 
 def _deviation(clips: StoredClips, unscaled: Segments) -> float:
     """Of what the line leaves of the frames between the ends."""
-    latents = clips.latents[:SCALED].transpose(1, 2).float()  # [N, C, T, h, w]
+    latents = clips.first(SCALED).transpose(1, 2).float()  # [N, C, T, h, w]
     remainder = unscaled.remainder(latents, unscaled.line(ends_of(latents)), [0] * len(latents))
     return remainder[:, :, 1:-1].std().item()

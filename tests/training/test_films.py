@@ -17,7 +17,8 @@ from microcinema_core.errors import MicroCinemaError
 from microcinema_core.media import save_clip, save_picture
 from microcinema_core.training.checkpoints import checkpoints
 from microcinema_core.training.config import TrainConfig
-from microcinema_core.training.data.films import find_films, read_frames
+from microcinema_core.training.data.catalogue import find_films
+from microcinema_core.training.data.films import read_frames
 from microcinema_core.training.loop import train
 from microcinema_core.training.stages import build_stage
 
@@ -155,16 +156,16 @@ def test_spatial_layers_at_no_rate_stay_as_they_are(inflated: Path, videos: Path
     assert any(not torch.equal(after[key], before[key]) for key in new)
 
 
-def test_frames_are_those_shown_at_the_times_asked_for(videos: Path) -> None:
+def test_frames_are_those_shown_at_the_times_asked_for(videos: Path, tmp_path: Path) -> None:
     """A frame is shown until the next comes; the ground of frame i has the level 10 i."""
-    films = {film.path.name: film for film in find_films(videos, 1.0)}
-    assert {name: film.text for name, film in films.items()} == {
-        "left.mp4": "A square moves left", "right.webm": "It moves",
+    films = find_films(videos, tmp_path / "films.jsonl")[0]
+    assert {film.name: film.text for film in films} == {
+        "left.mp4": "A square moves left", "deep/right.webm": "It moves",
     }  # fmt: skip
-    for film in films.values():
+    for film in films:
         assert film.seconds == pytest.approx(SECONDS, abs=0.01)
         times = [0.0, 0.3, 1.01, 1.01, 2.49, 9.0]
-        levels = [frame[-4:].mean() / 10 for frame in read_frames(film.path, times)]
+        levels = [frame[-4:].mean() / 10 for frame in read_frames(film.video, times)]
         assert levels == pytest.approx([0, 2, 8, 8, 19, 19], abs=0.3)  # the codecs lose a little
 
 
