@@ -21,6 +21,8 @@ from .data.named import LeftOut
 from .data.report import VideoReport
 from .reports.films import REPORT
 
+CATALOGUE = "videos.jsonl"
+
 
 def own_videos(
     coders: Coders, config: TrainConfig, clip: ClipConfig, rates: Sequence[float]
@@ -49,8 +51,8 @@ def _found(config: TrainConfig, cache: Path) -> tuple[Films, list[LeftOut]]:
     """Looked for by the main process; the others read what it wrote."""
     state = PartialState()
     name = hashlib.sha256(str(Path(config.videos).absolute()).encode(errors="surrogatepass")).hexdigest()
-    catalogue = cache / f"videos-{name[:12]}.jsonl"
+    catalogue = Path(config.out) / CATALOGUE  # the run's own: another one may find other videos meanwhile
     with state.main_process_first():
         if state.is_main_process:
-            return find_films(config.videos, catalogue, config.data.workers)
+            return find_films(config.videos, catalogue, config.data.workers, cache / f"videos-{name[:12]}.jsonl")
     return Films.read(catalogue), []

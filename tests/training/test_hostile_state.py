@@ -84,7 +84,7 @@ def test_no_file_of_a_training_folder_runs_code(
     """Each is replaced by a pickle, and those are added that other programs keep there; then training goes on."""
     files = [path.relative_to(trained) for path in sorted(trained.rglob("*")) if path.is_file()]
     kinds = {path.name for path in files}
-    assert {MODEL, AVERAGE, OPTIMISER, "a.mp4", "a.txt", "run.toml", "left-out.csv"} <= kinds
+    assert {MODEL, AVERAGE, OPTIMISER, "a.mp4", "a.txt", "run.toml", "left-out.csv", "videos.jsonl"} <= kinds
     assert {path.suffix for path in files if "cache" in path.parts} == {".safetensors", ".jsonl"}
     marker = tmp_path / "code-ran"
     pickle.loads(payloads(marker)[0])

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from math import isfinite
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import numpy as np
@@ -73,20 +74,25 @@ class _Earlier:
     key: str
 
 
-def find_films(source: str | Path, catalogue: Path, workers: int = 1) -> tuple[Films, list[LeftOut]]:
+def find_films(
+    source: str | Path, catalogue: Path, workers: int = 1, shared: Path | None = None
+) -> tuple[Films, list[LeftOut]]:
     """The videos of a source that can be used, written to the file `catalogue`, and those that cannot.
 
-    What an earlier catalogue in its place knows is not read again. Raises InputError for a source that is none, OSError
-    where the disk refuses.
+    What an earlier catalogue knows is not read again: the one in its place, or `shared`, which other runs have, too, and
+    which becomes as this one. Raises InputError for a source that is none, OSError where the disk refuses.
     """
     left_out: list[LeftOut] = []
-    opened = ahead(partial(_opened, _known(catalogue)), listed(str(source)), workers)
+    opened = ahead(partial(_opened, _known(shared or catalogue)), listed(str(source)), workers)
     with disk_errors(catalogue), written_whole(catalogue) as temporary, temporary.open("w", encoding="utf-8") as file:
         for found in tqdm(opened, desc="videos looked at", unit="", disable=None):
             if isinstance(found, LeftOut):
                 left_out.append(found)
             else:
                 file.write(f"{found}\n")
+    if shared is not None:
+        with disk_errors(shared), written_whole(shared) as temporary:
+            copyfile(catalogue, temporary)
     return Films.read(catalogue), left_out
 
 
