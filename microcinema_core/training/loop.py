@@ -4,7 +4,6 @@ A run owns the folder `config.out`:
     checkpoint-00000500/   everything needed to go on; renamed into place only when whole
     samples/               what the averaged weights do, as pictures
     tensorboard/           curves
-    videos.jsonl           which videos of one's own it learns from; left-out.csv: which it does not, and why
     model.safetensors      the averaged weights, written with every sample sheet
 """
 

@@ -79,7 +79,7 @@ def find_films(
 ) -> tuple[Films, list[LeftOut]]:
     """The videos of a source that can be used, written to the file `catalogue`, and those that cannot.
 
-    What an earlier catalogue knows is not read again: the one in its place, or `shared`, which other runs have, too, and
+    What an earlier catalogue knows is not read again: the one in its place, or `shared`, which other runs have too and
     which becomes as this one. Raises InputError for a source that is none, OSError where the disk refuses.
     """
     left_out: list[LeftOut] = []
