@@ -64,8 +64,8 @@ class Place:
         return source
 
 
-def link(kind: bytes, to: str) -> tarfile.TarInfo:
-    head = tarfile.TarInfo("bad.mp4")
+def link(name: str, kind: bytes, to: str) -> tarfile.TarInfo:
+    head = tarfile.TarInfo(name)
     head.type, head.linkname = kind, to
     return head
 
@@ -160,7 +160,7 @@ LEFT_OUT: dict[str, tuple[Callable[[Place], str], Sequence[tuple[str, str]]]] = 
         sparse, [("shard.tar/bad.mp4", "or too long: 2,147,483,648 bytes")],
     ),
     "a damaged member": (
-        lambda p: p.tar(("bad.mp4", p.video[:-900]), ("bad.txt", b"x")),
+        lambda p: p.tar(("bad.mp4", p.video[:700]), ("bad.txt", b"x")),
         [("shard.tar/bad.mp4", "cannot be read|cut off")],
     ),
     "an empty member": (
@@ -171,9 +171,9 @@ LEFT_OUT: dict[str, tuple[Callable[[Place], str], Sequence[tuple[str, str]]]] = 
         [("shard.tar/bad.mp4", "cannot be read as a video")],
     ),
     "a link, or a device, in a shard": (
-        lambda p: p.tar((link(tarfile.SYMTYPE, "/etc/passwd"), b""), (link(tarfile.LNKTYPE, "good.mp4"), b""),
-                        (link(tarfile.CHRTYPE, ""), b"")),
-        [("shard.tar/bad.mp4", "is a link, or no file")],
+        lambda p: p.tar((link("0.mp4", tarfile.SYMTYPE, "/etc/passwd"), b""),
+                        (link("1.mp4", tarfile.LNKTYPE, "good.mp4"), b""), (link("2.mp4", tarfile.CHRTYPE, ""), b"")),
+        [(f"shard.tar/{i}.mp4", "is a link, or no file") for i in range(3)],
     ),
     "a shard cut off in a member, or a member longer than its shard": (
         lambda p: p.changed(lambda data: data[: data.index(b"bad.mp4") + 600], p.tar(("bad.mp4", p.video))),

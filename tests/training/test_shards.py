@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import tarfile
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def test_what_goes_in_comes_out(videos: Path, tmp_path: Path, capsys: pytest.Cap
 def test_stopped_it_goes_on_and_a_film_keeps_its_key(
     videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("microcinema_core.cli.shards.MEGABYTE", 1000)  # a film a shard
+    monkeypatch.setattr(sys.modules["microcinema_core.cli.shards"], "MEGABYTE", 1000)  # a film a shard
     out, add = tmp_path / "shards", packing._add
 
     def stopping(tar: tarfile.TarFile, film: object) -> None:

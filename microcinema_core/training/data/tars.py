@@ -23,7 +23,8 @@ MAX_LONG = 64 * 1024  # bytes of a name, or of what else a member has before it
 MAX_DIGITS = 20  # of a size beyond the 8 GB that a header can say
 LONG_NAME, EXTENDED = b"L", b"x"  # members that say more of the next
 SPARSE = b"GNU.sparse."  # of files with holes, whose bytes are no video
-PLAIN = (b"0", b"\0", b"7")  # files; all else are links, folders, devices
+PLAIN = (b"0", b"\0", b"7")  # files
+EMPTY = (b"1", b"2", b"3", b"4", b"5", b"6")  # links, devices, folders: no bytes follow, whatever size they say
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +119,7 @@ def members(path: Path) -> Iterator[Member]:
             if not any(block):
                 return
             head, start = _header(block, path, at), at + BLOCK
-            said = more.get(b"size", b"")
-            size = int(said) if said.isdigit() and len(said) < MAX_DIGITS else head.size
+            size = _size(head, more.get(b"size", b""))
             if not 0 <= size <= total - start:
                 break
             at = start + -(-size // BLOCK) * BLOCK
@@ -138,6 +138,13 @@ def _header(block: bytes, path: Path, at: int) -> tarfile.TarInfo:
         return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except tarfile.TarError as error:
         raise InputError(f"{path}: is no .tar at byte {at:,} ({error}); give {SHARD}, not compressed") from error
+
+
+def _size(head: tarfile.TarInfo, said: bytes) -> int:
+    """Of the bytes that follow; what was said before counts for more than the head."""
+    if head.type in EMPTY:
+        return 0
+    return int(said) if said.isdigit() and len(said) < MAX_DIGITS else head.size
 
 
 def _more(data: bytes, kind: bytes) -> dict[bytes, bytes]:
