@@ -7,17 +7,18 @@ from pathlib import Path
 from ..config import Kind, image_stage
 from ..errors import ConfigError
 from ..worlds.toybox.world import Motion
-from .coders import Coders, load_coders
+from .coders import Coders, cache_of, load_coders
 from .config import TrainConfig
 from .data.batches import ClipBatch
 from .data.clips import at_rates
 from .data.sources import FrameBatches, KeyframeBatches
 from .data.toybox import Toybox, ToyboxStills
 from .denoising import Denoising
+from .recipe import learning_groups
 from .reports.films import FilmClipsMade
 from .reports.toybox import ToyboxClipsMade, ToyboxPictures
 from .stage import Report, Stage, all_of
-from .trainee import Trainee, asked_for, begin, learning_groups
+from .trainee import Trainee, asked_for, begin
 from .videos import own_videos
 
 
@@ -41,6 +42,8 @@ def video(config: TrainConfig) -> Stage[ClipBatch]:
     coders = load_coders(config)
     trainee = begin(Kind.VIDEO, config, asked_for(config, coders.config), coders)
     loss, data, clip = denoising(trainee, config), config.data, trainee.config.clip
+    if data.no_keyframe and trainee.config.diffusion.prior_lambda:
+        raise ConfigError("train: no_keyframe leaves nothing that lambda could be of; set prior_lambda = 0")
     if config.videos:
         films, held_out = own_videos(coders, config, clip, [clip.fps, *data.other_rates])
         clips = at_rates(films, clip, data)
@@ -50,22 +53,17 @@ def video(config: TrainConfig) -> Stage[ClipBatch]:
         report = ToyboxClipsMade(trainee, config.reported)
     return Stage(
         model=trainee.networks,
-        source=KeyframeBatches(clips, config.batch, data.other_keyframes),
+        source=KeyframeBatches(clips, config.batch, data.other_keyframes, data.no_keyframe),
         loss=loss,
         report=report,
         export=trainee.save,
-        groups=learning_groups(trainee.networks, config.optimiser.spatial_lr_scale),
+        groups=learning_groups(trainee.networks, config),
     )
 
 
 def denoising(trainee: Trainee, config: TrainConfig) -> Denoising:
     """The loss with the settings of model and run."""
     return Denoising(trainee.config.diffusion, trainee.coders.text, config.data.no_text, config.towards_noise)
-
-
-def cache_of(config: TrainConfig) -> Path:
-    """Shared by all runs in one folder."""
-    return Path(config.out).parent / "cache"
 
 
 def toybox(config: TrainConfig, coders: Coders) -> Toybox:

@@ -12,17 +12,18 @@ from functools import partial
 from ..checkpoint.format import read_header
 from ..config import TOYBOX, Kind, ModelConfig
 from ..shot.segments import Segments, ends_of
-from .coders import load_coders
+from .coders import cache_of, load_coders
 from .config import TrainConfig
 from .data.batches import ClipBatch
 from .data.clips import StoredClips
 from .data.sources import SegmentBatches
 from .data.toybox import Toybox
-from .diffusion import cache_of, denoising
+from .diffusion import denoising
 from .earlier import earlier_file
+from .recipe import learning_groups
 from .reports.segments import SegmentsMade
 from .reports.toybox import select_triples, true_segments
-from .stage import Stage, all_of
+from .stage import Stage
 from .trainee import asked_for, begin
 
 PASSES = 2
@@ -49,7 +50,7 @@ def tsr(config: TrainConfig) -> Stage[ClipBatch]:
             trainee, rates, partial(true_segments, coders, clip, triples), [triple.seed for triple in triples]
         ),
         export=trainee.save,
-        groups=all_of(trainee.networks),
+        groups=learning_groups(trainee.networks, config),
     )
 
 

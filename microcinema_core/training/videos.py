@@ -11,7 +11,7 @@ from accelerate import PartialState
 
 from ..config import ClipConfig
 from ..errors import ConfigError
-from .coders import Coders
+from .coders import Coders, cache_of
 from .config import TrainConfig
 from .data.catalogue import Films, find_films
 from .data.clips import seconds_of
@@ -35,7 +35,7 @@ def own_videos(
     data, state = config.data, PartialState()
     if data.hard_motions:
         raise ConfigError("train: hard_motions are Toybox's; leave them out with `videos`")
-    cache = Path(config.out).parent / "cache"
+    cache = cache_of(config)
     report = VideoReport(Path(config.out), config.videos, writes=state.is_main_process)
     films, left_out = _found(config, cache)
     division = divided(films, max(seconds_of(replace(clip, fps=rate)) for rate in rates))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,7 @@ from ...media import Frames, to_uint8
 from ...shot.segments import Segments, ends_of
 from ...shot.settings import TSR_SAMPLING
 from ...standalone.sampling import NoiseStream, Text, sample_segments
+from ..frozen import is_halved
 from ..stage import Findings
 from ..trainee import Trainee
 
@@ -50,7 +52,8 @@ class SegmentsMade:
         assert appearnet is not None
         text, fps = Text(trainee.coders.null, trainee.coders.null), self.rates[0] / segments.factor
         noise = [NoiseStream.segment(seed, level, 0) for seed in self.seeds]
-        with torch.autocast(ends.device.type, enabled=False):
+        # In float32, as far as the weights are: the truth has no error but the autoencoder's.
+        with nullcontext() if is_halved(trainee.networks) else torch.autocast(ends.device.type, enabled=False):
             return sample_segments((unet, appearnet), trainee.config, ends, level, fps, text, noise, TSR_SAMPLING)
 
     def _rows(self, made: Tensor, truth: Tensor) -> list[Frames]:
