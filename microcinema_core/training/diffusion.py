@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ..config import Kind, image_stage
 from ..errors import ConfigError
 from ..worlds.toybox.world import Motion
