@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..config import Kind, image_stage
 from ..errors import ConfigError
 from ..worlds.toybox.world import Motion
@@ -12,12 +14,12 @@ from .data.clips import at_rates
 from .data.sources import FrameBatches, KeyframeBatches
 from .data.toybox import Toybox, ToyboxStills
 from .denoising import Denoising
+from .own_videos import own_videos
 from .recipe import learning_groups
 from .reports.films import FilmClipsMade
 from .reports.toybox import ToyboxClipsMade, ToyboxPictures
 from .stage import Report, Stage, all_of
 from .trainee import Trainee, asked_for, begin
-from .videos import own_videos
 
 
 def image(config: TrainConfig) -> Stage[ClipBatch]:
@@ -43,9 +45,10 @@ def video(config: TrainConfig) -> Stage[ClipBatch]:
     if data.no_keyframe and trainee.config.diffusion.prior_lambda:
         raise ConfigError("train: no_keyframe leaves nothing that lambda could be of; set prior_lambda = 0")
     if config.videos:
-        films, held_out = own_videos(coders, config, clip, [clip.fps, *data.other_rates])
-        clips = at_rates(films, clip, data)
-        report: Report = FilmClipsMade(trainee, held_out.clips(clip, config.reported), loss, config.seed)
+        rated = [replace(clip, fps=rate) for rate in (clip.fps, *data.other_rates)]
+        films = own_videos(config, coders, cache_of(config), rated)
+        clips = at_rates(films.material, clip, data)
+        report: Report = FilmClipsMade(trainee, films.reported.clips(clip, config.reported), loss, config.seed)
     else:
         clips = at_rates(toybox(config, coders), clip, data)
         report = ToyboxClipsMade(trainee, config.reported)

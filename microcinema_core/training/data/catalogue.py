@@ -20,11 +20,12 @@ from ...errors import InputError
 from ...files import check_readable, disk_errors, written_whole
 from ...media.films import Video
 from .ahead import ahead
-from .films import Film, length_of
+from .films import Film, length_of, rate_of
 from .listing import listed
 from .named import Entry, LeftOut, Named
 
 KEY = 32  # hexadecimal digits
+SLACK = 0.01  # of a rate: a film of 29.97 frames a second has 30
 CHUNK = 1 << 20  # bytes of a shard's member that are hashed together
 
 
@@ -65,12 +66,18 @@ class Films:
         return self.where(lambda film: film.key not in keys)
 
 
+def reaching(films: Films, rate: float) -> Films:
+    """Those with at least so many frames a second: of any other, some would be there twice at this rate."""
+    return films.where(lambda film: film.rate >= (1 - SLACK) * rate)
+
+
 @dataclass(frozen=True, slots=True)
 class _Earlier:
     """What an earlier catalogue knows of a film, as long as its bytes lie as they lay."""
 
     stamp: str
     seconds: float
+    rate: float
     key: str
 
 
@@ -104,10 +111,11 @@ def _opened(known: dict[str, _Earlier], entry: Entry) -> str | LeftOut:
         stamp = _stamp(entry.video)
         earlier = known.get(entry.name)
         if earlier is None or earlier.stamp != stamp:
-            earlier = _Earlier(stamp, length_of(entry.video), _key(entry, stamp))
+            seconds = length_of(entry.video)
+            earlier = _Earlier(stamp, seconds, rate_of(entry.video, seconds), _key(entry, stamp))
     except InputError as error:
         return LeftOut.of(entry.name, entry.video, error)
-    film = Film(entry.name, entry.video, entry.text, earlier.seconds, earlier.key)
+    film = Film(entry.name, entry.video, entry.text, earlier.seconds, earlier.rate, earlier.key)
     return json.dumps(asdict(film) | {"video": [*_spelt(entry.video)], "stamp": stamp})
 
 
@@ -150,7 +158,7 @@ def _known(catalogue: Path) -> dict[str, _Earlier]:
             try:
                 record = json.loads(line)
                 film = _film(record)
-                found[film.name] = _Earlier(str(record["stamp"]), film.seconds, film.key)
+                found[film.name] = _Earlier(str(record["stamp"]), film.seconds, film.rate, film.key)
             except (ValueError, TypeError, KeyError, RecursionError):
                 continue
     return found
@@ -159,8 +167,8 @@ def _known(catalogue: Path) -> dict[str, _Earlier]:
 def _film(record: dict[str, Any]) -> Film:
     """Raises ValueError, TypeError or KeyError for what is none."""
     path, member, start, size = record["video"]
-    seconds, key = float(record["seconds"]), str(record["key"])
-    if not isfinite(seconds) or len(key) != KEY or not set(key) <= set("0123456789abcdef"):
+    seconds, rate, key = float(record["seconds"]), float(record["rate"]), str(record["key"])
+    if not isfinite(seconds + rate) or len(key) != KEY or not set(key) <= set("0123456789abcdef"):
         raise ValueError(record["name"])
     video = Video(Path(path), str(member), int(start), int(size))
-    return Film(str(record["name"]), video, str(record["text"]), seconds, key)
+    return Film(str(record["name"]), video, str(record["text"]), seconds, rate, key)

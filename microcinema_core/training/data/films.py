@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,19 +17,21 @@ from ...media.films import Video, opened_video
 
 LACKING = 0.1  # of its length, and LACKING_SECONDS: a film that lacks more at its end is cut off
 LACKING_SECONDS = 0.5
+COUNTED = 100  # frames at a film's beginning
 
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """A video that can be learnt from: what its sentence says, and how long it plays.
+    """A video that can be learnt from: what its sentence says, how long it plays, and its frames a second.
 
-    name: within its source. key: tells it from others, in a later run too; another name or other bytes are another.
+    rate: on average where these vary. name: within its source. key: tells it from others, in a later run too; another name or other bytes are another.
     """
 
     name: str
     video: Video
     text: str
     seconds: float
+    rate: float
     key: str
 
 
@@ -45,6 +48,19 @@ def length_of(video: Video) -> float:
     if own and promised - there > max(LACKING * promised, LACKING_SECONDS):
         raise InputError(f"{video}: is cut off: of {promised:.2f} s {there:.2f} are there; take it away or get it anew")
     return there
+
+
+def rate_of(video: Video, seconds: float) -> float:
+    """Frames a second on average: by the index, where a file has one, else as it says, if its first frames agree."""
+    with opened_video(video) as container:
+        stream = _pictures(container, video)
+        if stream.frames:
+            return stream.frames / seconds if seconds else 0.0
+        packets = itertools.islice(container.demux(stream), COUNTED)
+        times = [float(packet.pts * stream.time_base) for packet in packets if packet.pts is not None]
+        counted = (len(times) - 1) / (max(times) - min(times)) if len(set(times)) > 1 else 0.0
+        told = float(stream.average_rate or 0)
+    return told if abs(told - counted) < 0.1 * counted else counted
 
 
 def _end(video: Video, after: float) -> float:

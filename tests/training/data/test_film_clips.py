@@ -210,7 +210,7 @@ def test_who_is_held_out_follows_from_names(tmp_path: Path) -> None:
     def held_out(some: list[str], shortest: float = 1.0) -> set[str]:
         lines = [
             f'{{"name": "{name}", "video": ["{name}", "", 0, 0], "text": "x", "seconds": {2.0 - (i == 3)}, '
-            f'"key": "{i:032x}", "stamp": ""}}\n' for i, name in enumerate(some)
+            f'"rate": 8.0, "key": "{i:032x}", "stamp": ""}}\n' for i, name in enumerate(some)
         ]  # fmt: skip
         (tmp_path / "films").write_text("".join(lines))
         division = divided(Films.read(tmp_path / "films"), shortest)
