@@ -24,7 +24,8 @@ COUNTED = 100  # frames at a film's beginning
 class Film:
     """A video that can be learnt from: what its sentence says, how long it plays, and its frames a second.
 
-    rate: on average where these vary. name: within its source. key: tells it from others, in a later run too; another name or other bytes are another.
+    name: within its source. rate: on average where frames vary. key: tells it from others, in a later run too; another
+    name or other bytes are another.
     """
 
     name: str
