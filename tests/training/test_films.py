@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,13 +14,17 @@ import torch
 
 from microcinema_core import cli
 from microcinema_core.checkpoint.format import read_checkpoint, read_header
+from microcinema_core.config import Kind
 from microcinema_core.errors import MicroCinemaError
 from microcinema_core.media import save_clip, save_picture
 from microcinema_core.training.checkpoints import checkpoints
+from microcinema_core.training.coders import load_coders
 from microcinema_core.training.config import TrainConfig
+from microcinema_core.training.data import film_clips
 from microcinema_core.training.data.catalogue import find_films
 from microcinema_core.training.data.films import read_frames
 from microcinema_core.training.loop import train
+from microcinema_core.training.stage import Draw
 from microcinema_core.training.stages import build_stage
 
 sd = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "core" / "importers" / "sd_files.py")))
@@ -119,6 +124,24 @@ def test_an_interrupted_run_reaches_the_same_weights(
     for section, state in read_checkpoint(trained).sections.items():
         for key, value in state.items():
             assert torch.equal(again[section][key], value), f"{section}.{key}"
+
+
+def test_a_run_that_goes_on_from_another_s_file_encodes_nothing(
+    trained: Path, videos: Path, inflated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bytes are others, its autoencoder's weights are not."""
+    folder = trained.parents[1]
+    path = configured(folder, trained, videos, "second")
+    monkeypatch.setattr(film_clips, "read_frames", None)
+    batch = build_stage(TrainConfig.load(path)).source(Draw.of(0, 0))
+    assert batch.latents.shape[2] == 3
+    assert load_coders(TrainConfig.load(path)).weights == load_coders(TrainConfig.load(folder / "run.toml")).weights
+    weights = Path(__file__).parents[2] / "weights"
+    config = TrainConfig(Kind.VIDEO, str(tmp_path), start_from=str(weights / "toybox-video.safetensors"))
+    named = {"autoencoder": "toybox-autoencoder", "text_encoder": "toybox-text"}
+    files = {key: str(weights / f"{name}.safetensors") for key, name in named.items()}
+    whole, apart = load_coders(config), load_coders(replace(config, start_from="", **files))
+    assert whole.weights == apart.weights != load_coders(TrainConfig.load(path)).weights
 
 
 def test_a_converted_file_is_trained_on_too(inflated: Path, videos: Path, tmp_path: Path) -> None:
