@@ -72,8 +72,8 @@ def write_shards(folder: Path, film: bytes, count: int) -> None:
 
 def material_of(folder: Path) -> FilmMaterial:
     """As training has it, with nothing encoded yet."""
-    files = {kind.value: str(embedded(kind)) for kind in (Kind.AUTOENCODER, Kind.TEXT_ENCODER)}
-    coders = load_coders(TrainConfig(Kind.VIDEO, str(folder / "run"), **files))
+    files = [str(embedded(kind)) for kind in (Kind.AUTOENCODER, Kind.TEXT_ENCODER)]
+    coders = load_coders(TrainConfig(Kind.VIDEO, str(folder / "run"), autoencoder=files[0], text_encoder=files[1]))
     films, _ = find_films(folder, folder / "films.jsonl", WORKERS)
     return FilmMaterial(films, coders, folder / "cache", 0, VideoReport(folder, str(folder)), WORKERS)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
-def ahead(work: Callable[[A], B], items: Iterable[A], workers: int) -> Iterator[B]:
+def ahead(work: Callable[[A], B], items: Iterable[A], workers: int) -> Generator[B]:
     """`work` of each item in their order; of `items`, no more are taken than `workers` threads will need next.
 
     What is not asked for any more, as after Ctrl-C, is not begun.

@@ -58,6 +58,7 @@ def rate_of(video: Video, seconds: float) -> float:
         if stream.frames:
             return stream.frames / seconds if seconds else 0.0
         packets = itertools.islice(container.demux(stream), COUNTED)
+        assert stream.time_base is not None
         times = [float(packet.pts * stream.time_base) for packet in packets if packet.pts is not None]
         counted = (len(times) - 1) / (max(times) - min(times)) if len(set(times)) > 1 else 0.0
         told = float(stream.average_rate or 0)
