@@ -20,6 +20,7 @@ def shards(
         typer.Argument(
             metavar="SOURCE",
             help="A folder of videos, each with NAME.txt beside it, or a list of both (.csv, .jsonl); or other shards.",
+            show_default=False,
         ),
     ],
     out: Annotated[Path, typer.Option(help="The folder for the shards.", show_default=False)],

@@ -11,7 +11,7 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
-def ahead(work: Callable[[A], B], items: Iterable[A], workers: int) -> Generator[B]:
+def ahead(work: Callable[[A], B], items: Iterable[A], workers: int) -> Generator[B, None, None]:
     """`work` of each item in their order; of `items`, no more are taken than `workers` threads will need next.
 
     What is not asked for any more, as after Ctrl-C, is not begun.
