@@ -75,10 +75,11 @@ class TrainConfig(Settings):
     autoencoder: str = ""
     text_encoder: str = ""
     image: str = ""  # the image stage's file, from which the video model is inflated
-    # A file of the same kind to go on from, with a new schedule. Where neither autoencoder nor text encoder is named,
-    # its own are taken, and its configuration in the place of the preset's: so with the files that `inflate` makes.
+    # A file of the same kind to go on from, with a new schedule; tsr: or a video model's to start from. Where neither
+    # autoencoder nor text encoder is named, its own are taken, and its configuration in the place of the preset's: so
+    # with the files that `inflate` makes.
     start_from: str = ""
-    videos: str = ""  # video: a folder of videos, each with NAME.txt beside it, in the place of Toybox
+    videos: str = ""  # video, tsr: a folder of videos, each with NAME.txt beside it, in the place of Toybox
     clip: ClipConfig | None = None  # frames, rate and size to train at; None: the model's
     injection: Injection | None = None  # None: the preset's
     prior_lambda: Annotated[float | None, Dial("Eq. 3's lambda.", 0, 1, unset="the preset's")] = None

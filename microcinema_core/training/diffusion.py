@@ -11,13 +11,12 @@ from ..worlds.toybox.world import Motion
 from .coders import Coders, load_coders
 from .config import TrainConfig
 from .data.batches import ClipBatch
-from .data.clips import at_rates, seconds_of
-from .data.film_clips import FilmMaterial
-from .data.films import find_films, held_out_of
+from .data.clips import at_rates
 from .data.sources import FrameBatches, KeyframeBatches
 from .data.toybox import Toybox, ToyboxStills
 from .denoising import Denoising
-from .reports.films import REPORT, FilmClipsMade
+from .own_videos import own_videos
+from .reports.films import FilmClipsMade
 from .reports.toybox import ToyboxClipsMade, ToyboxPictures
 from .stage import Report, Stage, all_of
 from .trainee import Trainee, asked_for, begin, learning_groups
@@ -44,9 +43,10 @@ def video(config: TrainConfig) -> Stage[ClipBatch]:
     trainee = begin(Kind.VIDEO, config, asked_for(config, coders.config), coders)
     loss, data, clip = denoising(trainee, config), config.data, trainee.config.clip
     if config.videos:
-        films, held_out = _films(trainee, config)
-        clips = at_rates(films, clip, data)
-        report: Report = FilmClipsMade(trainee, held_out.clips(clip, config.reported), loss, config.seed)
+        kinds = [replace(clip, fps=rate) for rate in (clip.fps, *data.other_rates)]
+        films = own_videos(config, coders, cache_of(config), kinds)
+        clips = at_rates(films.material, clip, data)
+        report: Report = FilmClipsMade(trainee, films.reported.clips(clip, config.reported), loss, config.seed)
     else:
         clips = at_rates(toybox(config, coders), clip, data)
         report = ToyboxClipsMade(trainee, config.reported)
@@ -77,17 +77,3 @@ def toybox(config: TrainConfig, coders: Coders) -> Toybox:
         raise ConfigError(f"train: hard_motions: {min(unknown)!r} is none of {', '.join(Motion)}")
     bf16 = config.precision == "bf16"
     return Toybox(coders, cache_of(config), data.seed, bf16=bf16, hard=data.hard_motions, hard_share=data.hard_share)
-
-
-def _films(trainee: Trainee, config: TrainConfig) -> tuple[FilmMaterial, FilmMaterial]:
-    """Videos to learn from, and those for the reports. Raises InputError for what is no such folder."""
-    data, clip = config.data, trainee.config.clip
-    if data.hard_motions:
-        raise ConfigError("train: hard_motions are Toybox's; leave them out with `videos`")
-    longest = max(seconds_of(replace(clip, fps=rate)) for rate in (clip.fps, *data.other_rates))
-    used, held_out = held_out_of(find_films(Path(config.videos), longest))
-    cache = cache_of(config)
-    return (
-        FilmMaterial(used, trainee.coders, cache, data.seed),
-        FilmMaterial(held_out, trainee.coders, cache, data.seed + REPORT),
-    )

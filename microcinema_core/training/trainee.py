@@ -26,7 +26,7 @@ from ..models.unet import VideoUNet, temporal_parameters
 from ..models.zero_start import zero_start_
 from .coders import Coders
 from .config import TrainConfig
-from .earlier import earlier_file
+from .earlier import earlier_file, start_file
 from .stage import Group
 
 
@@ -94,13 +94,17 @@ def asked_for(config: TrainConfig, model: ModelConfig) -> ModelConfig:
 def begin(kind: Kind, config: TrainConfig, model: ModelConfig, coders: Coders) -> Trainee:
     """Networks with the weights of `start_from`, of the image model `image` inflated, or without any training.
 
+    A TSR model may start from a video model (Sec. 3.1), whose tensors have the names and shapes of its own, so that all
+    are taken: spatial and temporal layers and gates; AppearNet with its null prompt, which then reads a latent of each
+    frame in the place of one for all; frame time's projection, which then counts from a segment's start in the place
+    of the keyframe. A segment's length, its rate and the remainders' deviations are no weights.
+
     Raises ConfigError for a video model with neither, CheckpointError for files that do not fit.
     """
     trainee = Trainee(kind, model, DiffusionNetworks(model.unet, coders.null.shape[1]), coders)
     unet, appearnet = trainee.networks.unet, trainee.networks.appearnet
     if config.start_from:
-        path = earlier_file(config.start_from, "start_from", kind)
-        return replace(trainee, earlier=_filled(trainee.networks, path))
+        return replace(trainee, earlier=_filled(trainee.networks, start_file(config)))
     if appearnet is None:
         return trainee
     if config.image or kind is Kind.VIDEO:

@@ -32,9 +32,8 @@ class Clips(Protocol):
 class StoredClips(Clips, Protocol):
     """Clips whose latents are all there."""
 
-    @property
-    def latents(self) -> Tensor:
-        """Model-space [N, T, C, h, w], float16."""
+    def first(self, count: int) -> Tensor:
+        """Of so many clips at most: model-space latents [N, T, C, h, w], float16."""
 
 
 class Material(Protocol):

@@ -38,6 +38,10 @@ class FilmClips:
     def clip(self, index: int) -> Clip:
         return Clip(self.latents[index].float(), self.texts[index], self.fps)
 
+    def first(self, count: int) -> Tensor:
+        """Of so many clips at most: model-space latents [N, T, C, h, w], float16."""
+        return self.latents[:count]
+
     def draw(self, rng: np.random.Generator) -> Clip:
         return self.clip(int(rng.integers(len(self))))
 

@@ -21,16 +21,18 @@ SUFFIXES = (".mp4", ".webm", ".mov", ".mkv", ".avi", ".gif")
 A_SENTENCE = "a text file with one sentence about the video beside it"
 LACKING = 0.1  # of its length, and LACKING_SECONDS: a film that lacks more at its end is cut off
 LACKING_SECONDS = 0.5
+SLACK = 0.01  # of a rate: a film of 29.97 frames a second has 30
 HELD_OUT_EVERY = 10  # of so many films one is kept for the reports, where there are as many
 
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """A video file, what its sentence says, and how long it plays."""
+    """A video file, what its sentence says, how long it plays, and its frames a second, on average where these vary."""
 
     path: Path
     text: str
     seconds: float
+    rate: float
 
 
 def find_films(folder: str | Path, shortest: float) -> list[Film]:
@@ -44,7 +46,7 @@ def find_films(folder: str | Path, shortest: float) -> list[Film]:
         paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:
         raise InputError(f"{folder}: holds no videos; put {', '.join(SUFFIXES)} there, each with NAME.txt beside it")
-    films = [Film(path, _sentence(path.with_suffix(".txt")), _seconds(path)) for path in paths]
+    films = [_film(path) for path in paths]
     for film in films:
         if film.seconds < shortest:
             raise InputError(
@@ -52,6 +54,16 @@ def find_films(folder: str | Path, shortest: float) -> list[Film]:
                 "fewer frames or a higher rate ([clip] frames, fps)"
             )
     return films
+
+
+def reaching(films: Sequence[Film], rate: float) -> list[Film]:
+    """Those with at least so many frames a second: of any other, some would be there twice at this rate."""
+    return [film for film in films if film.rate >= (1 - SLACK) * rate]
+
+
+def _film(path: Path) -> Film:
+    text, seconds = _sentence(path.with_suffix(".txt")), _seconds(path)
+    return Film(path, text, seconds, _rate(path, seconds))
 
 
 def _sentence(path: Path) -> str:
@@ -84,6 +96,16 @@ def _end(path: Path, after: float) -> float:
             if packet.pts is not None:
                 end = max(end, packet.pts + (packet.duration or 0) - begin)
         return float(end * (stream.time_base or 0))
+
+
+def _rate(path: Path, seconds: float) -> float:
+    """Frames a second as the stream says on average, else by counting them; what it guesses may be the clock's rate."""
+    with opened_video(path) as container:
+        stream = _pictures(container, path)
+        if stream.average_rate:
+            return float(stream.average_rate)
+        count = sum(packet.pts is not None for packet in container.demux(stream))
+    return count / seconds if seconds else 0.0
 
 
 def _pictures(container: InputContainer, path: Path) -> av.VideoStream:

@@ -87,10 +87,9 @@ class ToyboxClips:
     hard: Sequence[str] = ()
     hard_share: float = 0.0
 
-    @property
-    def latents(self) -> Tensor:
-        """Model-space [N, T, C, h, w], float16."""
-        return self.stored.latents
+    def first(self, count: int) -> Tensor:
+        """Of so many clips at most: model-space latents [N, T, C, h, w], float16."""
+        return self.stored.latents[:count]
 
     def draw(self, rng: np.random.Generator) -> Clip:
         index, backwards = self.index(rng), bool(rng.random() < 0.5)
