@@ -106,7 +106,7 @@ def _of_toybox(config: TrainConfig, coders: Coders, clip: ClipConfig, rates: Seq
 def _of_own_videos(config: TrainConfig, coders: Coders, clip: ClipConfig, rates: Sequence[float]) -> Footage:
     """Each pass of the films that reach its rate. Raises InputError where none reaches the last one's."""
     films = own_videos(config, coders, cache_of(config), [clip])
-    _expect_reached(config.videos, films, rates)
+    _expect_reached(config.videos, films, clip, rates)
     reaching = {rate: films.at(rate) for rate in rates}
     passes, held_out = [], {}
     for (rate, some), count in zip(reaching.items(), _counts(config), strict=True):
@@ -120,15 +120,15 @@ def _of_own_videos(config: TrainConfig, coders: Coders, clip: ClipConfig, rates:
     return Footage(passes, truth, range(config.reported))
 
 
-def _expect_reached(folder: str, films: OwnVideos, rates: Sequence[float]) -> None:
+def _expect_reached(folder: str, films: OwnVideos, clip: ClipConfig, rates: Sequence[float]) -> None:
     if films.reach(rates[-1]):
         return
     most = math.floor((1 + SLACK) * films.fastest) or films.fastest
     first = most * rates[0] / rates[-1]
     raise InputError(
         f"{folder}: no film has {rates[-1]:g} frames a second, at which pass {PASSES} learns; the fastest has "
-        f"{films.fastest:.4g}. Set fps = {first:g} in [clip], for passes of {first:g} and {most:g} frames a second, or "
-        "add such a film"
+        f"{films.fastest:.4g}. Set fps = {first:g} in [clip], for passes of {first:g} and {most:g} frames a second "
+        f"(beside it frames = {clip.frames}, width = {clip.width}, height = {clip.height}), or add such a film"
     )
 
 
