@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ SUFFIXES = (".mp4", ".webm", ".mov", ".mkv", ".avi", ".gif")
 A_SENTENCE = "a text file with one sentence about the video beside it"
 LACKING = 0.1  # of its length, and LACKING_SECONDS: a film that lacks more at its end is cut off
 LACKING_SECONDS = 0.5
+COUNTED = 100  # frames at a film's beginning
 SLACK = 0.01  # of a rate: a film of 29.97 frames a second has 30
 HELD_OUT_EVERY = 10  # of so many films one is kept for the reports, where there are as many
 
@@ -99,13 +101,16 @@ def _end(path: Path, after: float) -> float:
 
 
 def _rate(path: Path, seconds: float) -> float:
-    """Frames a second as the stream says on average, else by counting them; what it guesses may be the clock's rate."""
+    """Frames a second on average: by the index, where a file has one, else as it says, if its first frames agree."""
     with opened_video(path) as container:
         stream = _pictures(container, path)
-        if stream.average_rate:
-            return float(stream.average_rate)
-        count = sum(packet.pts is not None for packet in container.demux(stream))
-    return count / seconds if seconds else 0.0
+        if stream.frames:
+            return stream.frames / seconds if seconds else 0.0
+        packets = itertools.islice(container.demux(stream), COUNTED)
+        times = [float(packet.pts * stream.time_base) for packet in packets if packet.pts is not None]
+        counted = (len(times) - 1) / (max(times) - min(times)) if len(set(times)) > 1 else 0.0
+        told = float(stream.average_rate or 0)
+    return told if abs(told - counted) < 0.1 * counted else counted
 
 
 def _pictures(container: InputContainer, path: Path) -> av.VideoStream:
