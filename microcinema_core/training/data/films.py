@@ -107,8 +107,9 @@ def _rate(path: Path, seconds: float) -> float:
         if stream.frames:
             return stream.frames / seconds if seconds else 0.0
         packets = itertools.islice(container.demux(stream), COUNTED)
-        times = [float(packet.pts * stream.time_base) for packet in packets if packet.pts is not None]
-        counted = (len(times) - 1) / (max(times) - min(times)) if len(set(times)) > 1 else 0.0
+        ticks = [packet.pts for packet in packets if packet.pts is not None]
+        span = (max(ticks) - min(ticks)) * float(stream.time_base or 0) if ticks else 0.0
+        counted = (len(ticks) - 1) / span if span else 0.0
         told = float(stream.average_rate or 0)
     return told if abs(told - counted) < 0.1 * counted else counted
 
