@@ -25,8 +25,7 @@ from microcinema_core.models.unet import VideoUNet
 from microcinema_core.shot.settings import TSR_BATCH, segments_at_once
 from microcinema_core.standalone.autoencoder_kl import Autoencoder
 from microcinema_core.standalone.autoencoders import LatentCodec
-
-from .ledger import peak_of
+from microcinema_core.training.ledger import peak_of
 
 META = torch.device("meta")
 MIB = 2**20

@@ -24,7 +24,7 @@ def write_kept(path: Path, tensors: Mapping[str, Tensor], note: str = "") -> Non
     """Write tensors of any device, shape and dtype, whole or not at all. Raises OSError where the disk refuses."""
     held = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     with disk_errors(path), written_whole(path) as temporary:
-        save_file(held, temporary, metadata={NOTE: note, DIGEST: _digest(held, note)})
+        save_file(held, temporary, metadata={NOTE: note, DIGEST: digest_of(held, note)})
 
 
 def read_kept(path: Path) -> tuple[dict[str, Tensor], str]:
@@ -36,12 +36,13 @@ def read_kept(path: Path) -> tuple[dict[str, Tensor], str]:
     note = metadata.get(NOTE, "")
     if DIGEST not in metadata:
         raise CheckpointError(f"{path}: was not written by this version of microcinema")
-    if metadata[DIGEST] != _digest(tensors, note):
+    if metadata[DIGEST] != digest_of(tensors, note):
         raise CheckpointError(f"{path}: is damaged: it is not as it was written")
     return tensors, note
 
 
-def _digest(tensors: Mapping[str, Tensor], note: str) -> str:
+def digest_of(tensors: Mapping[str, Tensor], note: str = "") -> str:
+    """SHA-256 of a note and of tensors on the CPU: names, shapes and every bit."""
     digest = hashlib.sha256(repr(note).encode())
     for key, value in sorted(tensors.items()):
         digest.update(f"\n{key!r} {value.dtype} {tuple(value.shape)}\n".encode())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from ..files import check_writable, reachable
 from ..shot.settings import PictureConfig, check_prompt, check_seed
 from .console import Attention, Debug, Json, Seed, file_size, progress, quiet_libraries, say, show
 from .options import gathering
+
+if TYPE_CHECKING:
+    from ..training.config import TrainConfig
 
 StageFile = Annotated[Path, typer.Option(help="The stage's file.")]
 
@@ -91,6 +94,10 @@ def inspect(
 
 def train(
     config: Annotated[Path, typer.Argument(help="A stage's configuration, e.g. configs/toybox-video.toml.")],
+    memory: Annotated[
+        bool, typer.Option("--memory", help="Only say what a step takes of a GPU's memory, also of leaner recipes.")
+    ] = False,
+    json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Train one stage, or go on where it was stopped."""
@@ -100,7 +107,24 @@ def train(
         from ..training.stages import build_stage
     except ModuleNotFoundError as error:
         raise InputError(f"training needs {error.name}, which is missing; pip install 'microcinema[train]'") from error
-    say(str(run_training(TrainConfig.load(config), build_stage)))
+    told = TrainConfig.load(config)
+    if memory:
+        _show_memory(told, json)
+        return
+    file = run_training(told, build_stage)
+    show([str(file)], {"out": str(file)}, json)
+
+
+def _show_memory(config: TrainConfig, json: bool) -> None:
+    """A line for the recipe as it is, and for each that is leaner."""
+    from ..training.memory import GB, leaner, step_memory
+
+    steps = {name: step_memory(one).to_dict() for name, one in leaner(config)}
+    columns = list(next(iter(steps.values())))
+    width = max(map(len, steps))
+    lines = ["GB of a step on the card", " " * width + "".join(f"{column:>9}" for column in columns)]
+    lines += [name.ljust(width) + "".join(f"{n / GB:9.1f}" for n in step.values()) for name, step in steps.items()]
+    show(lines, {"bytes": steps}, json)
 
 
 def publish(

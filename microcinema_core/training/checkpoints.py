@@ -24,6 +24,7 @@ from ..checkpoint.kept import read_kept, write_kept
 from ..errors import CheckpointError, ConfigError
 from ..files import disk_errors, parse_json
 from .config import TrainConfig
+from .frozen import checksum, frozen
 from .optim import WeightAverage
 
 PREFIX = "checkpoint-"
@@ -44,10 +45,20 @@ class Progress:
 
     def write(self, folder: Path) -> None:
         """Raises OSError where the disk refuses."""
-        about = {"step": self.step, "updates": self.average.updates, "config": self.config.to_dict()}
-        write_kept(folder / MODEL, self.model.state_dict(), json.dumps(about))
+        about = {
+            "step": self.step,
+            "updates": self.average.updates,
+            "frozen": checksum(self.model),
+            "config": self.config.to_dict(),
+        }
+        write_kept(folder / MODEL, self.changing(), json.dumps(about))
         write_kept(folder / AVERAGE, self.average.average)
         write_kept(folder / OPTIMISER, _tensors_of(self.optimiser))
+
+    def changing(self) -> dict[str, Tensor]:
+        """The model's tensors without those that do not learn, which its configuration has files for."""
+        still = {name for name, _ in frozen(self.model)}
+        return {name: value for name, value in self.model.state_dict().items() if name not in still}
 
     def read(self, folder: Path) -> None:
         """Go on from there. Nothing changes where it cannot be.
@@ -57,10 +68,10 @@ class Progress:
         """
         (model, note), (average, _), (moments, _) = (read_kept(folder / name) for name in (MODEL, AVERAGE, OPTIMISER))
         step, updates = self._expect_own(note, folder / MODEL)
-        expect_tensors(self.model.state_dict(), model, str(folder / MODEL), "the checkpoint")
+        expect_tensors(self.changing(), model, str(folder / MODEL), "the checkpoint")
         expect_tensors(self.average.average, average, str(folder / AVERAGE), "the checkpoint")
         state = _state_of(self.optimiser, moments, folder / OPTIMISER)
-        self.model.load_state_dict(model)
+        self.model.load_state_dict(self.model.state_dict() | model)
         self.average.load(average, updates)
         self.optimiser.load_state_dict(state)
         self.step = step
@@ -69,12 +80,17 @@ class Progress:
         """Steps and updates of the average, from a note that is of this run's configuration."""
         try:
             about = parse_json(note, str(path))
-            step, updates, stored = about["step"], about["updates"], dict(about["config"])
+            step, updates, still, stored = about["step"], about["updates"], about["frozen"], dict(about["config"])
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{path}: says nothing of its run") from error
         if type(step) is not int or type(updates) is not int or min(step, updates) < 0:
             raise CheckpointError(f"{path}: is of step {step!r}, as no run is")
         self._expect_config(stored)
+        if still != checksum(self.model):
+            raise ConfigError(
+                f"{path}: was trained beside other weights than `start_from` or `image` holds now; put the file back, "
+                "or choose another `out` folder"
+            )
         return step, updates
 
     def _expect_config(self, stored: Mapping[str, Any]) -> None:

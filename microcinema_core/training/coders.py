@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
+import torch
 from accelerate import PartialState
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..checkpoint.format import TEXT_ENCODER, VAE, Companion, read_checkpoint, read_header
+from ..checkpoint.kept import digest_of, read_kept, write_kept
 from ..checkpoint.sections import Section, find_section
 from ..config import Kind, ModelConfig, preset
 from ..errors import CheckpointError
@@ -24,11 +28,14 @@ from .config import TrainConfig
 from .earlier import earlier_file, start_file
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
+HIDDEN = "hidden"
 
 
 class Coders:
     """Pictures to latents and back, sentences to embeddings.
 
+    text: reads sentences, from `kept_texts` where there is such a folder, to which it adds those that it reads.
+    rests: they wait on the CPU for their work, which is on the device all the same.
     config: of the models that are trained on them, before the run's own settings.
     identity: tells the autoencoder from others, also in a later run.
     carried: their sections, where they came with the file gone on from and go into the one that is made;
@@ -44,22 +51,82 @@ class Coders:
         *,
         carried: Mapping[str, Section] = EMPTY,
         companions: Mapping[str, Companion] = EMPTY,
+        kept_texts: Path | None = None,
     ) -> None:
-        self.codec, self.text, self.config, self.identity = codec, text, config, identity
+        self.codec, self.config, self.identity = codec, config, identity
         self.carried, self.companions = carried, companions
-        self.device = PartialState().device
-        codec.vae.to(self.device)
-        text.model.to(self.device)
-        self.null = text.encode([""])  # [1, L, D]
+        self.device, self.rests = PartialState().device, kept_texts is not None
+        self.text: Reads = text if kept_texts is None else KeptTexts(text, kept_texts, self.device)
+        if not self.rests:
+            codec.vae.to(self.device)
+            text.model.to(self.device)
+        self.null = self.text.encode([""])  # [1, L, D]
 
     def encode(self, pictures: Iterable[Frames]) -> Tensor:
         """Pictures [N, H, W, 3] in 0..255 -> model-space latents [N, C, h, w], float32."""
-        return self.codec.encode(to_pixels(list(pictures)).to(self.device))
+        with self._at_work():
+            return self.codec.encode(to_pixels(list(pictures)).to(self.device))
 
     def decode(self, latents: Tensor) -> Tensor:
         """Model-space latents [B, C, T, h, w] -> pixels [B, T, 3, H, W] in 0..1, float32."""
         frames = latents.shape[2]
-        return self.codec.decode(latents.transpose(1, 2).flatten(0, 1)).unflatten(0, (-1, frames))
+        with self._at_work():
+            return self.codec.decode(latents.transpose(1, 2).flatten(0, 1)).unflatten(0, (-1, frames))
+
+    def _at_work(self) -> AbstractContextManager[None]:
+        return visiting(self.codec.vae, self.device) if self.rests else nullcontext()
+
+
+@contextmanager
+def visiting(network: nn.Module, device: torch.device) -> Iterator[None]:
+    """The network on the device for as long as this lasts, on the CPU afterwards."""
+    network.to(device)
+    try:
+        yield
+    finally:
+        network.to("cpu")
+
+
+class Reads(Protocol):
+    """Sentences -> the last hidden states [N, L, D]."""
+
+    def encode(self, prompts: Sequence[str]) -> Tensor: ...
+
+
+class KeptTexts:
+    """Reads each sentence once and keeps what it made of it in a file, mapped when it is asked for again."""
+
+    def __init__(self, text: TextEncoder, folder: Path, device: torch.device) -> None:
+        self.text, self.device = text, device
+        self.folder = folder / f"texts-{digest_of(text.model.state_dict())[:12]}"
+
+    def encode(self, prompts: Sequence[str]) -> Tensor:
+        """[N, L, D], float32, on the device."""
+        read = {prompt: self._kept(prompt) for prompt in prompts}
+        new = [prompt for prompt, hidden in read.items() if hidden is None]
+        if new:
+            with visiting(self.text.model, self.device):
+                made = self.text.encode(new).cpu()
+            for prompt, hidden in zip(new, made, strict=True):
+                write_kept(self._file(prompt), {HIDDEN: hidden})
+                read[prompt] = hidden
+        return torch.stack([hidden for prompt in prompts if (hidden := read[prompt]) is not None]).to(self.device)
+
+    def _file(self, prompt: str) -> Path:
+        name = hashlib.sha256(prompt.encode()).hexdigest()[:24]
+        return self.folder / name[:2] / f"{name}.safetensors"
+
+    def _kept(self, prompt: str) -> Tensor | None:
+        """None for what is not there, or not as it was written."""
+        try:
+            return read_kept(self._file(prompt))[0][HIDDEN]
+        except (CheckpointError, KeyError):
+            return None
+
+
+def cache_of(config: TrainConfig) -> Path:
+    """What is computed once for all runs in one folder."""
+    return Path(config.out).parent / "cache"
 
 
 def load_coders(config: TrainConfig) -> Coders:
@@ -68,16 +135,21 @@ def load_coders(config: TrainConfig) -> Coders:
     Raises ConfigError where it names too few, CheckpointError for files that hold none.
     """
     if config.start_from and not (config.autoencoder or config.text_encoder):
-        return _of_whole_model(start_file(config))
+        return _of_whole_model(start_file(config), _kept_texts(config))
     autoencoder = earlier_file(config.autoencoder, "autoencoder", Kind.AUTOENCODER)
     text_encoder = earlier_file(config.text_encoder, "text_encoder", Kind.TEXT_ENCODER)
     text, codec = load_text_encoder(text_encoder), load_codec(autoencoder)
     model = replace(preset(config.preset), latent=read_header(autoencoder).config.latent)
     companions = {VAE: companion_of(autoencoder), TEXT_ENCODER: companion_of(text_encoder)}
-    return Coders(codec, text, model, companions[VAE].sha256, companions=companions)
+    identity = companions[VAE].sha256
+    return Coders(codec, text, model, identity, companions=companions, kept_texts=_kept_texts(config))
 
 
-def _of_whole_model(path: Path) -> Coders:
+def _kept_texts(config: TrainConfig) -> Path | None:
+    return cache_of(config) if config.recipe.coders_on_cpu else None
+
+
+def _of_whole_model(path: Path, kept_texts: Path | None) -> Coders:
     """The file's own, or its companions'; the file that is made carries them on."""
     checkpoint = read_checkpoint(path)
     try:
@@ -87,4 +159,5 @@ def _of_whole_model(path: Path) -> Coders:
             f"{error}, or name the files of both with `autoencoder` and `text_encoder`: training needs them"
         ) from error
     text, codec = load_text_encoder(path, checkpoint), load_codec(path, checkpoint)
-    return Coders(codec, text, checkpoint.header.config, sha256_of(path), carried=carried)
+    config = checkpoint.header.config
+    return Coders(codec, text, config, sha256_of(path), carried=carried, kept_texts=kept_texts)

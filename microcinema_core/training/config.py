@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -20,12 +21,53 @@ SHARE = Dial("Of the clips or prompts drawn.", 0, 1)
 CLIPS = Dial("Whose latents are computed once and kept.", 1, 10**7)
 
 
+class Learns(StrEnum):
+    """Which part of a diffusion model learns; the others stay as the file gone on from has them."""
+
+    ALL = "all"
+    TEMPORAL = "temporal"  # temporal layers and AppearNet: what the image model does not have
+    APPEARNET = "appearnet"  # and the gates of its injection
+
+
+class AverageOn(StrEnum):
+    """Where the running average of what learns is kept."""
+
+    DEVICE = "device"
+    CPU = "cpu"  # taken every few steps
+    NONE = "none"  # reports and files are of the weights themselves
+
+
+class AdamW(StrEnum):
+    """Whose AdamW: torch's, or bitsandbytes' with moments of 8 bits."""
+
+    TORCH = "torch"
+    EIGHT_BIT = "8bit"
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeConfig(Settings):
+    """What learns, and what is done to make a step fit a card; `microcinema train --memory` says what it takes.
+
+    In bf16, what does not learn is kept in bf16, without gradients and average; the file gets it as it was.
+    """
+
+    learns: Learns = Learns.ALL
+    average: AverageOn = AverageOn.DEVICE
+    adamw: AdamW = AdamW.TORCH
+    # Activations are computed a second time on the way back, in the place of being kept.
+    gradient_checkpointing: bool = False
+    # Of `batch` each, shared among the processes: their gradients together make one step.
+    micro_batches: Annotated[int, Dial("Of each step.", 1, 65_536)] = 1
+    # Text encoder and autoencoder are on the card only while they are at work; sentences are read once and kept.
+    coders_on_cpu: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class OptimiserConfig(Settings):
     """AdamW, warmed up, its rate falling along a half cosine."""
 
     lr: Annotated[float, Dial("Of temporal layers.", 0, 10, above=True)] = 1e-3
-    # The paper trains spatial layers at a tenth of the temporal ones' rate. 0: they stay, and need no memory to learn.
+    # The paper trains spatial layers at a tenth of the temporal ones' rate.
     spatial_lr_scale: Annotated[float, Dial("Rate of spatial layers, as a share of lr.", 0, 1000)] = 1.0
     weight_decay: Annotated[float, Dial("Of AdamW.", 0, 10)] = 0.01
     beta1: Annotated[float, Dial("Of AdamW.", 0, 0.999999)] = 0.9
@@ -34,6 +76,11 @@ class OptimiserConfig(Settings):
     final_lr: Annotated[float, Dial("Of lr, reached at the end.", 0, 1)] = 0.05
     clip_norm: Annotated[float, Dial("Of all gradients together.", 0, 1e6, above=True)] = 1.0
     ema: Annotated[float, Dial("What the running average of the weights keeps at a step.", 0, 0.999999)] = 0.999
+
+    def __post_init__(self) -> None:
+        Settings.__post_init__(self)
+        if self.spatial_lr_scale == 0:
+            raise ConfigError('spatial_lr_scale = 0 would learn nothing there; say [recipe] learns = "temporal"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +91,8 @@ class DataConfig(Settings):
     seed: Annotated[int, SEED] = 0  # of those clips, so that runs with other seeds share them
     crop: Annotated[int, Dial("autoencoder: crops of whole frames, in pixels.", 8, 4096)] = 64
     other_keyframes: Annotated[float, SHARE] = 0.3  # of clips whose keyframe is not the centre frame
+    # Of batches without their keyframes, for a model of text alone; lambda has to be 0.
+    no_keyframe: Annotated[float, SHARE] = 0.0
     other_rates: tuple[float, ...] = ()  # video: frame rates beside the model's own, so that frame time has a meaning
     other_rate_clips: Annotated[int, CLIPS] = 1000  # at each of them
     other_rate_share: Annotated[float, SHARE] = 0.3  # of clips at one of them
@@ -92,9 +141,12 @@ class TrainConfig(Settings):
     keep: Annotated[int, Dial("Checkpoints that stay.", 1, MANY)] = 2
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     data: DataConfig = field(default_factory=DataConfig)
+    recipe: RecipeConfig = field(default_factory=RecipeConfig)
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
+        if self.recipe.learns is not Learns.ALL and self.stage not in (Kind.VIDEO, Kind.TSR):
+            raise ConfigError(f"[recipe] learns: the {self.stage} stage learns whole; leave it out")
         if self.precision not in ("auto", "fp32", "bf16"):
             raise ConfigError(f"precision {self.precision!r} is none of auto, fp32, bf16")
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from ..config import DiffusionConfig
 from ..diffusion.prediction import Denoiser, Network
 from ..diffusion.schedule import make_schedule
-from ..standalone.text import TextEncoder
+from .coders import Reads
 from .data.batches import ClipBatch
 from .stage import Draw
 
@@ -25,7 +25,7 @@ class Denoising:
     """
 
     diffusion: DiffusionConfig
-    text: TextEncoder
+    text: Reads
     no_text: float = 0.0
     towards_noise: float = 1.0
 

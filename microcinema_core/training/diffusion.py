@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from ..config import Kind, image_stage
 from ..errors import ConfigError
 from ..worlds.toybox.world import Motion
-from .coders import Coders, load_coders
+from .coders import Coders, cache_of, load_coders
 from .config import TrainConfig
 from .data.batches import ClipBatch
 from .data.clips import at_rates
@@ -16,10 +15,11 @@ from .data.sources import FrameBatches, KeyframeBatches
 from .data.toybox import Toybox, ToyboxStills
 from .denoising import Denoising
 from .own_videos import own_videos
+from .recipe import learning_groups
 from .reports.films import FilmClipsMade
 from .reports.toybox import ToyboxClipsMade, ToyboxPictures
 from .stage import Report, Stage, all_of
-from .trainee import Trainee, asked_for, begin, learning_groups
+from .trainee import Trainee, asked_for, begin
 
 
 def image(config: TrainConfig) -> Stage[ClipBatch]:
@@ -42,6 +42,8 @@ def video(config: TrainConfig) -> Stage[ClipBatch]:
     coders = load_coders(config)
     trainee = begin(Kind.VIDEO, config, asked_for(config, coders.config), coders)
     loss, data, clip = denoising(trainee, config), config.data, trainee.config.clip
+    if data.no_keyframe and trainee.config.diffusion.prior_lambda:
+        raise ConfigError("train: no_keyframe leaves nothing that lambda could be of; set prior_lambda = 0")
     if config.videos:
         kinds = [replace(clip, fps=rate) for rate in (clip.fps, *data.other_rates)]
         films = own_videos(config, coders, cache_of(config), kinds)
@@ -52,22 +54,17 @@ def video(config: TrainConfig) -> Stage[ClipBatch]:
         report = ToyboxClipsMade(trainee, config.reported)
     return Stage(
         model=trainee.networks,
-        source=KeyframeBatches(clips, config.batch, data.other_keyframes),
+        source=KeyframeBatches(clips, config.batch, data.other_keyframes, data.no_keyframe),
         loss=loss,
         report=report,
         export=trainee.save,
-        groups=learning_groups(trainee.networks, config.optimiser.spatial_lr_scale),
+        groups=learning_groups(trainee.networks, config),
     )
 
 
 def denoising(trainee: Trainee, config: TrainConfig) -> Denoising:
     """The loss with the settings of model and run."""
     return Denoising(trainee.config.diffusion, trainee.coders.text, config.data.no_text, config.towards_noise)
-
-
-def cache_of(config: TrainConfig) -> Path:
-    """Shared by all runs in one folder."""
-    return Path(config.out).parent / "cache"
 
 
 def toybox(config: TrainConfig, coders: Coders) -> Toybox:

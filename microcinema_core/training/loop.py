@@ -9,7 +9,7 @@ A run owns the folder `config.out`:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -17,16 +17,20 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from torch import Tensor
 
-from ..errors import shown
+from ..errors import ConfigError, shown
 from ..files import check_writable
 from ..standalone.precision import bfloat16_pays, default_device
 from ..standalone.workspace import in_use, lock_of
 from .checkpoints import Progress, resume, save_checkpoint
 from .config import TrainConfig
+from .frozen import halve_frozen_
 from .journal import Journal, Taken
+from .memory import check_fits
 from .optim import WeightAverage, learning_rate, make_optimiser, set_rate
 from .provenance import provenance
+from .recipe import checkpoint_activations_
 from .stage import Draw, Findings, Stage
 
 FILE = "model.safetensors"
@@ -50,6 +54,7 @@ def train(
     accelerator = Accelerator(
         cpu=default_device().type == "cpu", mixed_precision="bf16" if config.precision == "bf16" else "no"
     )
+    check_fits(config, accelerator.device)
     main, out = accelerator.is_main_process, Path(config.out)
     with in_use(out, lock_of(out)) if main else nullcontext():
         run = Run(config, build(config), accelerator)
@@ -88,10 +93,23 @@ class Run:
 
     def __init__(self, config: TrainConfig, stage: Stage[Any], accelerator: Accelerator) -> None:
         self.config, self.stage, self.accelerator = config, stage, accelerator
-        model, self.optimiser = accelerator.prepare(stage.model, make_optimiser(stage.groups, config.optimiser))
-        self.average = WeightAverage(stage.model, config.optimiser.ema)
+        recipe, optimiser = config.recipe, config.optimiser
+        self.own = range(accelerator.process_index, recipe.micro_batches, accelerator.num_processes)
+        if recipe.micro_batches % accelerator.num_processes:
+            raise ConfigError(
+                f"[recipe] micro_batches = {recipe.micro_batches} cannot be shared among {accelerator.num_processes} "
+                "processes; give a multiple of their number"
+            )
+        if recipe.gradient_checkpointing:
+            checkpoint_activations_(stage.model)
+        if config.precision == "bf16" and config.start_from:  # which still has them as they were
+            halve_frozen_(stage.model)
+        self.model, self.optimiser = accelerator.prepare(
+            stage.model, make_optimiser(stage.groups, optimiser, recipe, accelerator.device)
+        )
+        self.average = WeightAverage(stage.model, optimiser.ema, recipe.average)
         self.progress = Progress(config, stage.model, self.average, self.optimiser)
-        self.forward = torch.compile(model) if config.compile else model
+        self.forward = torch.compile(self.model) if config.compile else self.model
         self.file = Path(config.out) / FILE
 
     @property
@@ -107,13 +125,9 @@ class Run:
             self.accelerator.print(f"resuming {shown(self.config.out)} at step {self.step} of {self.config.steps}")
 
     def take_step(self) -> Taken:
-        """One batch through the model, and what follows from it for the weights."""
+        """Its micro-batches through the model, and what follows from them for the weights."""
         optimiser, settings = self.optimiser, self.config.optimiser
-        draw = Draw.of(self.config.seed, self.step, self.accelerator.process_index)
-        batch = self.stage.source(draw).to(self.accelerator.device)
-        with self.accelerator.autocast():
-            losses = self.stage.loss(self.forward, batch, draw)
-        self.accelerator.backward(torch.stack(list(losses.values())).sum())
+        losses = mean_of([self._back(micro) for micro in self.own])
         norm = self.accelerator.clip_grad_norm_(self.stage.model.parameters(), settings.clip_norm)
         rate = learning_rate(self.step, self.config.steps, settings)
         set_rate(optimiser, rate)
@@ -121,7 +135,17 @@ class Run:
         optimiser.zero_grad(set_to_none=True)
         self.average.update(self.stage.model.named_parameters())
         self.progress.step += 1
-        return Taken(losses, norm, rate)
+        return Taken(self.accelerator.reduce(losses, "mean"), norm, rate)
+
+    def _back(self, micro: int) -> dict[str, Tensor]:
+        """One micro-batch's losses, its share of the gradients taken; processes meet at their last."""
+        draw = Draw.of(self.config.seed, self.step, micro)
+        batch = self.stage.source(draw).to(self.accelerator.device)
+        with nullcontext() if micro == self.own[-1] else self.accelerator.no_sync(self.model):
+            with self.accelerator.autocast():
+                losses = self.stage.loss(self.forward, batch, draw)
+            self.accelerator.backward(torch.stack(list(losses.values())).sum() / len(self.own))
+        return {name: loss.detach() for name, loss in losses.items()}
 
     def save(self) -> None:
         """A checkpoint of this step. Raises OSError where the disk refuses."""
@@ -136,3 +160,8 @@ class Run:
                 found = self.stage.report()
             self.stage.export(self.file, provenance(self.config, self.step))
         return found
+
+
+def mean_of(losses: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Of each loss, over micro-batches that have the same ones."""
+    return {name: torch.stack([one[name] for one in losses]).mean() for name in losses[0]}

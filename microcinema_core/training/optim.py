@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .config import OptimiserConfig
+from ..errors import ConfigError
+from .config import AdamW, AverageOn, OptimiserConfig, RecipeConfig
 from .stage import Group
+
+CPU_EVERY = 10  # steps: what learns goes over the bus, gigabytes of it
 
 
 def learning_rate(step: int, steps: int, config: OptimiserConfig) -> float:
@@ -21,13 +25,31 @@ def learning_rate(step: int, steps: int, config: OptimiserConfig) -> float:
     return config.lr * (config.final_lr + (1 - config.final_lr) * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
-def make_optimiser(groups: Iterable[Group], config: OptimiserConfig) -> torch.optim.AdamW:
-    """AdamW whose groups remember their `scale`; parameters that do not learn are left out."""
+def make_optimiser(
+    groups: Iterable[Group], config: OptimiserConfig, recipe: RecipeConfig, device: torch.device
+) -> torch.optim.Optimizer:
+    """AdamW whose groups remember their `scale`; parameters that do not learn are left out.
+
+    On a GPU it is fused, which keeps no second copy of anything. Raises ConfigError where a library is missing.
+    """
     learning = [
         {"params": [p for p in group.parameters if p.requires_grad], "scale": group.scale, "lr": config.lr}
         for group in groups
     ]
-    return torch.optim.AdamW(learning, betas=(config.beta1, config.beta2), weight_decay=config.weight_decay)
+    betas = (config.beta1, config.beta2)
+    if recipe.adamw is AdamW.EIGHT_BIT:
+        made: torch.optim.Optimizer = _eight_bit()(learning, betas=betas, weight_decay=config.weight_decay)
+        return made
+    fused = True if device.type == "cuda" else None
+    return torch.optim.AdamW(learning, betas=betas, weight_decay=config.weight_decay, fused=fused)
+
+
+def _eight_bit() -> Any:
+    try:
+        from bitsandbytes.optim import AdamW8bit
+    except ImportError as error:
+        raise ConfigError('[recipe] adamw = "8bit" needs bitsandbytes; pip install bitsandbytes') from error
+    return AdamW8bit
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
@@ -37,23 +59,33 @@ def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
 
 
 class WeightAverage:
-    """Exponential moving average of parameters, with a short memory at the start."""
+    """Exponential moving average of the parameters that learn, with a short memory at the start.
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.updates = 0
-        self.average = {name: p.detach().clone() for name, p in model.named_parameters()}
+    updates: steps it has seen. On the CPU one in CPU_EVERY of them counts, for as many.
+    """
+
+    def __init__(self, model: nn.Module, decay: float, kept: AverageOn = AverageOn.DEVICE) -> None:
+        self.decay, self.updates = decay, 0
+        self.every = CPU_EVERY if kept is AverageOn.CPU else 1
+        learning = [] if kept is AverageOn.NONE else [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+        there = torch.device("cpu") if kept is AverageOn.CPU else None
+        self.average = {
+            name: p.detach().clone() if there is None else p.detach().to(there, copy=True) for name, p in learning
+        }
 
     @torch.no_grad()
     def update(self, parameters: Iterable[tuple[str, nn.Parameter]]) -> None:
+        """After a step, with at least the parameters that learn."""
         self.updates += 1
-        decay = min(self.decay, self.updates / (self.updates + 10))
-        pairs = [(self.average[name], p.detach()) for name, p in parameters]
-        torch._foreach_lerp_([a for a, _ in pairs], [p for _, p in pairs], 1 - decay)
+        if self.updates % self.every or not self.average:
+            return
+        keeps = min(self.decay, self.updates / (self.updates + 10)) ** self.every
+        pairs = [(self.average[name], p.detach()) for name, p in parameters if name in self.average]
+        torch._foreach_lerp_([a for a, _ in pairs], [p.to(a.device) for a, p in pairs], 1 - keeps)
 
     @torch.no_grad()
     def load(self, average: Mapping[str, Tensor], updates: int) -> None:
-        """Go on from an average of the same parameters, after so many updates."""
+        """Go on from an average of the same parameters, after so many steps."""
         self.updates = updates
         for name, value in self.average.items():
             value.copy_(average[name])
@@ -62,9 +94,10 @@ class WeightAverage:
     def swap(self, model: nn.Module) -> None:
         """Exchange the model's weights and the average; a second call undoes the first."""
         for name, p in model.named_parameters():
-            held = p.detach().clone()
-            p.copy_(self.average[name])
-            self.average[name].copy_(held)
+            if name in self.average:
+                held = p.detach().clone()
+                p.copy_(self.average[name])
+                self.average[name].copy_(held)
 
     @contextmanager
     def in_place(self, model: nn.Module) -> Iterator[None]:

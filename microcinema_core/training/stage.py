@@ -17,14 +17,15 @@ from ..media import Frames
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """All randomness of one step on one process. It follows from (seed, step, rank), so resuming stores none."""
+    """All randomness of one micro-batch. It follows from (seed, step, its number), so resuming stores none, and it is
+    the same on whichever process it runs."""
 
     rng: np.random.Generator
     generator: torch.Generator
 
     @classmethod
-    def of(cls, seed: int, step: int, rank: int = 0) -> Draw:
-        words = (seed, step, rank)
+    def of(cls, seed: int, step: int, micro: int = 0) -> Draw:
+        words = (seed, step, micro)
         return cls(np.random.default_rng(np.random.SeedSequence(words)), generator_of(*words))
 
 

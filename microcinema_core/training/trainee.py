@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ..backend import Backend
 from ..checkpoint.format import (
     APPEARNET,
     TEXT_ENCODER,
@@ -15,28 +16,32 @@ from ..checkpoint.format import (
     Checkpoint,
     Header,
     load_strictly,
+    opened,
     read_checkpoint,
+    read_header,
     save_checkpoint_file,
 )
 from ..checkpoint.inflate import inflate_
-from ..config import Injection, Kind, ModelConfig, UNetConfig, with_injection
+from ..config import TOYBOX_TSR, Injection, Kind, ModelConfig, UNetConfig, tsr_stage, with_injection
 from ..models.appearnet import AppearNet
 from ..models.guide import Guide
-from ..models.unet import VideoUNet, temporal_parameters
+from ..models.unet import VideoUNet
 from ..models.zero_start import zero_start_
 from .coders import Coders
 from .config import TrainConfig
 from .earlier import earlier_file, start_file
-from .stage import Group
+
+UNET_PART, APPEARNET_PART = f"{UNET}.", f"{APPEARNET}."  # of names in DiffusionNetworks, as in a file
+GATES = f"{UNET_PART}gates."
 
 
 class DiffusionNetworks(nn.Module):
     """Both networks as one module, so that one call trains them together. An image model has no AppearNet."""
 
-    def __init__(self, config: UNetConfig, text_length: int) -> None:
+    def __init__(self, config: UNetConfig, text_length: int, backend: Backend | None = None) -> None:
         super().__init__()
-        self.unet = VideoUNet(config)
-        self.appearnet = AppearNet(config, text_length=text_length) if config.temporal else None
+        self.unet = VideoUNet(config, backend)
+        self.appearnet = AppearNet(config, backend, text_length=text_length) if config.temporal else None
 
     def forward(
         self, z_t: Tensor, t: Tensor, context: Tensor, guide: Guide | None = None, frame_time: Tensor | None = None
@@ -55,7 +60,8 @@ class DiffusionNetworks(nn.Module):
 class Trainee:
     """What reports sample with and what is exported.
 
-    earlier: the header of the file gone on from, if any, whose history and licence the new file keeps.
+    earlier: the header of the file gone on from, if any, whose history and licence the new file keeps; source: that
+    file, from which it also takes what did not learn, unchanged.
     """
 
     kind: Kind
@@ -63,12 +69,22 @@ class Trainee:
     networks: DiffusionNetworks
     coders: Coders
     earlier: Header | None = None
+    source: Path | None = None
 
     def save(self, path: Path, provenance: dict[str, Any]) -> None:
         """Write the checkpoint file, with the coders in it or named by it."""
-        sections = {name: network.state_dict() for name, network in self.networks.sections().items()}
+        networks = self.networks.sections()
+        sections = {name: network.state_dict() | self._unchanged(name) for name, network in networks.items()}
         sections |= {name: section.state for name, section in self.coders.carried.items()}
         save_checkpoint_file(path, Checkpoint(self._header(provenance), sections))
+
+    def _unchanged(self, section: str) -> dict[str, Tensor]:
+        """A network's parameters that did not learn, as they are in the file gone on from."""
+        if self.source is None:
+            return {}
+        names = [name for name, p in self.networks.sections()[section].named_parameters() if not p.requires_grad]
+        with opened(self.source) as file:
+            return {name: file.get_tensor(f"{section}.{name}") for name in names}
 
     def _header(self, provenance: dict[str, Any]) -> Header:
         header = Header(self.kind, self.config, provenance=provenance, companions=dict(self.coders.companions))
@@ -91,6 +107,18 @@ def asked_for(config: TrainConfig, model: ModelConfig) -> ModelConfig:
     return model
 
 
+def segment_model(config: TrainConfig, model: ModelConfig) -> ModelConfig:
+    """The same of a TSR model. Its clip is a segment: the TSR file's or preset's, or one made of a video model's clip.
+
+    Schedule, prediction, lambda and deviations belong to weights: they are those of the file that is started from.
+    """
+    kind = Kind.TSR if config.preset == TOYBOX_TSR.name else Kind.VIDEO
+    if config.start_from:
+        earlier = read_header(start_file(config))
+        model, kind = replace(model, clip=earlier.config.clip, diffusion=earlier.config.diffusion), earlier.kind
+    return asked_for(config, model if kind is Kind.TSR else tsr_stage(model))
+
+
 def begin(kind: Kind, config: TrainConfig, model: ModelConfig, coders: Coders) -> Trainee:
     """Networks with the weights of `start_from`, of the image model `image` inflated, or without any training.
 
@@ -104,7 +132,8 @@ def begin(kind: Kind, config: TrainConfig, model: ModelConfig, coders: Coders) -
     trainee = Trainee(kind, model, DiffusionNetworks(model.unet, coders.null.shape[1]), coders)
     unet, appearnet = trainee.networks.unet, trainee.networks.appearnet
     if config.start_from:
-        return replace(trainee, earlier=_filled(trainee.networks, start_file(config)))
+        path = start_file(config)
+        return replace(trainee, earlier=_filled(trainee.networks, path), source=path)
     if appearnet is None:
         return trainee
     if config.image or kind is Kind.VIDEO:
@@ -124,17 +153,3 @@ def _filled(networks: DiffusionNetworks, path: Path) -> Header:
     for section, network in networks.sections().items():
         load_strictly(network, earlier.sections[section], f"{path}: {section}")
     return earlier.header
-
-
-def learning_groups(networks: DiffusionNetworks, spatial_scale: float) -> list[Group]:
-    """What the image model does not have at the scheduled rate, the rest at `spatial_scale` of it; 0: not at all."""
-    new = {f"unet.{name}" for name in temporal_parameters(networks.unet)}
-    fresh: list[nn.Parameter] = []
-    spatial: list[nn.Parameter] = []
-    for name, parameter in networks.named_parameters():
-        (fresh if name in new or name.startswith("appearnet.") else spatial).append(parameter)
-    if spatial_scale:
-        return [Group(fresh), Group(spatial, spatial_scale)]
-    for parameter in spatial:
-        parameter.requires_grad_(False)
-    return [Group(fresh)]

@@ -13,24 +13,23 @@ from functools import partial
 
 from torch import Tensor
 
-from ..checkpoint.format import read_header
-from ..config import TOYBOX, TOYBOX_TSR, ClipConfig, Kind, ModelConfig, tsr_stage
+from ..config import TOYBOX, ClipConfig, Kind, ModelConfig
 from ..errors import InputError
 from ..shot.segments import Segments, ends_of
-from .coders import Coders, load_coders
+from .coders import Coders, cache_of, load_coders
 from .config import TrainConfig
 from .data.batches import ClipBatch
 from .data.clips import StoredClips
 from .data.films import SLACK
 from .data.sources import SegmentBatches
 from .data.toybox import Toybox
-from .diffusion import cache_of, denoising
-from .earlier import start_file
+from .diffusion import denoising
 from .own_videos import OwnVideos, own_videos
+from .recipe import learning_groups
 from .reports.segments import SegmentsMade
 from .reports.toybox import select_triples, true_segments
-from .stage import Group, Stage, all_of
-from .trainee import Trainee, asked_for, begin, learning_groups
+from .stage import Stage
+from .trainee import begin, segment_model
 
 PASSES = 2
 SCALED = 250  # clips whose remainders are measured
@@ -54,7 +53,7 @@ class Footage:
 def tsr(config: TrainConfig) -> Stage[ClipBatch]:
     """End frames and text to the frames between them."""
     coders = load_coders(config)
-    model = segment_model(config, coders)
+    model = segment_model(config, coders.config)
     rates = pass_rates(model)
     footage = (_of_own_videos if config.videos else _of_toybox)(config, coders, model.clip, rates)
     trainee = begin(Kind.TSR, config, _scaled(model, footage.passes, config), coders)
@@ -65,20 +64,8 @@ def tsr(config: TrainConfig) -> Stage[ClipBatch]:
         loss=denoising(trainee, config),
         report=SegmentsMade(trainee, rates, footage.truth, footage.seeds),
         export=trainee.save,
-        groups=_groups(trainee, config),
+        groups=learning_groups(trainee.networks, config),
     )
-
-
-def segment_model(config: TrainConfig, coders: Coders) -> ModelConfig:
-    """The model that the run asks for. Its clip is a segment: the TSR file's, or one made of a video model's clip.
-
-    Schedule, prediction, lambda and deviations belong to weights: they are those of the file that is started from.
-    """
-    model, kind = coders.config, Kind.TSR if config.preset == TOYBOX_TSR.name else Kind.VIDEO
-    if config.start_from:
-        earlier = read_header(start_file(config))
-        model, kind = replace(model, clip=earlier.config.clip, diffusion=earlier.config.diffusion), earlier.kind
-    return asked_for(config, model if kind is Kind.TSR else tsr_stage(model))
 
 
 def pass_rates(model: ModelConfig) -> list[float]:
@@ -158,9 +145,3 @@ def _deviation(clips: StoredClips, unscaled: Segments) -> float:
     if not deviation > STILL:
         raise InputError("train: nothing moves in these clips, so there is nothing to learn from them; take others")
     return deviation
-
-
-def _groups(trainee: Trainee, config: TrainConfig) -> list[Group]:
-    """One group where all learn at one rate: what was trained so can be trained again to the last bit."""
-    scale = config.optimiser.spatial_lr_scale
-    return all_of(trainee.networks) if scale == 1 else learning_groups(trainee.networks, scale)

@@ -19,8 +19,9 @@ from microcinema_core.training.config import TrainConfig
 from microcinema_core.training.data.batches import ClipBatch
 from microcinema_core.training.denoising import Denoising
 from microcinema_core.training.loop import Run
+from microcinema_core.training.recipe import learning_groups
 from microcinema_core.training.stage import Draw, Findings, Stage
-from microcinema_core.training.trainee import DiffusionNetworks, learning_groups
+from microcinema_core.training.trainee import DiffusionNetworks
 
 from ..journal import ROOT
 from ..speed.given import TEXT_LENGTH, Place, random_network
@@ -61,7 +62,7 @@ def stage(config: TrainConfig, unet: UNetConfig, device: torch.device) -> Stage[
         loss=Denoising(SD21_BASE.diffusion, texts, config.data.no_text, config.towards_noise),
         report=no_report,
         export=no_export,
-        groups=learning_groups(model, config.optimiser.spatial_lr_scale),
+        groups=learning_groups(model, config),
     )
 
 

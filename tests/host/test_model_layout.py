@@ -85,7 +85,7 @@ def test_the_memory_that_the_host_is_asked_for(
     def module(name: str) -> ModuleType:
         return importlib.import_module(f"{pack.__name__}.{name}")
 
-    ledger = module("studies.ledger").Ledger
+    ledger = module("microcinema_core.training.ledger").Ledger
     half, operations, network = torch.float16, comfy.ops.disable_weight_init, module("nodes.network")
     options = {"optimized_attention_override": lambda kernel, q, k, v, heads, **others: torch.empty_like(q)}
     config = module("microcinema_core.config").SD21.unet

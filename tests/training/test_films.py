@@ -164,16 +164,6 @@ def test_temporal_super_resolution_starts_from_it_and_animate_takes_both(
         assert [(f.width, f.height) for f in video.decode(video=0)] == [(64, 64)] * 5
 
 
-def test_spatial_layers_at_no_rate_stay_as_they_are(inflated: Path, videos: Path, tmp_path: Path) -> None:
-    path = configured(tmp_path, inflated, videos, steps=1)
-    path.write_text(path.read_text().replace("spatial_lr_scale = 0.1", "spatial_lr_scale = 0"))
-    after = read_checkpoint(train(TrainConfig.load(path), build_stage, progress=False)).sections["unet"]
-    before = read_checkpoint(inflated).sections["unet"]
-    new = {key for key in before if "temporal" in key or key.startswith(("frame_time", "gates"))}
-    assert all(torch.equal(after[key], before[key]) for key in before.keys() - new)
-    assert any(not torch.equal(after[key], before[key]) for key in new)
-
-
 def test_frames_are_those_shown_at_the_times_asked_for(videos: Path) -> None:
     """A frame is shown until the next comes; the ground of frame i has the level 10 i."""
     films = {film.path.name: film for film in find_films(videos, 1.0)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,7 @@ from ...media import Frames, to_uint8
 from ...shot.segments import Segments, ends_of
 from ...shot.settings import TSR_BATCH, TSR_SAMPLING, segments_at_once
 from ...standalone.sampling import NoiseStream, Text, sample_segments
+from ..frozen import is_halved
 from ..stage import Findings
 from ..trainee import Trainee
 
@@ -51,7 +53,8 @@ class SegmentsMade:
         networks, text = (unet, appearnet), Text(trainee.coders.null, trainee.coders.null)
         noise, fps = [NoiseStream.segment(seed, level, 0) for seed in self.seeds], self.rates[0] / segments.factor
         made, together = [], segments_at_once(TSR_BATCH, *ends.shape[-2:])
-        with torch.autocast(ends.device.type, enabled=False):
+        # In float32, as far as the weights are: the truth has no error but the autoencoder's.
+        with nullcontext() if is_halved(trainee.networks) else torch.autocast(ends.device.type, enabled=False):
             for first in range(0, len(ends), together):
                 part = slice(first, first + together)
                 made.append(

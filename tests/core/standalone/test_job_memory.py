@@ -20,7 +20,7 @@ from microcinema_core.models.guide import Guide
 from microcinema_core.models.unet import VideoUNet
 from microcinema_core.standalone.autoencoder_kl import Autoencoder
 from microcinema_core.standalone.autoencoders import LatentCodec
-from studies.ledger import peak_of
+from microcinema_core.training.ledger import peak_of
 from studies.memory import META, MIB, FullSize
 from studies.speed.gauge import peak_bytes
 from studies.speed.given import Place
