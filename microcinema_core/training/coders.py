@@ -26,7 +26,7 @@ from ..standalone.autoencoders import LatentCodec
 from ..standalone.components import companion_of, load_codec, load_text_encoder
 from ..standalone.text import TextEncoder
 from .config import TrainConfig
-from .earlier import earlier_file
+from .earlier import earlier_file, start_file
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 HIDDEN = "hidden"
@@ -142,7 +142,7 @@ def load_coders(config: TrainConfig) -> Coders:
     Raises ConfigError where it names too few, CheckpointError for files that hold none.
     """
     if config.start_from and not (config.autoencoder or config.text_encoder):
-        return _of_whole_model(earlier_file(config.start_from, "start_from", config.stage), _kept_texts(config))
+        return _of_whole_model(start_file(config), _kept_texts(config))
     autoencoder = earlier_file(config.autoencoder, "autoencoder", Kind.AUTOENCODER)
     text_encoder = earlier_file(config.text_encoder, "text_encoder", Kind.TEXT_ENCODER)
     text, codec = load_text_encoder(text_encoder), load_codec(autoencoder)

@@ -125,11 +125,12 @@ class TrainConfig(Settings):
     autoencoder: str = ""
     text_encoder: str = ""
     image: str = ""  # the image stage's file, from which the video model is inflated
-    # A file of the same kind to go on from, with a new schedule. Where neither autoencoder nor text encoder is named,
-    # its own are taken, and its configuration in the place of the preset's: so with the files that `inflate` makes.
+    # A file of the same kind to go on from, with a new schedule; tsr: or a video model's to start from. Where neither
+    # autoencoder nor text encoder is named, its own are taken, and its configuration in the place of the preset's: so
+    # with the files that `inflate` makes.
     start_from: str = ""
-    # video, in the place of Toybox: a folder of videos, each with NAME.txt beside it, a list of both (.csv, .jsonl), or
-    # shards (.tar, or a pattern such as films-{000..012}.tar)
+    # video, tsr, in the place of Toybox: a folder of videos, each with NAME.txt beside it, a list of both (.csv or
+    # .jsonl), or shards (.tar, or a pattern such as films-{000..012}.tar)
     videos: str = ""
     clip: ClipConfig | None = None  # frames, rate and size to train at; None: the model's
     injection: Injection | None = None  # None: the preset's

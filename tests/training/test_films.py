@@ -169,6 +169,25 @@ def test_animate_takes_the_trained_file(trained: Path, tmp_path: Path) -> None:
         assert [(f.width, f.height) for f in video.decode(video=0)] == [(64, 64)] * 3
 
 
+def test_temporal_super_resolution_starts_from_it_and_animate_takes_both(
+    trained: Path, videos: Path, tmp_path: Path
+) -> None:
+    """Segments of three frames, which double a rate."""
+    import av
+
+    config = configured(tmp_path, trained, videos, "tsr", stage="tsr", steps=1)
+    assert cli.run(["train", str(config)]) == cli.DONE
+    made = config.with_name("tsr") / "model.safetensors"
+    assert read_header(made).provenance["started_from"]["started_from"]["command"] == "inflate"
+    save_picture(tmp_path / "key.png", np.full((64, 64, 3), 90, np.uint8), {})
+    words = ["animate", "--image", str(tmp_path / "key.png"), "--prompt", "a square", "--steps", "1", "--passes", "1"]
+    files = ["--model", str(trained), "--tsr-model", str(made), "--tsr-steps", "1", "--out", str(tmp_path / "clip.mp4")]
+    assert cli.run([*words, *files]) == cli.DONE
+    with av.open(str(tmp_path / "clip.mp4")) as video:
+        assert video.streams.video[0].average_rate == 4
+        assert [(f.width, f.height) for f in video.decode(video=0)] == [(64, 64)] * 5
+
+
 def test_frames_are_those_shown_at_the_times_asked_for(videos: Path, tmp_path: Path) -> None:
     """A frame is shown until the next comes; the ground of frame i has the level 10 i."""
     films = find_films(videos, tmp_path / "films.jsonl")[0]

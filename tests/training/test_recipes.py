@@ -39,6 +39,7 @@ def inflated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _forget_precision() -> Iterator[None]:
     """Accelerate takes one precision for a whole process, in which no user trains twice."""
+    AcceleratorState._reset_state()
     yield
     AcceleratorState._reset_state()
 
