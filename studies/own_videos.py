@@ -30,7 +30,7 @@ from microcinema_core.training.data.catalogue import find_films
 from microcinema_core.training.data.film_clips import FilmMaterial
 from microcinema_core.training.data.report import VideoReport
 
-SMALL = ClipConfig(frames=3, fps=4.0, width=16, height=16)
+SMALL = ClipConfig(frames=3, fps=4.0, width=32, height=32)  # 42 of them go through the autoencoder together
 SPEEDS = (ClipConfig(frames=9, fps=2.0, width=128, height=128), ClipConfig(frames=9, fps=2.0, width=320, height=320))
 SHARD = 1000  # videos in each
 DRAWN = 2000  # clips, at random
