@@ -58,7 +58,11 @@ class Excerpts:
     def refuse(self, film: Film, reason: str) -> None:
         """Tell every process that this film is left out."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / f"{REFUSED}{film.key}.txt").write_text(reason, encoding="utf-8")
+        self._note(film.key).write_text(reason, encoding="utf-8")
+
+    def refuses(self, film: Film) -> bool:
+        """Whether one of them has left it out."""
+        return self._note(film.key).exists()
 
     def refused(self) -> dict[str, str]:
         """Why films are left out, by their keys."""
@@ -68,4 +72,7 @@ class Excerpts:
     def forget(self, keys: Collection[str]) -> None:
         """Let these films be tried once more, in this run or the next."""
         for key in keys:
-            (self.folder / f"{REFUSED}{key}.txt").unlink(missing_ok=True)
+            self._note(key).unlink(missing_ok=True)
+
+    def _note(self, key: str) -> Path:
+        return self.folder / f"{REFUSED}{key}.txt"

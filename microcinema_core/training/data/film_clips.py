@@ -128,6 +128,8 @@ class FilmMaterial:
     def _decoded(self, wanted: FilmClips, clip: ClipConfig, index: int) -> Decoded:
         """Pictures of another shape lose their edges."""
         film, number = wanted.of(index)
+        if wanted.excerpts.refuses(film):
+            return Decoded(film, number, None)
         rng = np.random.default_rng([self.seed, int(film.key, 16), number])
         times = frame_times(clip.frames, clip.fps, start=rng.uniform(0, film.seconds - seconds_of(clip)))
         try:

@@ -171,12 +171,6 @@ def test_every_process_encodes_its_share(place: Place, monkeypatch: pytest.Monke
     assert wanted.first(9).shape[0] == 9
 
 
-def damaged(path: Path) -> None:
-    """The pictures of a GIF become others that cannot be read; its head stays."""
-    data = path.read_bytes()
-    path.write_bytes(data[:800] + bytes(255 for _ in data[800:]))
-
-
 def test_a_film_that_cannot_be_decoded_is_left_out(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     def refusing(video: Any, times: Any) -> Iterator[Frames]:
         raise InputError(f"{video}: cannot be read as a video (broken); take it away")
