@@ -22,6 +22,7 @@ from .commands import inspect, keyframe, publish, train
 from .console import DONE, FAILED, INTERRUPTED, WRONG_INPUT, Warnings, complain, say
 from .convert import convert
 from .inflate import inflate
+from .shards import shards
 
 # click's class, which newer versions of typer carry inside themselves.
 UsageError: Any = typer.BadParameter.__base__
@@ -34,7 +35,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 failed, 2 wrong input or usage, 130 interrupted.",
 )
-for command in (animate, keyframe, inspect, train, inflate, convert):
+for command in (animate, keyframe, inspect, train, shards, inflate, convert):
     app.command()(command)
 app.command(hidden=True)(publish)
 

@@ -29,7 +29,8 @@ from .optim import WeightAverage
 
 PREFIX = "checkpoint-"
 MODEL, AVERAGE, OPTIMISER = "model.safetensors", "average.safetensors", "optimiser.safetensors"
-MAY_CHANGE = {"checkpoint_every", "sample_every", "reported", "keep", "out"}  # on the way, without another outcome
+# On the way, without another outcome; in tables, too.
+MAY_CHANGE = {"checkpoint_every", "sample_every", "reported", "keep", "out", "workers"}
 logger = logging.getLogger("microcinema")
 
 
@@ -96,11 +97,16 @@ class Progress:
     def _expect_config(self, stored: Mapping[str, Any]) -> None:
         wanted = json.loads(json.dumps(self.config.to_dict()))
         for key in sorted(set(wanted) & set(stored) - MAY_CHANGE):
-            if stored[key] != wanted[key]:
+            if _compared(stored[key]) != _compared(wanted[key]):
                 raise ConfigError(
                     f"the checkpoint was trained with {key} = {stored[key]!r}, "
                     f"the configuration says {wanted[key]!r}; restore the value or choose another `out` folder"
                 )
+
+
+def _compared(value: Any) -> Any:
+    """A value of the configuration, of a table what may not change."""
+    return {key: v for key, v in value.items() if key not in MAY_CHANGE} if isinstance(value, dict) else value
 
 
 def _tensors_of(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
