@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from ..config import Kind, image_stage
@@ -10,16 +12,17 @@ from ..errors import ConfigError
 from ..worlds.toybox.world import Motion
 from .coders import Coders, cache_of, load_coders
 from .config import TrainConfig
-from .data.batches import ClipBatch
-from .data.clips import at_rates, seconds_of
+from .data.batches import ClipBatch, around_centres, without_guide
+from .data.clips import Clip, at_rates, seconds_of
 from .data.film_clips import FilmMaterial
 from .data.films import find_films, held_out_of
 from .data.sources import FrameBatches, KeyframeBatches
 from .data.toybox import Toybox, ToyboxStills
 from .denoising import Denoising
 from .recipe import learning_groups
-from .reports.films import REPORT, FilmClipsMade
-from .reports.toybox import ToyboxClipsMade, ToyboxPictures
+from .reports.films import FilmClipsMade
+from .reports.toybox import ToyboxClipsMade, ToyboxPictures, select_triples, true_clips
+from .reports.validation import REPORT, HeldOutLoss, in_batches
 from .stage import Report, Stage, all_of
 from .trainee import Trainee, asked_for, begin
 
@@ -36,6 +39,7 @@ def image(config: TrainConfig) -> Stage[ClipBatch]:
         report=ToyboxPictures(trainee, config.reported),
         export=trainee.save,
         groups=all_of(trainee.networks),
+        validation=held_out_loss(trainee, config, partial(_toybox_clips, trainee, config), without_guide),
     )
 
 
@@ -47,10 +51,12 @@ def video(config: TrainConfig) -> Stage[ClipBatch]:
     if config.videos:
         films, held_out = _films(trainee, config)
         clips = at_rates(films, clip, data)
-        report: Report = FilmClipsMade(trainee, held_out.clips(clip, config.reported), loss, config.seed)
+        shown = held_out.clips(clip, config.reported)
+        report: Report = FilmClipsMade(trainee, shown)
+        true: Callable[[], list[Clip]] = lambda: [shown.clip(i) for i in range(len(shown))]  # noqa: E731
     else:
         clips = at_rates(toybox(config, coders), clip, data)
-        report = ToyboxClipsMade(trainee, config.reported)
+        report, true = ToyboxClipsMade(trainee, config.reported), partial(_toybox_clips, trainee, config)
     return Stage(
         model=trainee.networks,
         source=KeyframeBatches(clips, config.batch, data.other_keyframes),
@@ -58,7 +64,23 @@ def video(config: TrainConfig) -> Stage[ClipBatch]:
         report=report,
         export=trainee.save,
         groups=learning_groups(trainee.networks, config),
+        validation=held_out_loss(trainee, config, true, around_centres),
     )
+
+
+def held_out_loss(
+    trainee: Trainee,
+    config: TrainConfig,
+    clips: Callable[[], Sequence[Clip]],
+    batch: Callable[[Sequence[Clip]], ClipBatch],
+) -> HeldOutLoss:
+    """Of these clips, in batches such as training's."""
+    loss = denoising(trainee, config)
+    return HeldOutLoss(trainee.networks, loss, lambda: in_batches(clips(), config.batch, batch))
+
+
+def _toybox_clips(trainee: Trainee, config: TrainConfig) -> list[Clip]:
+    return true_clips(trainee, select_triples(config.reported))
 
 
 def denoising(trainee: Trainee, config: TrainConfig) -> Denoising:
