@@ -98,6 +98,8 @@ class DataConfig(Settings):
     seed: Annotated[int, SEED] = 0  # of those clips, so that runs with other seeds share them
     crop: Annotated[int, Dial("autoencoder: crops of whole frames, in pixels.", 8, 4096)] = 64
     other_keyframes: Annotated[float, SHARE] = 0.3  # of clips whose keyframe is not the centre frame
+    # Of batches without their keyframes, for a model of text alone; lambda has to be 0.
+    no_keyframe: Annotated[float, SHARE] = 0.0
     other_rates: tuple[float, ...] = ()  # video: frame rates beside the model's own, so that frame time has a meaning
     other_rate_clips: Annotated[int, CLIPS] = 1000  # at each of them
     other_rate_share: Annotated[float, SHARE] = 0.3  # of clips at one of them

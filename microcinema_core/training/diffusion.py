@@ -48,6 +48,8 @@ def video(config: TrainConfig) -> Stage[ClipBatch]:
     coders = load_coders(config)
     trainee = begin(Kind.VIDEO, config, asked_for(config, coders.config), coders)
     loss, data, clip = denoising(trainee, config), config.data, trainee.config.clip
+    if data.no_keyframe and trainee.config.diffusion.prior_lambda:
+        raise ConfigError("train: no_keyframe leaves nothing that lambda could be of; set prior_lambda = 0")
     if config.videos:
         films, held_out = _films(trainee, config)
         clips = at_rates(films, clip, data)
@@ -59,7 +61,7 @@ def video(config: TrainConfig) -> Stage[ClipBatch]:
         report, true = ToyboxClipsMade(trainee, config.reported), partial(_toybox_clips, trainee, config)
     return Stage(
         model=trainee.networks,
-        source=KeyframeBatches(clips, config.batch, data.other_keyframes),
+        source=KeyframeBatches(clips, config.batch, data.other_keyframes, data.no_keyframe),
         loss=loss,
         report=report,
         export=trainee.save,

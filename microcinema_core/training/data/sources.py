@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,18 +27,21 @@ class FrameBatches:
 
 @dataclass(frozen=True, slots=True)
 class KeyframeBatches:
-    """Clips around their centre frame; of a share of them, around any frame."""
+    """Clips around their centre frame; of a share of them, around any frame; a share of batches shows none."""
 
     clips: Clips
     count: int
     elsewhere: float = 0.0
+    unseen: float = 0.0
 
     def __call__(self, draw: Draw) -> ClipBatch:
         clips, keys = [], []
         for _ in range(self.count):
             clips.append(self.clips.draw(draw.rng))
             keys.append(self._key(draw.rng, len(clips[-1].latents)))
-        return around_keyframes(clips, keys)
+        batch = around_keyframes(clips, keys)
+        # Nothing is drawn where every batch shows its keyframes, so that older runs stay what they were.
+        return replace(batch, guide=None) if self.unseen and draw.rng.random() < self.unseen else batch
 
     def _key(self, rng: np.random.Generator, frames: int) -> int:
         return int(rng.integers(frames)) if rng.random() < self.elsewhere else keyframe_index("centre", frames)

@@ -1,0 +1,61 @@
+"""`python -m studies.claims`: train, score and write docs/results/claims.md; what is done already stays."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from microcinema_core.files import written_whole
+from microcinema_core.training.loop import train
+from microcinema_core.training.stages import build_stage
+
+from ..journal import ROOT
+from ..toybox import run as toybox
+from .page import page
+from .runs import STEPS, Run, plan
+
+PAGE = ROOT / "docs" / "results" / "claims.md"
+CLIPS = 200  # that are scored
+
+
+def scored(run: Run, folder: Path, steps: int, clips: int) -> dict[str, Any]:
+    """Its scores, from its file, or after training."""
+    file = folder / f"{run.name}.json"
+    if not file.exists():
+        model = train(run.config(folder, steps), build_stage)
+        asked = ["--parts", "clips", "appearance", "--limit", str(clips), "--partial", str(folder / "evaluation")]
+        toybox.main([*asked, "--model", str(model), "--out", str(file.with_suffix(""))])
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+def done(folder: Path) -> dict[str, dict[str, Any]]:
+    """The scores of all runs that have some, by name."""
+    files = {run.name: folder / f"{run.name}.json" for run in plan()}
+    return {name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items() if file.exists()}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m studies.claims", description=__doc__)
+    parser.add_argument("--only", nargs="+", help="names of runs, as `concat-0`")
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--clips", type=int, default=CLIPS, help="that each run is scored on")
+    parser.add_argument("--folder", type=Path, default=Path("out/claims"))
+    parser.add_argument("--page", type=Path, default=PAGE)
+    options = parser.parse_args(arguments)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    for run in plan():
+        if options.only is None or run.name in options.only:
+            sys.stdout.write(f"{run.name}\n")
+            scored(run, options.folder, options.steps, options.clips)
+            text = page(done(options.folder), options.steps, run.config(options.folder).data.clips)
+            with written_whole(options.page) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
