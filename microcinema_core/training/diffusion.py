@@ -7,12 +7,15 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from torch import Tensor
+
 from ..config import Kind, image_stage
 from ..errors import ConfigError
+from ..shot.segments import Segments
 from ..worlds.toybox.world import Motion
 from .coders import Coders, cache_of, load_coders
 from .config import TrainConfig
-from .data.batches import ClipBatch, around_centres, without_guide
+from .data.batches import ClipBatch, around_centres, between_ends, without_guide
 from .data.clips import Clip, at_rates, seconds_of
 from .data.film_clips import FilmMaterial
 from .data.films import find_films, held_out_of
@@ -79,6 +82,21 @@ def held_out_loss(
     """Of these clips, in batches such as training's."""
     loss = denoising(trainee, config)
     return HeldOutLoss(trainee.networks, loss, lambda: in_batches(clips(), config.batch, batch))
+
+
+def held_out_segments(
+    trainee: Trainee, config: TrainConfig, rates: Sequence[float], truth: Callable[[float], Tensor]
+) -> HeldOutLoss:
+    """Of segments [N, C, T, h, w] at each pass's rate, told nothing of what they show."""
+    segments = Segments.of(trainee.config)
+
+    def clips() -> list[Clip]:
+        return [Clip(one.transpose(0, 1).cpu(), "", rate) for rate in rates for one in truth(rate)]
+
+    def batch(some: Sequence[Clip]) -> ClipBatch:
+        return between_ends(some, [rates.index(clip.fps) for clip in some], segments)
+
+    return held_out_loss(trainee, config, clips, batch)
 
 
 def _toybox_clips(trainee: Trainee, config: TrainConfig) -> list[Clip]:

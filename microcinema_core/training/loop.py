@@ -57,7 +57,7 @@ def train(
     torch.manual_seed(config.seed)
     config = replace(config, precision=_precision(config.precision))
     accelerator = accelerator_for(config)
-    check_fits(config, accelerator.device)
+    check_fits(config, accelerator.device, accelerator.num_processes)
     main, out = accelerator.is_main_process, Path(config.out)
     with in_use(out, lock_of(out)) if main else nullcontext():
         run = Run(config, build(config), accelerator)

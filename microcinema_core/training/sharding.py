@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import torch
 from accelerate import PartialState
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.torch_version import TorchVersion
@@ -34,7 +35,7 @@ def shard_(model: nn.Module, groups: Sequence[Group], device: torch.device, *, b
     lower = torch.bfloat16 if bf16 else None
     policy = MixedPrecisionPolicy(param_dtype=lower, reduce_dtype=torch.float32, cast_forward_inputs=False)
     for network in model.children():  # each by itself, as reports call them one by one
-        for module in (*(m for m in network.modules() if isinstance(m, TOGETHER)), network):
+        for module in (*_layers(network), network):
             # The network's own too, or they would stay whole after a report.
             shared = fully_shard(module, mesh=mesh, reshard_after_forward=True, mp_policy=policy)
             if device.type == "cpu":  # where processes can sum, not average
@@ -43,3 +44,30 @@ def shard_(model: nn.Module, groups: Sequence[Group], device: torch.device, *, b
         lower_(model)
     shares = dict(model.named_parameters())
     return [Group([shares[names[p]] for p in group.parameters], group.scale) for group in groups]
+
+
+def as_shared_(model: nn.Module, cards: int, *, bf16: bool) -> int:
+    """The same of a model without numbers, for the Ledger: a card keeps its share of a gradient once that is whole.
+
+    Returns the bytes of layers that are whole at one time: of two, as the next comes while one computes, and of the
+    sum of one's gradients.
+    """
+    layers = [layer for network in model.children() for layer in _layers(network)]
+    largest = max(sum(p.numel() for p in layer.parameters()) for layer in layers)
+    kept: dict[nn.Parameter, Tensor] = {}
+    for parameter in model.parameters():
+        if bf16:
+            parameter.data = parameter.data.bfloat16()
+        if parameter.requires_grad:
+            parameter.register_post_accumulate_grad_hook(partial(_keep_share, kept, cards))
+    return largest * (2 * (2 if bf16 else 4) + 4)
+
+
+def _keep_share(kept: dict[nn.Parameter, Tensor], cards: int, parameter: nn.Parameter) -> None:
+    if parameter not in kept:
+        kept[parameter] = torch.empty(-(-parameter.numel() // cards), device=parameter.device)
+    parameter.grad = None
+
+
+def _layers(network: nn.Module) -> Iterator[nn.Module]:
+    return (module for module in network.modules() if isinstance(module, TOGETHER))

@@ -18,7 +18,7 @@ from .data.batches import ClipBatch
 from .data.clips import StoredClips
 from .data.sources import SegmentBatches
 from .data.toybox import Toybox
-from .diffusion import denoising
+from .diffusion import denoising, held_out_segments
 from .earlier import earlier_file
 from .recipe import learning_groups
 from .reports.segments import SegmentsMade
@@ -42,15 +42,15 @@ def tsr(config: TrainConfig) -> Stage[ClipBatch]:
     passes = [material.clips(replace(clip, fps=rate), n) for rate, n in zip(rates, counts, strict=True)]
     trainee = begin(Kind.TSR, config, _scaled(model, passes, config), coders)
     triples = select_triples(config.reported)
+    truth = partial(true_segments, coders, clip, triples)
     return Stage(
         model=trainee.networks,
         source=SegmentBatches(passes, Segments.of(trainee.config), config.batch, data.first_pass_share),
         loss=denoising(trainee, config),
-        report=SegmentsMade(
-            trainee, rates, partial(true_segments, coders, clip, triples), [triple.seed for triple in triples]
-        ),
+        report=SegmentsMade(trainee, rates, truth, [triple.seed for triple in triples]),
         export=trainee.save,
         groups=learning_groups(trainee.networks, config),
+        validation=held_out_segments(trainee, config, rates, truth),
     )
 
 

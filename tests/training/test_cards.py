@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 import os
+import runpy
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
+from accelerate import Accelerator
 from safetensors.torch import load_file
 from torch import Tensor
 
-from microcinema_core.checkpoint.format import read_header
+from microcinema_core.checkpoint.format import read_checkpoint
+from microcinema_core.checkpoint.kept import read_kept
 from microcinema_core.errors import ConfigError
+from microcinema_core.models.guide import Guide
 from microcinema_core.training.checkpoints import AVERAGE, MODEL, OPTIMISER, checkpoints
 from microcinema_core.training.config import TrainConfig
-from microcinema_core.training.loop import train
+from microcinema_core.training.data.batches import ClipBatch
+from microcinema_core.training.denoising import Denoising
+from microcinema_core.training.loop import Run, train
+from microcinema_core.training.memory import expect_room, leaner, step_memory
 from microcinema_core.training.stages import build_stage
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+VIDEO = str(ROOT / "weights" / "toybox-video.safetensors")
+SCRIPT = HERE / "two_processes.py"
+build = runpy.run_path(str(SCRIPT))["build"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-SCRIPT = str(HERE / "two_processes.py")
 TABLES = """
 [clip]
 frames = 3
@@ -43,41 +54,52 @@ micro_batches = 2
 """
 
 
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """As each of two processes has, or sums are in another order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def configured(path: Path, out: str, *recipe: str, **top: str | int) -> Path:
     """Two steps of two micro-batches of one clip, written to `path`; keyword arguments are top-level keys."""
     values = {
-        "stage": "video", "out": str(path.parent / out), "start_from": str(ROOT / "weights" / "toybox-video.safetensors"),
-        "steps": 2, "batch": 1, "precision": "fp32", "checkpoint_every": 1, "sample_every": 1000, "reported": 1,
+        "stage": "video", "out": str(path.parent / out), "start_from": VIDEO, "steps": 2, "batch": 1,
+        "precision": "fp32", "checkpoint_every": 1, "sample_every": 1000, "reported": 1,
     } | top  # fmt: skip
     lines = [f"{key} = {value!r}".replace("'", '"') for key, value in values.items()]
     path.write_text("\n".join([*lines, TABLES, *recipe]))
     return path
 
 
-def on_one(config: Path, *, stopped: bool = False) -> None:
-    """In this process; stopped: after its first step."""
-
-    def stop(step: int) -> None:
-        if stopped:
-            raise KeyboardInterrupt
-
-    with suppress(KeyboardInterrupt):
-        train(TrainConfig.load(config), build_stage, progress=False, on_step=stop)
+def on_one(config: Path) -> None:
+    train(TrainConfig.load(config), build, progress=False)
 
 
-def on_two(*words: str) -> subprocess.CompletedProcess[str]:
-    """A script or a module on two processes."""
+def on_two(*words: str) -> subprocess.Popen[str]:
+    """A script or a module on two processes, as torchrun starts them."""
     there = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run([*TORCHRUN, *words], cwd=ROOT, env=there, capture_output=True, text=True, check=False)
+    return subprocess.Popen(
+        [*TORCHRUN, *words], cwd=ROOT, env=there, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def expect_done(process: subprocess.Popen[str]) -> str:
+    """What it said."""
+    said, _ = process.communicate()
+    assert process.returncode == 0, said
+    return said
 
 
 def expect_same(out: Path, other: Path, within: float = 0.0) -> None:
-    """Weights, averages and moments of the last step, to 0 or to so much of each tensor's largest number."""
+    """Weights, averages and moments after two steps, to 0 or to a share of each tensor's largest number."""
     for name in (MODEL, AVERAGE, OPTIMISER):
         a, b = (load_file(folder / "checkpoint-00000002" / name) for folder in (out, other))
         assert a.keys() == b.keys()
         for key, value in a.items():
-            assert apart(value, b[key]) <= within, f"{name}: {key}"
+            assert apart(value, b[key]) <= within, f"{other.name}/{name}: {key}"
 
 
 def apart(a: Tensor, b: Tensor) -> float:
@@ -86,18 +108,134 @@ def apart(a: Tensor, b: Tensor) -> float:
 
 
 def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
-    torch.set_num_threads(1)  # as theirs, or sums differ
+    """Step 1 on two and step 2 on one, and the other way round: to 0, or where the model is shared, to the last digits
+    of the gradients' norm, by which Adam's division lets small numbers differ more."""
     on_one(configured(tmp_path / "one.config", "one"))
-    for kind, recipe in (("plain", []), ("shared", ["shard = true"])):
-        configured(tmp_path / f"whole-{kind}.toml", kind, *recipe)
-        on_one(configured(tmp_path / f"go-on-{kind}.toml", f"from-one-{kind}", *recipe), stopped=True)
-        configured(tmp_path / f"stop-{kind}.toml", f"from-two-{kind}", *recipe)
+    for kind, recipe in (("plain", ""), ("shared", "shard = true")):
+        configured(tmp_path / f"{'seen' if recipe else 'go'}-{kind}.toml", f"from-one-{kind}", recipe)
+        shutil.copytree(tmp_path / "one" / "checkpoint-00000001", tmp_path / f"from-one-{kind}" / "checkpoint-00000001")
+        configured(tmp_path / f"stop-{kind}.toml", f"from-two-{kind}", recipe)
     configured(tmp_path / "shares.toml", "shares", "shard = true")
-    done = on_two(SCRIPT, str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("video step 2:") == 4  # said by one process
-    for kind, within in (("plain", 0.0), ("shared", 1e-5)):
+    said = expect_done(on_two(str(SCRIPT), str(tmp_path)))
+    assert said.count("video step 2:") == 2  # one process says it
+    assert "look_right" in said
+    for kind, within in (("plain", 0.0), ("shared", 1e-4)):
         on_one(tmp_path / f"stop-{kind}.toml")
-        for out in (kind, f"from-one-{kind}", f"from-two-{kind}"):
-            print(out)
+        for out in (f"from-one-{kind}", f"from-two-{kind}"):
             expect_same(tmp_path / "one", tmp_path / out, within)
+            a, b = (read_checkpoint(tmp_path / name / MODEL).sections["unet"] for name in ("one", out))
+            assert all(apart(a[key].float(), b[key].float()) <= 10 * within for key in a)  # float16
+
+
+def test_two_micro_batches_are_one_batch_of_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their gradients, at the same times and with the same noise, to what another order of sums leaves."""
+    config = TrainConfig.load(configured(tmp_path / "run.toml", "run"))
+    run = Run(config, build(config), Accelerator(cpu=True))
+    seen: list[tuple[ClipBatch, Tensor, Tensor]] = []
+    error = Denoising.error
+
+    def noting(self: Denoising, model: object, *given: object) -> Tensor:
+        seen.append(given)
+        return error(self, model, *given)
+
+    monkeypatch.setattr(Denoising, "error", noting)
+    for micro in run.own:
+        run._back(micro)
+    parameters = dict(run.stage.model.named_parameters())
+    apart_from_each_other = {name: p.grad.clone() for name, p in parameters.items() if p.grad is not None}
+    run.optimiser.zero_grad()
+    (a, *first), (b, *second) = seen
+    both = ClipBatch(
+        torch.cat([a.latents, b.latents]), a.texts + b.texts, Guide(torch.cat([a.guide.latents, b.guide.latents])),
+        torch.cat([a.frame_time, b.frame_time]),
+    )  # fmt: skip
+    error(run.stage.loss, run.forward, both, *map(torch.cat, zip(first, second, strict=True))).backward()
+    assert len(apart_from_each_other) > 100
+    for name, gradient in apart_from_each_other.items():
+        assert apart(gradient, parameters[name].grad) <= 1e-5, name
+
+
+def test_what_cannot_be_shared_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for recipe, stage, message in (
+        ("shard = true", "autoencoder", "the autoencoder stage is small and learns whole; leave it out"),
+        ('shard = true\nadamw = "8bit"', "video", 'moments of 8 bits cannot be shared; leave out adamw = "8bit"'),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            TrainConfig.load(configured(tmp_path / "run.toml", "run", recipe, stage=stage))
+    monkeypatch.setattr(Accelerator, "num_processes", 3)
+    config = TrainConfig.load(configured(tmp_path / "run.toml", "run"))
+    with pytest.raises(ConfigError, match=r"micro_batches = 2 cannot be shared among 3 processes; give a multiple"):
+        Run(config, build(config), Accelerator(cpu=True))
+
+
+def test_many_cards_take_less_of_each(tmp_path: Path) -> None:
+    config = TrainConfig.load(configured(tmp_path / "run.toml", "run", "shard = true", precision="bf16"))
+    whole, half = step_memory(config), step_memory(config, cards=2)
+    assert (half.weights, half.moments, half.average) == (whole.weights // 2, whole.moments // 2, whole.average // 2)
+    assert half.working < whole.working  # gradients
+    expect_room(config, half.total, cards=2)
+    plain = TrainConfig.load(configured(tmp_path / "run.toml", "run", precision="bf16"))
+    names = [name for name, _ in leaner(plain, cards=2)]
+    assert names[1] == "+ shard = true"
+    assert not any("8bit" in name for name in names)
+    assert "+ shard = true" not in [name for name, _ in leaner(plain)]
+
+
+@pytest.mark.parametrize("stage", ["image", "video", "tsr"])
+def test_held_out_losses_stay_the_same_and_are_of_clips_not_batches(tmp_path: Path, stage: str) -> None:
+    files = {"autoencoder": "autoencoder", "text_encoder": "text", "image": "image"}
+    paths = {key: str(ROOT / "weights" / f"toybox-{name}.safetensors") for key, name in files.items()}
+    top = {"tsr": {"preset": "toybox_tsr", "image": ""}, "image": {"image": ""}}.get(stage, {})
+    values = (
+        {"stage": stage, "out": str(tmp_path / "run"), "reported": 3, "data": {"clips": 4}, "seed": 1} | paths | top
+    )
+    accelerator = Accelerator(cpu=True)
+    found = []
+    for batch in (2, 3):
+        made = build_stage(TrainConfig.from_dict(values | {"batch": batch}))
+        accelerator.prepare(made.model)
+        with torch.no_grad():
+            found.append(made.validation())
+        assert found[-1] == made.validation()
+    assert list(found[0]) == ["denoising", *(f"denoising_t{t}" for t in (0.1, 0.3, 0.5, 0.7, 0.9))]
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+    assert found[0]["denoising"] == pytest.approx(sum(list(found[0].values())[1:]) / 5)
+
+
+def rank(number: int, launcher: psutil.Process) -> psutil.Process:
+    """The process of that rank."""
+    return next(p for p in launcher.children(recursive=True) if p.environ().get("RANK") == str(number))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "recipe", ["", 'shard = true\nlearns = "temporal"\naverage = "cpu"\ngradient_checkpointing = true']
+)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("killed", [0, 1])
+def test_a_killed_rank_ends_the_run_which_then_goes_on(
+    tmp_path: Path, recipe: str, precision: str, killed: int
+) -> None:
+    words = ["-m", "microcinema_core.cli", "train"]
+    steps = {"steps": 12, "precision": precision, "keep": 12}
+    whole = configured(tmp_path / "whole.toml", "whole", recipe, **steps)
+    expect_done(on_two(*words, str(whole)))
+    config, out = configured(tmp_path / "run.toml", "run", recipe, **steps), tmp_path / "run"
+    process = on_two(*words, str(config))
+    launcher = psutil.Process(process.pid)
+    while len(checkpoints(out)) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    others = launcher.children(recursive=True)
+    rank(killed, launcher).send_signal(signal.SIGKILL)
+    process.communicate(timeout=120)
+    assert process.returncode != 0
+    psutil.wait_procs(others, timeout=60)
+    assert not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in others)
+    last = checkpoints(out)[-1]
+    for name in (MODEL, AVERAGE, OPTIMISER):
+        read_kept(last / name)
+    said = expect_done(on_two(*words, str(config)))
+    assert f"at step {int(last.name[-8:])} of 12" in said
+    a, b = (load_file(folder / "checkpoint-00000012" / MODEL) for folder in (tmp_path / "whole", out))
+    assert all(torch.equal(value, b[key]) for key, value in a.items())

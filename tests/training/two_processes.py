@@ -1,10 +1,12 @@
-"""Run by each of two processes: `two_processes.py FOLDER`, in which the configurations are named for what is done."""
+"""Run by each of two processes: `two_processes.py FOLDER`, in which configurations are named for what is done."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.distributed.tensor import DTensor
@@ -12,7 +14,13 @@ from torch.distributed.tensor import DTensor
 from microcinema_core.training.config import TrainConfig
 from microcinema_core.training.loop import Run, accelerator_for, train
 from microcinema_core.training.shares import own
+from microcinema_core.training.stage import Findings, Stage
 from microcinema_core.training.stages import build_stage
+
+
+def build(config: TrainConfig) -> Stage[Any]:
+    """The stage without pictures, which take longer than its steps."""
+    return replace(build_stage(config), report=lambda: Findings({}))
 
 
 def stop(step: int) -> None:
@@ -21,32 +29,33 @@ def stop(step: int) -> None:
 
 def expect_shares(config: TrainConfig) -> None:
     """Each process has about half of every parameter, gradient, moment and average, and no more."""
-    run = Run(config, build_stage(config), accelerator_for(config))
-    held = [run._back(micro) for micro in run.own]
-    assert len(held) == 1
-    learning = [p for p in run.stage.model.parameters() if p.requires_grad]
-    assert all(isinstance(p.grad, DTensor) for p in learning if p.grad is not None)
+    run = Run(config, build(config), accelerator_for(config))
+    for micro in run.own:
+        run._back(micro)
+    parameters = list(run.stage.model.parameters())
+    gradients = [p.grad for p in parameters if p.grad is not None]
     run.optimiser.step()
-    moments = [v for state in run.optimiser.state.values() for v in state.values() if v.ndim]
-    gradients = [p.grad for p in learning if p.grad is not None]
-    for tensors in (list(run.stage.model.parameters()), gradients, moments):
-        assert tensors
+    moments = [value for state in run.optimiser.state.values() for value in state.values() if value.ndim]
+    assert len(moments) == 2 * len(gradients)
+    for tensors in (parameters, gradients, moments):
         assert all(isinstance(value, DTensor) for value in tensors)
         assert sum(own(v).numel() for v in tensors) < 0.55 * sum(v.numel() for v in tensors)
     average = sum(value.numel() for value in run.average.average.values())
-    assert 0 < average < 0.55 * sum(p.numel() for p in learning)
+    assert 0 < average < 0.55 * sum(p.numel() for p in parameters if p.requires_grad)
 
 
 def main(folder: Path) -> None:
+    """In the order of the configurations' names; a report with pictures of those that are `seen`."""
     for path in sorted(folder.glob("*.toml")):
         config, what = TrainConfig.load(path), path.stem.partition("-")[0]
-        if what == "shares":
-            expect_shares(config)
-        elif what == "stop":
-            with suppress(KeyboardInterrupt):
-                train(config, build_stage, progress=False, on_step=stop)
-        else:
-            train(config, build_stage, progress=False)
+        match what:
+            case "shares":
+                expect_shares(config)
+            case "stop":
+                with suppress(KeyboardInterrupt):
+                    train(config, build, progress=False, on_step=stop)
+            case _:
+                train(config, build_stage if what == "seen" else build, progress=False)
     torch.distributed.destroy_process_group()
 
 
