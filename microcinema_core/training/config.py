@@ -155,6 +155,8 @@ class TrainConfig(Settings):
             raise ConfigError(f"[recipe] learns: the {self.stage} stage learns whole; leave it out")
         if self.recipe.shard and self.stage not in (Kind.IMAGE, Kind.VIDEO, Kind.TSR):
             raise ConfigError(f"[recipe] shard: the {self.stage} stage is small and learns whole; leave it out")
+        if self.recipe.shard and 0 < self.data.no_keyframe < 1:
+            raise ConfigError("[recipe] shard: all processes run the same layers; set no_keyframe = 0 or 1")
         if self.precision not in ("auto", "fp32", "bf16"):
             raise ConfigError(f"precision {self.precision!r} is none of auto, fp32, bf16")
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs, DistributedType, InitProcessGroupKwargs
+from accelerate import Accelerator, DistributedDataParallelKwargs, DistributedType, PartialState
+from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
 from ..errors import ConfigError, shown
@@ -55,6 +56,7 @@ def train(
     read = (config.autoencoder, config.text_encoder, config.image, config.start_from)
     check_writable(Path(config.out) / FILE, sources=[Path(name) for name in read if name])
     torch.manual_seed(config.seed)
+    PartialState(cpu=default_device().type == "cpu", timeout=WAIT)
     config = replace(config, precision=_precision(config.precision))
     accelerator = accelerator_for(config)
     check_fits(config, accelerator.device, accelerator.num_processes)
@@ -68,14 +70,12 @@ def train(
 
 def accelerator_for(config: TrainConfig) -> Accelerator:
     """Of this process, among those of its launcher. Raises ConfigError where that is to share models in its own way."""
-    accelerator = Accelerator(
-        cpu=default_device().type == "cpu",
-        mixed_precision="bf16" if config.precision == "bf16" else "no",
-        kwargs_handlers=[
-            InitProcessGroupKwargs(timeout=WAIT),
-            DistributedDataParallelKwargs(gradient_as_bucket_view=True),  # no second copy of gradients
-        ],
+    # Gradients have no second copy. AppearNet's may be those of some processes alone.
+    how = DistributedDataParallelKwargs(
+        gradient_as_bucket_view=True, find_unused_parameters=config.data.no_keyframe > 0
     )
+    precision, cpu = "bf16" if config.precision == "bf16" else "no", default_device().type == "cpu"
+    accelerator = Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[how])
     if accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM):
         raise ConfigError(
             f"accelerate is told to use {accelerator.distributed_type}; leave that out of its configuration, and say "
@@ -105,10 +105,10 @@ def _go_on(run: Run, *, main: bool, bar: bool, on_step: Callable[[int], None] | 
 
 
 def _precision(asked: str) -> str:
-    """`auto` as what pays on this machine."""
-    if asked != "auto":
-        return asked
-    return "bf16" if bfloat16_pays(default_device()) else "fp32"
+    """`auto` as what pays on this machine; the main process measures for all."""
+    measured = ["bf16" if asked == "auto" and bfloat16_pays(default_device()) else "fp32"]
+    broadcast_object_list(measured)
+    return measured[0] if asked == "auto" else asked
 
 
 class Run:

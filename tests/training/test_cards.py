@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -23,6 +24,7 @@ from microcinema_core.checkpoint.format import read_checkpoint
 from microcinema_core.checkpoint.kept import read_kept
 from microcinema_core.errors import ConfigError
 from microcinema_core.models.guide import Guide
+from microcinema_core.training import journal
 from microcinema_core.training.checkpoints import AVERAGE, MODEL, OPTIMISER, checkpoints
 from microcinema_core.training.config import TrainConfig
 from microcinema_core.training.data.batches import ClipBatch, without_guide
@@ -39,6 +41,7 @@ VIDEO = str(ROOT / "weights" / "toybox-video.safetensors")
 SCRIPT = HERE / "two_processes.py"
 build = runpy.run_path(str(SCRIPT))["build"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+CODERS = {"autoencoder": "autoencoder", "text_encoder": "text"}
 TABLES = """
 [clip]
 frames = 3
@@ -158,6 +161,9 @@ def test_two_micro_batches_are_one_batch_of_both(tmp_path: Path, monkeypatch: py
 
 
 def test_what_cannot_be_shared_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = TrainConfig.load(configured(tmp_path / "run.toml", "run", "shard = true"))
+    with pytest.raises(ConfigError, match="all processes run the same layers; set no_keyframe = 0 or 1"):
+        replace(config, data=replace(config.data, no_keyframe=0.5))
     for recipe, stage, message in (
         ("shard = true", "autoencoder", "the autoencoder stage is small and learns whole; leave it out"),
         ('shard = true\nadamw = "8bit"', "video", 'moments of 8 bits cannot be shared; leave out adamw = "8bit"'),
@@ -185,7 +191,7 @@ def test_many_cards_take_less_of_each(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stage", ["image", "video", "tsr"])
 def test_held_out_losses_stay_the_same(tmp_path: Path, stage: str) -> None:
-    files = {"autoencoder": "autoencoder", "text_encoder": "text", "image": "image" if stage == "video" else ""}
+    files = CODERS | {"image": "image" if stage == "video" else ""}
     paths = {key: str(ROOT / "weights" / f"toybox-{name}.safetensors") for key, name in files.items() if name}
     clip = {"frames": 5 if stage == "tsr" else 3, "fps": 8.0, "width": 64, "height": 64}
     values = {
@@ -223,9 +229,50 @@ def test_a_held_out_loss_is_of_clips_not_of_batches() -> None:
     assert found[0]["denoising_t0.1"] != found[0]["denoising_t0.9"]
 
 
+def test_clips_a_second_are_of_steps_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, seen = [0.0], {}
+    monkeypatch.setattr(journal.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(journal, "EVERY", 3)
+    taken = journal.Taken({"denoising": torch.tensor(1.0)}, torch.tensor(2.0), 1e-3)
+    config = TrainConfig.load(configured(tmp_path / "run.toml", "run"))  # of two micro-batches of one clip
+    with journal.Journal(config, 0, kept=True, bar=False) as kept:
+        monkeypatch.setattr(kept.writer, "add_scalar", lambda name, value, step: seen.update({name: value}))
+        clock[0] += 1
+        kept.note(1, taken)
+        clock[0] += 100  # a checkpoint
+        kept.pause()
+        for step in (2, 3):
+            clock[0] += 4
+            kept.note(step, taken)
+    assert seen["machine/clips_per_second"] == pytest.approx(2 * 2 / 8)
+
+
 def rank(number: int, launcher: psutil.Process) -> psutil.Process:
     """The process of that rank."""
     return next(p for p in launcher.children(recursive=True) if p.environ().get("RANK") == str(number))
+
+
+@pytest.mark.slow
+def test_every_stage_learns_on_two_processes_what_it_does_on_one(tmp_path: Path) -> None:
+    """Also where a step's batches show no keyframe on one of them, or on both, and AppearNet has no gradients."""
+    coders = {key: str(ROOT / "weights" / f"toybox-{name}.safetensors") for key, name in CODERS.items()}
+    image = str(ROOT / "weights" / "toybox-image.safetensors")
+    stages: dict[str, dict[str, str | int]] = {
+        "autoencoder": {"batch": 2},
+        "text_encoder": {"batch": 2},
+        "image": coders,
+        "tsr": {**coders, "preset": "toybox_tsr"},
+        "video": {**coders, "image": image, "prior_lambda": 0, "seed": 5},
+    }
+    for stage, top in stages.items():
+        for path, out in ((tmp_path / f"go-{stage}.toml", f"two-{stage}"), (tmp_path / "one.config", f"one-{stage}")):
+            configured(path, out, stage=stage, **({"start_from": ""} | top))
+            clip = "frames = 5" if stage == "tsr" else "frames = 3"
+            path.write_text(path.read_text().replace("frames = 3", clip).replace("[data]", "[data]\nno_keyframe = 0.5"))
+        on_one(tmp_path / "one.config")
+    expect_done(on_two(str(SCRIPT), str(tmp_path)))
+    for stage in stages:
+        expect_same(tmp_path / f"one-{stage}", tmp_path / f"two-{stage}")
 
 
 ALL_LEAN = 'shard = true\nlearns = "temporal"\naverage = "cpu"\ngradient_checkpointing = true'
