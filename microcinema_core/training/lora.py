@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from torch import Tensor, nn
 
 from ..checkpoint.lora_file import DOWN, UP, Part, save_lora_file
@@ -19,6 +20,7 @@ from ..models.modelscope import TemporalAttentions, TemporalConvs
 from ..models.temporal import TemporalConv, TemporalTransformer
 from ..models.unet import VideoUNet
 from .config import LoraConfig
+from .shares import gathered
 from .trainee import Trainee
 
 TEMPORAL = (TemporalConv, TemporalTransformer, TemporalConvs, TemporalAttentions)
@@ -82,14 +84,16 @@ class LoraExport:
     config: LoraConfig
 
     def __call__(self, path: Path, provenance: dict[str, Any]) -> None:
-        """Raises CheckpointError for numbers that are not finite."""
+        """The main process writes. Raises CheckpointError for numbers that are not finite."""
         state, earlier = self.trainee.networks.unet.state_dict(), self.trainee.earlier
         layers = [key.removesuffix(f".{UP}.weight") for key in state if key.endswith(f".{UP}.weight")]
-        parts = {name: Part(state[f"{name}.{DOWN}.weight"], state[f"{name}.{UP}.weight"]) for name in layers}
-        own = {f"{name}.{half}.weight" for name in layers for half in (DOWN, UP)}
+        own = [f"{name}.{half}.weight" for name in layers for half in (DOWN, UP)]
+        learnt = gathered((name, state[name]) for name in own)
+        if not PartialState().is_main_process:
+            return
         header = LoraHeader(
             self.trainee.config.name,
-            layout_of({name: value.shape for name, value in state.items() if name not in own}),
+            layout_of({name: value.shape for name, value in state.items() if name not in learnt}),
             self.config.rank,
             self.config.rank if self.config.alpha is None else self.config.alpha,
             self.config.words,
@@ -97,4 +101,5 @@ class LoraExport:
         )
         if earlier is not None:
             header = replace(header, licence=earlier.licence)
+        parts = {name: Part(learnt[f"{name}.{DOWN}.weight"], learnt[f"{name}.{UP}.weight"]) for name in layers}
         save_lora_file(path, header, parts)
