@@ -42,7 +42,8 @@ from .moves import ASKED, TAUGHT, WORDS, Move, cases, swing, write_clips, write_
 
 CONFIG = ROOT / "configs" / "motion-lora.toml"
 OUT = ROOT / "docs" / "results" / "motion-lora"
-CLIPS, KEPT, HELD_OUT, OLD = 16, 16, 16, 32
+CLIPS, KEPT, HELD_OUT, OLD = 16, 16, 16, 24
+DIAL = 8  # held-out clips at the strengths between
 TAUGHT_SEED, ASKED_SEED = 1, 2
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
 SHOWN = 4
@@ -131,7 +132,8 @@ def asked(lesson: Lesson, folder: Path) -> dict[float, Measuring]:
     some, made = cases(lesson.move, ASKED, HELD_OUT, ASKED_SEED), dict[float, Measuring]()
     for strength in STRENGTHS:
         loras = (Addition(lesson.file, strength),) if strength else ()
-        made[strength] = Measuring(f"{lesson.move}-{strength:.2f}", some, replace(plain(folder), loras=loras))
+        shown = some if strength in (0.0, 1.0) else some[:DIAL]
+        made[strength] = Measuring(f"{lesson.move}-{strength:.2f}", shown, replace(plain(folder), loras=loras))
     return made
 
 
@@ -154,7 +156,7 @@ def dial_row(strength: float, move: Move, records: list[Record]) -> list[str]:
     does = Share.of([record["moves"][move] for record in records])
     looks = Share.of([record["looks"] for record in records])
     size = float(np.median([record["size"][move] for record in records]))
-    return [f"{strength:g}", str(does), f"{size:.2f}", str(looks)]
+    return [f"{strength:g}", str(does.n), str(does), f"{size:.2f}", str(looks)]
 
 
 def old_row(name: str, measuring: Measuring, batch: int) -> list[str]:
@@ -192,7 +194,7 @@ def section(lesson: Lesson, folder: Path, batch: int) -> list[str]:
         f"{lesson.config.batch} clips, rank {lora.rank}, {minutes:.1f} minutes of processor time; the file has "
         f"{size:.0f} kB.",
         "",
-        table(["strength", "does it", "size", "shape and colour right"], [*rows, truth_row(move)]),
+        table(["strength", "clips", "does it", "size", "shape and colour right"], [*rows, truth_row(move)]),
         "",
     ]
 
