@@ -12,6 +12,7 @@ from torch import Tensor
 from ..errors import CheckpointError, shown
 from .addition import Addition
 from .identify import identify
+from .lora_header import MAX_ALPHA as MAX_ALPHA
 from .stored import Stored
 
 ROLES = {
@@ -22,7 +23,6 @@ ROLES = {
     "alpha": (".alpha",),
 }  # fmt: skip
 OTHERS = ("hada_", "lokr_", "dora_scale", "lora_magnitude", "lora_mid", ".diff", "oft_", "glora", "norm_")
-MAX_ALPHA = 1e6
 
 
 @dataclass(slots=True)

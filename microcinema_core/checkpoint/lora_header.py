@@ -13,6 +13,8 @@ from ..errors import CheckpointError, shown
 from ..files import parse_json
 from .format import FORMAT_VERSION, LORA, PREFIX
 
+MAX_ALPHA = 1e6
+
 
 @dataclass(frozen=True, slots=True)
 class LoraHeader:
@@ -45,12 +47,14 @@ class LoraHeader:
         try:
             about = parse_json(metadata[PREFIX + "lora"], PREFIX + "lora")
             provenance = parse_json(metadata.get(PREFIX + "provenance", "{}"), PREFIX + "provenance")
-            words = [about[key] for key in ("base", "layout", "words")]
-            if not all(isinstance(word, str) for word in words) or not isinstance(provenance, dict):
+            base, layout, words = (about[key] for key in ("base", "layout", "words"))
+            rank, alpha = about["rank"], about["alpha"]
+            told = all(isinstance(word, str) for word in (base, layout, words)) and isinstance(provenance, dict)
+            if not told or type(rank) is not int or type(alpha) not in (int, float) or not 0 < alpha < MAX_ALPHA:
                 raise TypeError("an entry is of another kind")
             licence = metadata.get(PREFIX + "licence", "unknown")
-            return cls(words[0], words[1], int(about["rank"]), float(about["alpha"]), words[2], licence, provenance)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            return cls(base, layout, rank, float(alpha), words, licence, provenance)
+        except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{path}: bad metadata: {shown(str(error))}; get the file anew") from error
 
 
