@@ -42,7 +42,7 @@ from .moves import ASKED, TAUGHT, WORDS, Move, cases, swing, write_clips, write_
 
 CONFIG = ROOT / "configs" / "motion-lora.toml"
 OUT = ROOT / "docs" / "results" / "motion-lora"
-CLIPS, KEPT, HELD_OUT, OLD = 16, 16, 16, 24
+CLIPS, KEPT, HELD_OUT, OLD = 16, 16, 16, 16
 DIAL = 8  # held-out clips at the strengths between
 TAUGHT_SEED, ASKED_SEED = 1, 2
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
