@@ -90,11 +90,15 @@ class MovingScene(Scene):
         return self.x, self.y + HEIGHT * (1 - float(bounce(at))), self.radius
 
 
-def draw(move: Move, pool: Pool, rng: np.random.Generator) -> MovingScene:
-    """A scene of the pool that stays in view."""
+def _things(pool: Pool, rng: np.random.Generator) -> tuple[Shape, Colour, Background]:
     shape = pool.shapes[int(rng.integers(len(pool.shapes)))]
     colour = pool.colours[int(rng.integers(len(pool.colours)))]
-    background = pool.backgrounds[int(rng.integers(len(pool.backgrounds)))]
+    return shape, colour, pool.backgrounds[int(rng.integers(len(pool.backgrounds)))]
+
+
+def draw(move: Move, pool: Pool, rng: np.random.Generator) -> MovingScene:
+    """A scene of the pool that stays in view."""
+    shape, colour, background = _things(pool, rng)
     while True:
         x, y, texture = (float(value) for value in rng.uniform(0, 1, 3))
         radius = float(rng.uniform(*RADIUS))
@@ -127,10 +131,14 @@ def write_clips(move: Move, folder: Path, count: int, seed: int) -> None:
 
 
 def write_kept(folder: Path, count: int, seed: int) -> None:
-    """Clips of the world's own motions, of which the model's are hardly to be told."""
+    """Clips of the world's own motions, of which the model's are hardly to be told; of what the new motion is shown by.
+
+    Of other things, the things would tell the motions apart, and not the word.
+    """
     for i in range(count):
         rng = np.random.default_rng([seed, len(Move), i])
-        scene = sample_scene(rng, TIMES)
+        shape, colour, background = _things(TAUGHT, rng)
+        scene = replace(sample_scene(rng, TIMES), shape=shape, colour=colour, background=background)
         _write(folder / f"own-{i:02d}.mp4", scene, caption(scene, rng))
 
 
