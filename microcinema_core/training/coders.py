@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -61,6 +62,12 @@ class Coders:
             codec.vae.to(self.device)
             text.model.to(self.device)
         self.null = self.text.encode([""])  # [1, L, D]
+
+    @cached_property
+    def weights(self) -> str:
+        """Tells the autoencoder from others by its own numbers, whatever file they came in."""
+        state = {key: value.cpu() for key, value in self.codec.vae.state_dict().items()}
+        return digest_of(state | {"mean": self.codec.mean, "std": self.codec.std})
 
     def encode(self, pictures: Iterable[Frames]) -> Tensor:
         """Pictures [N, H, W, 3] in 0..255 -> model-space latents [N, C, h, w], float32."""

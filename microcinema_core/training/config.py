@@ -58,8 +58,15 @@ class RecipeConfig(Settings):
     gradient_checkpointing: bool = False
     # Of `batch` each, shared among the processes: their gradients together make one step.
     micro_batches: Annotated[int, Dial("Of each step.", 1, 65_536)] = 1
+    # Among the processes, each of which keeps a share of weights, gradients, moments and average (FSDP2).
+    shard: bool = False
     # Text encoder and autoencoder are on the card only while they are at work; sentences are read once and kept.
     coders_on_cpu: bool = False
+
+    def __post_init__(self) -> None:
+        Settings.__post_init__(self)
+        if self.shard and self.adamw is AdamW.EIGHT_BIT:
+            raise ConfigError('[recipe] shard: moments of 8 bits cannot be shared; leave out adamw = "8bit"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,8 @@ class OptimiserConfig(Settings):
 class DataConfig(Settings):
     """What is drawn of clips and prompts."""
 
-    clips: Annotated[int, CLIPS] = 4000
+    clips: Annotated[int, CLIPS] = 4000  # of videos of one's own, as many of each and so many at least
+    workers: Annotated[int, Dial("Videos decoded at once, by each process.", 1, 256)] = 4
     seed: Annotated[int, SEED] = 0  # of those clips, so that runs with other seeds share them
     crop: Annotated[int, Dial("autoencoder: crops of whole frames, in pixels.", 8, 4096)] = 64
     other_keyframes: Annotated[float, SHARE] = 0.3  # of clips whose keyframe is not the centre frame
@@ -128,7 +136,9 @@ class TrainConfig(Settings):
     # autoencoder nor text encoder is named, its own are taken, and its configuration in the place of the preset's: so
     # with the files that `inflate` makes.
     start_from: str = ""
-    videos: str = ""  # video, tsr: a folder of videos, each with NAME.txt beside it, in the place of Toybox
+    # video, tsr, in the place of Toybox: a folder of videos, each with NAME.txt beside it, a list of both (.csv or
+    # .jsonl), or shards (.tar, or a pattern such as films-{000..012}.tar)
+    videos: str = ""
     clip: ClipConfig | None = None  # frames, rate and size to train at; None: the model's
     injection: Injection | None = None  # None: the preset's
     prior_lambda: Annotated[float | None, Dial("Eq. 3's lambda.", 0, 1, unset="the preset's")] = None
@@ -147,6 +157,10 @@ class TrainConfig(Settings):
         Settings.__post_init__(self)
         if self.recipe.learns is not Learns.ALL and self.stage not in (Kind.VIDEO, Kind.TSR):
             raise ConfigError(f"[recipe] learns: the {self.stage} stage learns whole; leave it out")
+        if self.recipe.shard and self.stage not in (Kind.IMAGE, Kind.VIDEO, Kind.TSR):
+            raise ConfigError(f"[recipe] shard: the {self.stage} stage is small and learns whole; leave it out")
+        if self.recipe.shard and 0 < self.data.no_keyframe < 1:
+            raise ConfigError("[recipe] shard: all processes run the same layers; set no_keyframe = 0 or 1")
         if self.precision not in ("auto", "fp32", "bf16"):
             raise ConfigError(f"precision {self.precision!r} is none of auto, fp32, bf16")
 

@@ -17,7 +17,8 @@ from microcinema_core.config import ClipConfig, Kind
 from microcinema_core.errors import CheckpointError, InputError
 from microcinema_core.media import save_clip
 from microcinema_core.training.config import TrainConfig
-from microcinema_core.training.data.films import Film, find_films
+from microcinema_core.training.data.catalogue import Films, find_films
+from microcinema_core.training.data.film_clips import FilmMaterial
 from microcinema_core.training.loop import train
 from microcinema_core.training.memory import step_memory
 from microcinema_core.training.own_videos import OwnVideos
@@ -180,17 +181,25 @@ def test_films_in_which_nothing_moves(start: Path, tmp_path: Path) -> None:
         build_stage(configured(tmp_path, start, folder))
 
 
-def test_a_film_is_held_out_of_every_pass() -> None:
-    def films(rates: list[float]) -> list[Film]:
-        return [Film(Path(f"{i}.mp4"), "", 1.0, rate) for i, rate in enumerate(rates)]
+def test_a_film_is_held_out_of_every_pass(tmp_path: Path) -> None:
+    def films(found: list[int]) -> Films:
+        path = tmp_path / f"{found}.jsonl"
+        path.write_text("".join(
+            f'{{"name": "{rate}", "video": ["{rate}", "", 0, 0], "text": "", "seconds": 1.0, "rate": {rate}, '
+            f'"key": "{rate:032x}"}}\n' for rate in found
+        ))  # fmt: skip
+        return Films.read(path)
 
-    def rates(found: list[Film]) -> list[float]:
+    def of(used: list[int], held_out: list[int]) -> OwnVideos:
+        return OwnVideos(films(held_out), FilmMaterial(films(used), None, Path(), 0, None))  # type: ignore[arg-type]
+
+    def rates(found: Films) -> list[float]:
         return [one.rate for one in found]
 
-    videos = OwnVideos(films([8, 30, 32]), films([24, 60]), None, Path(), 0)  # type: ignore[arg-type]
+    videos = of([8, 30, 32], [24, 60])
     assert (rates(videos.at(30).used), rates(videos.at(30).held_out)) == ([30, 32], [60])
-    assert rates(replace(videos, held_out=films([8])).at(30).held_out) == [30, 32]
-    assert rates(replace(videos, used=films([8])).at(30).used) == [60]
+    assert rates(of([8, 30, 32], [8]).at(30).held_out) == [30, 32]
+    assert rates(of([8], [24, 60]).at(30).used) == [60]
     assert [videos.reach(rate) for rate in (60, 60.5, 61)] == [True, True, False]
     assert videos.fastest == 60
 
@@ -212,7 +221,7 @@ def test_a_films_own_rate(name: str, rate: float, tmp_path: Path) -> None:
     film(tmp_path, name, rate)
     if name == "vary.webm":
         variable(tmp_path / name)
-    (found,) = find_films(tmp_path, 0.5)
+    (found,) = find_films(tmp_path, tmp_path / "films.jsonl")[0]
     assert found.rate == pytest.approx(rate, rel=0.1 if name == "vary.webm" else 1e-3)
 
 

@@ -88,7 +88,7 @@ class ToyboxClips:
     hard_share: float = 0.0
 
     def first(self, count: int) -> Tensor:
-        """Of so many clips at most: model-space latents [N, T, C, h, w], float16."""
+        """Model-space [n, T, C, h, w], float16, of the first `count` clips, or of all where they are fewer."""
         return self.stored.latents[:count]
 
     def draw(self, rng: np.random.Generator) -> Clip:
