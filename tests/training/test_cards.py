@@ -254,7 +254,7 @@ def rank(number: int, launcher: psutil.Process) -> psutil.Process:
 
 @pytest.mark.slow
 def test_every_stage_learns_on_two_processes_what_it_does_on_one(tmp_path: Path) -> None:
-    """Also where a step's batches show no keyframe on one of them, or on both, and AppearNet has no gradients."""
+    """Also of a video model whose AppearNet has no keyframe on one of them in the first step, on both in the second."""
     coders = {key: str(ROOT / "weights" / f"toybox-{name}.safetensors") for key, name in CODERS.items()}
     image = str(ROOT / "weights" / "toybox-image.safetensors")
     stages: dict[str, dict[str, str | int]] = {
@@ -262,7 +262,7 @@ def test_every_stage_learns_on_two_processes_what_it_does_on_one(tmp_path: Path)
         "text_encoder": {"batch": 2},
         "image": coders,
         "tsr": {**coders, "preset": "toybox_tsr"},
-        "video": {**coders, "image": image, "prior_lambda": 0, "seed": 5},
+        "video": {**coders, "image": image, "prior_lambda": 0, "seed": 19},
     }
     for stage, top in stages.items():
         for path, out in ((tmp_path / f"go-{stage}.toml", f"two-{stage}"), (tmp_path / "one.config", f"one-{stage}")):
