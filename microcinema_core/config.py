@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from .errors import ConfigError, MicroCinemaError, shown
 
+TSR_FACTOR = 4  # by which a pass of temporal super-resolution (TSR) raises the frame rate
 MAX_SIZE = 65536  # of one dimension of a network
 MAX_NUMBER = 1e30  # of any number: far above all that is meant, far below what overflows float32
 
@@ -302,6 +303,12 @@ class ModelConfig(Config):
         )
 
 
+def tsr_stage(config: ModelConfig) -> ModelConfig:
+    """The TSR model that is adapted from this video model (Sec. 3.1): segments of two ends and what is between them."""
+    clip = config.clip
+    return replace(config, clip=replace(clip, frames=TSR_FACTOR + 1, fps=TSR_FACTOR * clip.fps))
+
+
 SD21 = ModelConfig("sd21", diffusion=DiffusionConfig(prediction=Prediction.V))
 SD21_BASE = ModelConfig("sd21_base")
 SD15 = ModelConfig(
@@ -337,7 +344,7 @@ TOYBOX = ModelConfig(
 )
 # Interpolation needs less than invention, and all of Toybox has to stay within 20 MB.
 TOYBOX_TSR = replace(
-    TOYBOX,
+    tsr_stage(TOYBOX),
     name="toybox_tsr",
     unet=replace(
         TOYBOX.unet,
@@ -347,7 +354,6 @@ TOYBOX_TSR = replace(
         temporal_head_dim=8,
         spade_hidden=8,
     ),
-    clip=replace(TOYBOX.clip, frames=5, fps=8.0),
 )
 PRESETS = types.MappingProxyType(
     {preset.name: preset for preset in (SD21, SD21_BASE, SD15, TOYBOX, TOYBOX_TSR, MODELSCOPE)}

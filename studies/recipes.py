@@ -1,33 +1,42 @@
 """What a full-size training step takes of a card: `python -m studies.recipes` writes the table of docs/training.md.
 
 Computed from files of Stable Diffusion 2.1's and ModelScope's sizes that hold no numbers and take no room on the disk.
+`python -m studies.recipes --step` takes two steps of the smallest recipe on this machine's processor and compares: it
+needs 14 GB of memory and a few minutes.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import struct
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 
-from microcinema_core.backend import Backend
+from microcinema_core.backend import SHORT, Backend, sdpa
 from microcinema_core.checkpoint.format import APPEARNET, TEXT_ENCODER, UNET, VAE, Header
 from microcinema_core.config import MODELSCOPE, SD21, Kind, ModelConfig
 from microcinema_core.models.appearnet import AppearNet
 from microcinema_core.models.unet import VideoUNet
 from microcinema_core.standalone.autoencoder_kl import Autoencoder
 from microcinema_core.training.config import AverageOn, Learns, RecipeConfig, TrainConfig
-from microcinema_core.training.memory import GB, step_memory
+from microcinema_core.training.loop import Run
+from microcinema_core.training.memory import GB, StepMemory, step_memory
 
+from .gpu_check.full_step import stage
 from .journal import ROOT
 from .memory import SD_VAE
+from .speed.gauge import peak_bytes
+from .speed.given import Place
 
 PAGE = ROOT / "docs" / "training.md"
 TABLE = re.compile(r"\| model \| \[recipe\] .*?\n(?!\|)", re.DOTALL)
@@ -99,8 +108,49 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def main(page: Path = PAGE) -> None:
-    """Put the table into the page anew."""
+def as_on_a_cpu(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+    """Attention [B, N, H*D] on the meta device, by the tensors that it makes on a CPU."""
+    if k.shape[1] > SHORT:
+        return sdpa(q, k, v, heads)
+    q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
+    weights = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(dim=-1)
+    return (weights @ v).transpose(1, 2).flatten(2)
+
+
+def computed_on_a_cpu(config: TrainConfig) -> StepMemory:
+    """Of a step there, whose norms stay in bfloat16."""
+    return step_memory(config, Backend(device="meta", attention=as_on_a_cpu), float32_norms=False)
+
+
+def taken_on_a_cpu(recipe: RecipeConfig) -> str:
+    """Two real steps of the full-size networks with random weights; of the second the allocator's record."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sd21.safetensors"
+        write_empty(SD21, path)
+        config = TrainConfig(
+            Kind.VIDEO, folder, start_from=str(path), batch=1, precision="bf16", clip=SD21.clip, recipe=recipe
+        )
+        accelerator = Accelerator(cpu=True, mixed_precision="bf16")
+        run = Run(config, stage(config, SD21.unet, accelerator.device), accelerator)
+        losses = [float(run.take_step().losses["denoising"])]
+        begin = time.perf_counter()
+        recorded = peak_bytes(
+            lambda: losses.append(float(run.take_step().losses["denoising"])), Place(accelerator.device, torch.float32)
+        )
+        spent, computed = time.perf_counter() - begin, computed_on_a_cpu(config).working
+    return (
+        f"{told(recipe)}: losses {losses[0]:.3f}, {losses[1]:.3f}; a step {spent:.0f} s; gradients and activations "
+        f"{recorded / GB:.2f} GB by the allocator, {computed / GB:.2f} computed ({computed / recorded:.3f})\n"
+    )
+
+
+def main(arguments: Sequence[str] | None = None, page: Path = PAGE) -> None:
+    """Put the table into the page anew, or take a step."""
+    parser = argparse.ArgumentParser(prog="python -m studies.recipes", description=__doc__)
+    parser.add_argument("--step", action="store_true", help="a real step of the smallest recipe")
+    if parser.parse_args(arguments).step:
+        sys.stdout.write(taken_on_a_cpu(replace(LEAN, learns=Learns.APPEARNET)))
+        return
     made, text = table(), page.read_text(encoding="utf-8")
     page.write_text(TABLE.sub(lambda _: made + "\n", text), encoding="utf-8")
     sys.stdout.write(made + "\n")

@@ -16,6 +16,7 @@ import runpy
 import shutil
 import signal
 import sys
+import tarfile
 import tempfile
 import time
 import warnings
@@ -25,6 +26,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, features
@@ -52,7 +54,9 @@ from microcinema_core.standalone.camera import move  # noqa: E402
 from microcinema_core.standalone.framing import Timing  # noqa: E402
 from microcinema_core.standalone.pipeline import MicroCinemaPipeline  # noqa: E402
 from microcinema_core.training.config import TrainConfig  # noqa: E402
-from microcinema_core.training.data.films import find_films, read_frames  # noqa: E402
+from microcinema_core.training.data.catalogue import find_films  # noqa: E402
+from microcinema_core.training.data.films import Film, read_frames  # noqa: E402
+from microcinema_core.training.data.report import VideoReport  # noqa: E402
 from microcinema_core.training.loop import train  # noqa: E402
 
 SECONDS = 30  # for one case, which takes less than one on an idle machine
@@ -87,6 +91,7 @@ ODD_WORDS = (
 )
 SOURCES = ("folder", "modelscope", "single.safetensors")
 Read = Callable[[Path], object]
+T = TypeVar("T")
 
 
 class TooLong(BaseException):
@@ -238,6 +243,15 @@ def make_clips(folder: Path) -> None:
         (folder / name).with_suffix(".txt").write_text("It moves")
 
 
+def make_film_sources(folder: Path) -> None:
+    make_clips(folder)
+    (folder / "list.csv").write_text('path,caption\na.mp4,it moves\n"c.gif","it\nstops"\n', encoding="utf-8")
+    (folder / "list.jsonl").write_text('{"video": "b.webm", "text": "it moves"}\n' * 2, encoding="utf-8")
+    with tarfile.open(folder / "list.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        for name in ("a.mp4", "a.txt", "b.webm", "b.txt"):
+            tar.add(folder / name, f"{'long' * 40}/{name}" if name[0] == "b" else name)
+
+
 def make_models(folder: Path) -> None:
     small = SimpleNamespace(**runpy.run_path(str(TESTS / "small_models.py")))
     with tempfile.TemporaryDirectory() as stages:
@@ -296,9 +310,25 @@ def read_any_clip(folder: Path) -> None:
     for path in sorted(folder.glob("?.*")):
         if path.suffix != ".txt":
             refusing(media.read_settings, path)
-    for film in find_films(folder, 0.1):
-        for _ in read_frames(film.path, [0.0, film.seconds / 2]):
-            pass
+    for film in find_films(folder, folder / "films.jsonl")[0]:
+        refusing(read_film, film)
+
+
+def read_film(film: Film) -> None:
+    for _ in read_frames(film.video, [0.0, film.seconds / 2]):
+        pass
+
+
+def read_film_sources(folder: Path) -> None:
+    for path in sorted(folder.glob("list.*")):
+        refusing(read_film_source, path)
+
+
+def read_film_source(path: Path) -> None:
+    films, left_out = find_films(path, path.with_name("films.jsonl"))
+    VideoReport(path.parent, str(path)).add(left_out)
+    for film in films:
+        refusing(read_film, film)
 
 
 def read_models(folder: Path) -> None:
@@ -349,9 +379,9 @@ def read_region(folder: Path) -> None:
     Told.parse((folder / "region").read_text(encoding="utf-8", errors="surrogatepass"))
 
 
-def refusing(read: Read, path: Path) -> None:
+def refusing(read: Callable[[T], object], given: T) -> None:
     try:
-        read(path)
+        read(given)
     except MicroCinemaError as error:
         check_words(error)
 
@@ -359,6 +389,7 @@ def refusing(read: Read, path: Path) -> None:
 TARGETS = (
     Target("pictures", 700, make_pictures, spoil_bytes("*"), read_any_picture),
     Target("clips", 80, make_clips, spoil_bytes("*"), read_any_clip),
+    Target("films", 200, make_film_sources, spoil_bytes("list.*"), read_film_sources),
     Target("models", 40, make_models, spoil_header("*.safetensors"), read_models),
     Target("sources", 40, make_sources, spoil_source, read_sources),
     Target("configurations", 400, make_configurations, spoil_toml, read_configurations),

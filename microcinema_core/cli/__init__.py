@@ -22,6 +22,7 @@ from .commands import inspect, keyframe, publish, train
 from .console import DONE, FAILED, INTERRUPTED, WRONG_INPUT, Warnings, complain, say
 from .convert import convert
 from .inflate import inflate
+from .shards import shards
 
 # click's class, which newer versions of typer carry inside themselves.
 UsageError: Any = typer.BadParameter.__base__
@@ -34,7 +35,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 failed, 2 wrong input or usage, 130 interrupted.",
 )
-for command in (animate, keyframe, inspect, train, inflate, convert):
+for command in (animate, keyframe, inspect, train, shards, inflate, convert):
     app.command()(command)
 app.command(hidden=True)(publish)
 
@@ -59,6 +60,7 @@ def run(args: Sequence[str]) -> int:
     state = {"debug": False, "json": "--json" in args}  # also where the other words make no sense
     logger, handler = logging.getLogger("microcinema"), Warnings()
     logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of libraries, about themselves
@@ -85,6 +87,7 @@ def run(args: Sequence[str]) -> int:
         return _refuse(NO_MEMORY, FAILED, state)
     finally:
         logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
 
 
 def _refuse(message: str, code: int, state: dict[str, bool]) -> int:

@@ -31,7 +31,8 @@ from .shares import fill_, gathered, share_of
 PREFIX = "checkpoint-"
 MODEL, AVERAGE, OPTIMISER = "model.safetensors", "average.safetensors", "optimiser.safetensors"
 # On the way, without another outcome.
-MAY_CHANGE = {"checkpoint_every", "sample_every", "reported", "keep", "out", "recipe.shard"}
+MAY_CHANGE = {"checkpoint_every", "sample_every", "reported", "keep", "out", "recipe.shard", "data.workers"}
+TABLE = "/"
 logger = logging.getLogger("microcinema")
 
 
@@ -119,30 +120,56 @@ class Progress:
                 )
 
 
-def _by_key(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration's values, those of its recipe under names such as `recipe.shard`."""
-    recipe = config.get("recipe")
-    named = recipe.items() if isinstance(recipe, dict) else ()
-    return {key: value for key, value in config.items() if key != "recipe"} | {f"recipe.{n}": v for n, v in named}
+def _by_key(config: Mapping[str, Any], table: str = "") -> dict[str, Any]:
+    """A configuration's values, those of its tables under names such as `recipe.shard`."""
+    values: dict[str, Any] = {}
+    for key, value in config.items():
+        values |= _by_key(value, f"{table}{key}.") if isinstance(value, dict) else {f"{table}{key}": value}
+    return values
 
 
 def _tensors_of(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Its state by number and name of parameters; all else follows from the configuration."""
     state = optimiser.state_dict()["state"]
-    return {f"{number}.{name}": value for number, held in state.items() for name, value in held.items()}
+    return {f"{number}.{name}": value for number, held in state.items() for name, value in _flat(held).items()}
+
+
+def _flat(held: Mapping[str, Any], table: str = "") -> dict[str, Tensor]:
+    """A parameter's state: tensors, whole numbers as tensors, and those of its tables under names such as `a/b`."""
+    values: dict[str, Tensor] = {}
+    for name, value in held.items():
+        if isinstance(value, dict):
+            values |= _flat(value, f"{table}{name}{TABLE}")
+        else:
+            held_value = value if isinstance(value, Tensor) else torch.tensor(value)
+            # Parameters share what lies in tables, as a file's tensors may not.
+            values[f"{table}{name}"] = held_value.clone() if table else held_value
+    return values
 
 
 def _state_of(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor], path: Path) -> dict[str, Any]:
     """As `load_state_dict` takes it. Raises CheckpointError where it is of other parameters."""
     parameters = dict(enumerate(p for group in optimiser.param_groups for p in group["params"]))
-    state: dict[int, dict[str, Tensor]] = {number: {} for number in parameters}
+    state: dict[int, dict[str, Any]] = {number: {} for number in parameters}
     for key, value in tensors.items():
         number, _, name = key.partition(".")
         parameter = parameters.get(int(number)) if number.isdecimal() else None
-        if parameter is None or (value.ndim and value.shape != parameter.shape):
+        *tables, own_name = name.split(TABLE)
+        # What lies in a table is quantised, and of other shapes than the parameter.
+        if parameter is None or (value.ndim and not tables and value.shape != parameter.shape):
             raise CheckpointError(f"{path}: {key} belongs to none of the parameters that learn")
-        state[int(number)][name] = share_of(value, parameter).clone() if value.ndim else value.clone()
+        held = state[int(number)]
+        for table in tables:
+            held = held.setdefault(table, {})
+        held[own_name] = value.clone() if tables else _own_state(value, parameter)
     return {"state": state, "param_groups": optimiser.state_dict()["param_groups"]}
+
+
+def _own_state(value: Tensor, parameter: Tensor) -> Tensor | int:
+    """A moment of the parameter's shape, or a count: torch's own are float32, others whole numbers."""
+    if value.ndim:
+        return share_of(value, parameter).clone()
+    return int(value) if value.dtype == torch.int64 else value.clone()
 
 
 def checkpoints(out: Path) -> list[Path]:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -25,7 +26,7 @@ from ..standalone.autoencoders import LatentCodec
 from ..standalone.components import companion_of, load_codec, load_text_encoder
 from ..standalone.text import TextEncoder
 from .config import TrainConfig
-from .earlier import earlier_file
+from .earlier import earlier_file, start_file
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 HIDDEN = "hidden"
@@ -61,6 +62,12 @@ class Coders:
             codec.vae.to(self.device)
             text.model.to(self.device)
         self.null = self.text.encode([""])  # [1, L, D]
+
+    @cached_property
+    def weights(self) -> str:
+        """Tells the autoencoder from others by its own numbers, whatever file they came in."""
+        state = {key: value.cpu() for key, value in self.codec.vae.state_dict().items()}
+        return digest_of(state | {"mean": self.codec.mean, "std": self.codec.std})
 
     def encode(self, pictures: Iterable[Frames]) -> Tensor:
         """Pictures [N, H, W, 3] in 0..255 -> model-space latents [N, C, h, w], float32."""
@@ -135,7 +142,7 @@ def load_coders(config: TrainConfig) -> Coders:
     Raises ConfigError where it names too few, CheckpointError for files that hold none.
     """
     if config.start_from and not (config.autoencoder or config.text_encoder):
-        return _of_whole_model(earlier_file(config.start_from, "start_from", config.stage), _kept_texts(config))
+        return _of_whole_model(start_file(config), _kept_texts(config))
     autoencoder = earlier_file(config.autoencoder, "autoencoder", Kind.AUTOENCODER)
     text_encoder = earlier_file(config.text_encoder, "text_encoder", Kind.TEXT_ENCODER)
     text, codec = load_text_encoder(text_encoder), load_codec(autoencoder)

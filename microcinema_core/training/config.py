@@ -94,7 +94,8 @@ class OptimiserConfig(Settings):
 class DataConfig(Settings):
     """What is drawn of clips and prompts."""
 
-    clips: Annotated[int, CLIPS] = 4000
+    clips: Annotated[int, CLIPS] = 4000  # of videos of one's own, as many of each and so many at least
+    workers: Annotated[int, Dial("Videos decoded at once, by each process.", 1, 256)] = 4
     seed: Annotated[int, SEED] = 0  # of those clips, so that runs with other seeds share them
     crop: Annotated[int, Dial("autoencoder: crops of whole frames, in pixels.", 8, 4096)] = 64
     other_keyframes: Annotated[float, SHARE] = 0.3  # of clips whose keyframe is not the centre frame
@@ -131,10 +132,13 @@ class TrainConfig(Settings):
     autoencoder: str = ""
     text_encoder: str = ""
     image: str = ""  # the image stage's file, from which the video model is inflated
-    # A file of the same kind to go on from, with a new schedule. Where neither autoencoder nor text encoder is named,
-    # its own are taken, and its configuration in the place of the preset's: so with the files that `inflate` makes.
+    # A file of the same kind to go on from, with a new schedule; tsr: or a video model's to start from. Where neither
+    # autoencoder nor text encoder is named, its own are taken, and its configuration in the place of the preset's: so
+    # with the files that `inflate` makes.
     start_from: str = ""
-    videos: str = ""  # video: a folder of videos, each with NAME.txt beside it, in the place of Toybox
+    # video, tsr, in the place of Toybox: a folder of videos, each with NAME.txt beside it, a list of both (.csv or
+    # .jsonl), or shards (.tar, or a pattern such as films-{000..012}.tar)
+    videos: str = ""
     clip: ClipConfig | None = None  # frames, rate and size to train at; None: the model's
     injection: Injection | None = None  # None: the preset's
     prior_lambda: Annotated[float | None, Dial("Eq. 3's lambda.", 0, 1, unset="the preset's")] = None

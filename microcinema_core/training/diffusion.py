@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from torch import Tensor
 
@@ -16,16 +15,15 @@ from ..worlds.toybox.world import Motion
 from .coders import Coders, cache_of, load_coders
 from .config import TrainConfig
 from .data.batches import ClipBatch, around_centres, between_ends, without_guide
-from .data.clips import Clip, at_rates, seconds_of
-from .data.film_clips import FilmMaterial
-from .data.films import find_films, held_out_of
+from .data.clips import Clip, at_rates
 from .data.sources import FrameBatches, KeyframeBatches
 from .data.toybox import Toybox, ToyboxStills
 from .denoising import Denoising
+from .own_videos import own_videos
 from .recipe import learning_groups
 from .reports.films import FilmClipsMade
 from .reports.toybox import ToyboxClipsMade, ToyboxPictures, select_triples, true_clips
-from .reports.validation import REPORT, HeldOutLoss, in_batches
+from .reports.validation import HeldOutLoss, in_batches
 from .stage import Report, Stage, all_of
 from .trainee import Trainee, asked_for, begin
 
@@ -54,9 +52,9 @@ def video(config: TrainConfig) -> Stage[ClipBatch]:
     if data.no_keyframe and trainee.config.diffusion.prior_lambda:
         raise ConfigError("train: no_keyframe leaves nothing that lambda could be of; set prior_lambda = 0")
     if config.videos:
-        films, held_out = _films(trainee, config)
-        clips = at_rates(films, clip, data)
-        shown = held_out.clips(clip, config.reported)
+        rated = [replace(clip, fps=rate) for rate in (clip.fps, *data.other_rates)]
+        films = own_videos(config, coders, cache_of(config), rated)
+        clips, shown = at_rates(films.material, clip, data), films.reported.clips(clip, config.reported)
         report: Report = FilmClipsMade(trainee, shown)
         true: Callable[[], list[Clip]] = lambda: [shown.clip(i) for i in range(len(shown))]  # noqa: E731
     else:
@@ -115,17 +113,3 @@ def toybox(config: TrainConfig, coders: Coders) -> Toybox:
         raise ConfigError(f"train: hard_motions: {min(unknown)!r} is none of {', '.join(Motion)}")
     bf16 = config.precision == "bf16"
     return Toybox(coders, cache_of(config), data.seed, bf16=bf16, hard=data.hard_motions, hard_share=data.hard_share)
-
-
-def _films(trainee: Trainee, config: TrainConfig) -> tuple[FilmMaterial, FilmMaterial]:
-    """Videos to learn from, and those for the reports. Raises InputError for what is no such folder."""
-    data, clip = config.data, trainee.config.clip
-    if data.hard_motions:
-        raise ConfigError("train: hard_motions are Toybox's; leave them out with `videos`")
-    longest = max(seconds_of(replace(clip, fps=rate)) for rate in (clip.fps, *data.other_rates))
-    used, held_out = held_out_of(find_films(Path(config.videos), longest))
-    cache = cache_of(config)
-    return (
-        FilmMaterial(used, trainee.coders, cache, data.seed),
-        FilmMaterial(held_out, trainee.coders, cache, data.seed + REPORT),
-    )

@@ -31,7 +31,7 @@ from .ledger import Ledger
 from .recipe import checkpoint_activations_, learning_groups
 from .sharding import as_shared_
 from .stage import Draw
-from .trainee import DiffusionNetworks, asked_for
+from .trainee import DiffusionNetworks, asked_for, segment_model
 
 META = torch.device("meta")
 GB = 10**9
@@ -211,7 +211,8 @@ def expect_room(config: TrainConfig, free: int, cards: int = 1) -> None:
 
 def _model(config: TrainConfig) -> tuple[ModelConfig, int]:
     """The model that learns, and how many tokens its prompts have."""
-    model = asked_for(config, read_header(config.start_from).config if config.start_from else preset(config.preset))
+    given = read_header(config.start_from).config if config.start_from else preset(config.preset)
+    model = segment_model(config, given) if config.stage is Kind.TSR else asked_for(config, given)
     if config.stage is Kind.IMAGE:
         model = image_stage(model)
     return model, TEXT_LENGTH if model.text is None else model.text.max_length

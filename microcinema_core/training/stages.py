@@ -25,6 +25,6 @@ STAGES: dict[Kind, Callable[[TrainConfig], Stage[Any]]] = {
 
 def build_stage(config: TrainConfig) -> Stage[Any]:
     """Raises ConfigError for a stage that cannot learn from videos where some are given."""
-    if config.videos and config.stage is not Kind.VIDEO:
+    if config.videos and config.stage not in (Kind.VIDEO, Kind.TSR):
         raise ConfigError(f"train: stage {config.stage} learns from Toybox alone; leave `videos` out")
     return STAGES[config.stage](config)

@@ -19,17 +19,18 @@ from ..checkpoint.format import (
     load_strictly,
     opened,
     read_checkpoint,
+    read_header,
     save_checkpoint_file,
 )
 from ..checkpoint.inflate import inflate_
-from ..config import Injection, Kind, ModelConfig, UNetConfig, with_injection
+from ..config import TOYBOX_TSR, Injection, Kind, ModelConfig, UNetConfig, tsr_stage, with_injection
 from ..models.appearnet import AppearNet
 from ..models.guide import Guide
 from ..models.unet import VideoUNet
 from ..models.zero_start import zero_start_
 from .coders import Coders
 from .config import TrainConfig
-from .earlier import earlier_file
+from .earlier import earlier_file, start_file
 from .shares import gathered
 
 UNET_PART, APPEARNET_PART = f"{UNET}.", f"{APPEARNET}."  # of names in DiffusionNetworks, as in a file
@@ -117,15 +118,32 @@ def asked_for(config: TrainConfig, model: ModelConfig) -> ModelConfig:
     return model
 
 
+def segment_model(config: TrainConfig, model: ModelConfig) -> ModelConfig:
+    """The same of a TSR model. Its clip is a segment: the TSR file's or preset's, or one made of a video model's clip.
+
+    Schedule, prediction, lambda and deviations belong to weights: they are those of the file that is started from.
+    """
+    kind = Kind.TSR if config.preset == TOYBOX_TSR.name else Kind.VIDEO
+    if config.start_from:
+        earlier = read_header(start_file(config))
+        model, kind = replace(model, clip=earlier.config.clip, diffusion=earlier.config.diffusion), earlier.kind
+    return asked_for(config, model if kind is Kind.TSR else tsr_stage(model))
+
+
 def begin(kind: Kind, config: TrainConfig, model: ModelConfig, coders: Coders) -> Trainee:
     """Networks with the weights of `start_from`, of the image model `image` inflated, or without any training.
+
+    A TSR model may start from a video model (Sec. 3.1), whose tensors have the names and shapes of its own, so that all
+    are taken: spatial and temporal layers and gates; AppearNet with its null prompt, which then reads a latent of each
+    frame in the place of one for all; frame time's projection, which then counts from a segment's start in the place
+    of the keyframe. A segment's length, its rate and the remainders' deviations are no weights.
 
     Raises ConfigError for a video model with neither, CheckpointError for files that do not fit.
     """
     trainee = Trainee(kind, model, DiffusionNetworks(model.unet, coders.null.shape[1]), coders)
     unet, appearnet = trainee.networks.unet, trainee.networks.appearnet
     if config.start_from:
-        path = earlier_file(config.start_from, "start_from", kind)
+        path = start_file(config)
         return replace(trainee, earlier=_filled(trainee.networks, path), source=path)
     if appearnet is None:
         return trainee

@@ -5,52 +5,67 @@ One model learns every pass of the cascade; frame time tells it which one it is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
-from ..checkpoint.format import read_header
-from ..config import TOYBOX, Kind, ModelConfig
+from torch import Tensor
+
+from ..config import TOYBOX, ClipConfig, Kind, ModelConfig
+from ..errors import InputError
 from ..shot.segments import Segments, ends_of
-from .coders import cache_of, load_coders
+from .coders import Coders, cache_of, load_coders
 from .config import TrainConfig
 from .data.batches import ClipBatch
+from .data.catalogue import SLACK
 from .data.clips import StoredClips
 from .data.sources import SegmentBatches
 from .data.toybox import Toybox
 from .diffusion import denoising, held_out_segments
-from .earlier import earlier_file
+from .own_videos import OwnVideos, own_videos
 from .recipe import learning_groups
 from .reports.segments import SegmentsMade
 from .reports.toybox import select_triples, true_segments
 from .stage import Stage
-from .trainee import asked_for, begin
+from .trainee import begin, segment_model
 
 PASSES = 2
 SCALED = 250  # clips whose remainders are measured
+STILL = 1e-5  # deviation of a remainder in which nothing moves; a standardised latent's own is 1
+logger = logging.getLogger("microcinema")
+
+
+@dataclass(frozen=True, slots=True)
+class Footage:
+    """What is learned from, and what the reports hold the model against.
+
+    passes: clips as long as a segment, at each pass's rate. truth: segments [N, C, T, h, w] at such a rate, that were
+    not learned from; seeds: N of them.
+    """
+
+    passes: Sequence[StoredClips]
+    truth: Callable[[float], Tensor]
+    seeds: Sequence[int]
 
 
 def tsr(config: TrainConfig) -> Stage[ClipBatch]:
     """End frames and text to the frames between them."""
-    coders, data = load_coders(config), config.data
-    model = asked_for(config, coders.config)
-    clip, rates = model.clip, pass_rates(model)
-    whole = replace(TOYBOX.clip, width=clip.width, height=clip.height)
-    # In float32: the result is held against frames whose only error is the autoencoder's own.
-    material = Toybox(coders, cache_of(config), data.seed, within=whole)
-    counts = [data.clips, *[data.later_pass_clips or data.clips] * (PASSES - 1)]
-    passes = [material.clips(replace(clip, fps=rate), n) for rate, n in zip(rates, counts, strict=True)]
-    trainee = begin(Kind.TSR, config, _scaled(model, passes, config), coders)
-    triples = select_triples(config.reported)
-    truth = partial(true_segments, coders, clip, triples)
+    coders = load_coders(config)
+    model = segment_model(config, coders.config)
+    rates = pass_rates(model)
+    footage = (_of_own_videos if config.videos else _of_toybox)(config, coders, model.clip, rates)
+    trainee = begin(Kind.TSR, config, _scaled(model, footage.passes, config), coders)
+    segments = Segments.of(trainee.config)
     return Stage(
         model=trainee.networks,
-        source=SegmentBatches(passes, Segments.of(trainee.config), config.batch, data.first_pass_share),
+        source=SegmentBatches(footage.passes, segments, config.batch, config.data.first_pass_share),
         loss=denoising(trainee, config),
-        report=SegmentsMade(trainee, rates, truth, [triple.seed for triple in triples]),
+        report=SegmentsMade(trainee, rates, footage.truth, footage.seeds),
         export=trainee.save,
         groups=learning_groups(trainee.networks, config),
-        validation=held_out_segments(trainee, config, rates, truth),
+        validation=held_out_segments(trainee, config, rates, footage.truth),
     )
 
 
@@ -61,12 +76,61 @@ def pass_rates(model: ModelConfig) -> list[float]:
     return [segments.rate(given, level) for level in range(PASSES)]
 
 
+def _counts(config: TrainConfig) -> list[int]:
+    """Clips of each pass."""
+    data = config.data
+    return [data.clips, *[data.later_pass_clips or data.clips] * (PASSES - 1)]
+
+
+def _of_toybox(config: TrainConfig, coders: Coders, clip: ClipConfig, rates: Sequence[float]) -> Footage:
+    whole = replace(TOYBOX.clip, width=clip.width, height=clip.height)
+    # In float32: the result is held against frames whose only error is the autoencoder's own.
+    material = Toybox(coders, cache_of(config), config.data.seed, within=whole)
+    passes = [material.clips(replace(clip, fps=rate), n) for rate, n in zip(rates, _counts(config), strict=True)]
+    triples = select_triples(config.reported)
+    return Footage(passes, partial(true_segments, coders, clip, triples), [triple.seed for triple in triples])
+
+
+def _of_own_videos(config: TrainConfig, coders: Coders, clip: ClipConfig, rates: Sequence[float]) -> Footage:
+    """Each pass of the films that reach its rate. Raises InputError where none reaches the last one's."""
+    films = own_videos(config, coders, cache_of(config), [clip])
+    _expect_reached(config.videos, films, clip, rates)
+    reaching = {rate: films.at(rate) for rate in rates}
+    passes, held_out = [], {}
+    for (rate, some), count in zip(reaching.items(), _counts(config), strict=True):
+        _tell_of_slow(config.videos, len(films.used) - len(some.used), len(films.used), rate)
+        passes.append(some.material.clips(replace(clip, fps=rate), count))
+        held_out[rate] = some.reported.clips(replace(clip, fps=rate), config.reported)
+
+    def truth(rate: float) -> Tensor:
+        return held_out[rate].first(config.reported).transpose(1, 2).float().to(coders.device)
+
+    return Footage(passes, truth, range(config.reported))
+
+
+def _expect_reached(folder: str, films: OwnVideos, clip: ClipConfig, rates: Sequence[float]) -> None:
+    if films.reach(rates[-1]):
+        return
+    most = math.floor((1 + SLACK) * films.fastest) or films.fastest
+    first = most * rates[0] / rates[-1]
+    raise InputError(
+        f"{folder}: no film has {rates[-1]:g} frames a second, at which pass {PASSES} learns; the fastest has "
+        f"{films.fastest:.4g}. Set fps = {first:g} in [clip], for passes of {first:g} and {most:g} frames a second "
+        f"(beside it frames = {clip.frames}, width = {clip.width}, height = {clip.height}), or add such a film"
+    )
+
+
+def _tell_of_slow(folder: str, slow: int, films: int, rate: float) -> None:
+    if slow:
+        logger.warning(
+            "%s: %d of %d films have fewer than %g frames a second; the others alone teach that pass",
+            folder, slow, films, rate,
+        )  # fmt: skip
+
+
 def _scaled(model: ModelConfig, passes: Sequence[StoredClips], config: TrainConfig) -> ModelConfig:
     """With the deviations of what the line leaves: of the file gone on from, or of these clips."""
-    if config.start_from:
-        earlier = read_header(earlier_file(config.start_from, "start_from", Kind.TSR)).config
-        return replace(model, diffusion=earlier.diffusion)
-    if not config.residual:
+    if model.diffusion.residual_std or not config.residual:
         return model
     unscaled = Segments(model.clip.frames, residual_std=(1.0,))
     return replace(
@@ -75,7 +139,10 @@ def _scaled(model: ModelConfig, passes: Sequence[StoredClips], config: TrainConf
 
 
 def _deviation(clips: StoredClips, unscaled: Segments) -> float:
-    """Of what the line leaves of the frames between the ends."""
-    latents = clips.latents[:SCALED].transpose(1, 2).float()  # [N, C, T, h, w]
+    """Of what the line leaves of the frames between the ends. Raises InputError where nothing moves."""
+    latents = clips.first(SCALED).transpose(1, 2).float()  # [N, C, T, h, w]
     remainder = unscaled.remainder(latents, unscaled.line(ends_of(latents)), [0] * len(latents))
-    return remainder[:, :, 1:-1].std().item()
+    deviation = remainder[:, :, 1:-1].std().item()
+    if not deviation > STILL:
+        raise InputError("train: nothing moves in these clips, so there is nothing to learn from them; take others")
+    return deviation

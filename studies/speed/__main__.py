@@ -21,7 +21,7 @@ from microcinema_core.files import written_whole
 from microcinema_core.shot.settings import Precision
 from microcinema_core.standalone.precision import dtype_for
 
-from ..journal import ROOT, fingerprint
+from ..journal import ROOT, Journal, fingerprint
 from .contest import Contest, OutOfTime
 from .gauge import machine
 from .given import Place
@@ -32,6 +32,7 @@ from .summary import document
 
 QUICK_MINUTES = 8.0  # the turn that is under way then, and the page, take another
 MEASURED = ("microcinema_core/models", "studies/speed")  # whose code the times depend on
+DISTURBED = 0.1  # processors that others kept busy
 WORDS = ("page.py", "plot.py", "summary.py", "__main__.py", "plan.py")  # which only tell of them
 
 
@@ -61,6 +62,20 @@ def write(contest: Contest, plan: Sequence[Measurement], out: Path) -> Path:
     return out / "README.md"
 
 
+def forget_disturbed(folder: Path) -> int:
+    """Turns during which other processes were busy are taken again; how many there were."""
+    forgotten = 0
+    for path in folder.glob("*.jsonl"):
+        Journal(path)  # which takes a torn line away
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        quiet = [line for line in lines if (json.loads(line)["record"].get("neighbours") or 0) <= DISTURBED]
+        if len(quiet) < len(lines):
+            forgotten += len(lines) - len(quiet)
+            with written_whole(path) as temporary:
+                temporary.write_text("".join(quiet), encoding="utf-8")
+    return forgotten
+
+
 def run(contest: Contest, plan: Sequence[Measurement]) -> None:
     for number, one in enumerate(plan):
         contest.say(f"{one.name}: {number + 1} of {len(plan)}")
@@ -87,7 +102,10 @@ def main(arguments: Sequence[str] | None = None, config: UNetConfig = SD21_BASE.
     place = Place(device, dtype_for(Precision.AUTO, device))
     minutes = options.minutes or (QUICK_MINUTES if options.quick else float("inf"))
     deadline = time.monotonic() + 60 * minutes
-    contest = Contest(config, place, options.work / key(config, place), deadline=deadline, say=say)
+    folder = options.work / key(config, place)
+    if forgotten := forget_disturbed(folder):
+        say(f"{forgotten} turns are taken again: other processes were busy meanwhile")
+    contest = Contest(config, place, folder, deadline=deadline, say=say)
     everything = full(card=device.type == "cuda")
     try:
         run(contest, [one for one in (quick() if options.quick else everything) if options.only.search(one.name)])

@@ -29,6 +29,8 @@ FEW = {
     "block_out_channels": (64, 128), "layers_per_block": 1, "attention_levels": (True, False),
     "attention_heads": (1, 2),
 }  # fmt: skip
+NARROW = {"block_out_channels": (64, 64, 128, 128), "attention_heads": (1, 1, 2, 2)}  # with all levels and blocks
+Sizes = Mapping[str, Any]  # of a U-Net, where they are not the preset's
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,10 @@ class Material:
     def core(self, module: str) -> ModuleType:
         return importlib.import_module(f"{self.pack.__name__}.microcinema_core.{module}")
 
-    def network(self, layout: str) -> tuple[Any, dict[str, Tensor]]:
+    def network(self, layout: str, sizes: Sizes = FEW) -> tuple[Any, dict[str, Tensor]]:
         """The configuration and random tensors, diffusers' names, of what a source of this preset holds."""
         config = self.core("config").preset(layout).unet
-        config = replace(config, **FEW, temporal=layout == "modelscope")
+        config = replace(config, **sizes, temporal=layout == "modelscope")
         with torch.random.fork_rng():
             torch.manual_seed(1)
             network = self.core("models.unet").VideoUNet(config)
@@ -55,9 +57,9 @@ class Material:
         own = {key: value for key, value in network.state_dict().items() if not key.startswith(("frame_time", "gates"))}
         return config, own
 
-    def stable_diffusion(self, *, bare: bool = False) -> Path:
+    def stable_diffusion(self, *, bare: bool = False, sizes: Sizes = FEW) -> Path:
         """One file of 2.1's layout, v; bare: its U-Net alone."""
-        config, unet = self.network("sd21")
+        config, unet = self.network("sd21", sizes)
         rename = self.core("importers.keys").unet_to_compvis
         state = {
             "model.diffusion_model." + rename(key, config.layers_per_block, config.attention_levels): value
@@ -107,15 +109,17 @@ class Material:
         return self._made("convert", source, name, more)
 
     def _made(self, command: str, source: Path, name: str, more: Mapping[str, Path]) -> Path:
-        """By the program, in the Python that it is installed for: it needs diffusers, which ComfyUI lacks."""
         out = self.folder / name
         options = [f"--{option.replace('_', '-')}={value}" for option, value in more.items()]
-        program = [os.environ.get("MICROCINEMA_PYTHON", own_python()), "-m", "microcinema_core.cli"]
-        told = subprocess.run(
-            [*program, command, str(source), f"--out={out}", *options], cwd=ROOT, capture_output=True, text=True
-        )
-        assert told.returncode == 0, told.stderr
+        run_program(command, str(source), f"--out={out}", *options)
         return out
+
+
+def run_program(*words: str) -> None:
+    """`microcinema`, in the Python that it is installed for: it needs diffusers, which ComfyUI lacks."""
+    program = [os.environ.get("MICROCINEMA_PYTHON", own_python()), "-m", "microcinema_core.cli"]
+    told = subprocess.run([*program, *words], cwd=ROOT, capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
 
 
 def own_python() -> str:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import workflow_graphs
+from conftest import InProcess
+from full_size_graphs import FILM
 from nodes_kit import write_small
 from run_host import ROOT, Server
 from workflow_graphs import READY, TO_FETCH, Workflow, all_workflows
@@ -173,12 +175,43 @@ def files_of_sd_layout(host: Server, pack: ModuleType) -> Iterator[None]:
         path.unlink()
 
 
-@pytest.mark.usefixtures("files_of_sd_layout")
-def test_the_second_stage_after_sdxl_runs_with_its_layout(comfy: Any, client: ModuleType, tmp_path: Path) -> None:
-    graph = with_few_steps(api_form("sdxl-to-video"))
+def after_sdxl(name: str, client: ModuleType) -> Graph:
+    """A workflow with a grey keyframe in SDXL's place, few steps and no upscaler."""
+    graph = with_few_steps(api_form(name))
     keyframe = client.find_node(graph, "Keyframe")
     keyframe |= {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": 0x808080}}
     client.find_node(graph, "Create Video")["inputs"]["images"] = client.find_node(graph, "Upscale")["inputs"]["image"]
+    return graph
+
+
+@pytest.mark.usefixtures("files_of_sd_layout")
+def test_the_second_stage_after_sdxl_runs_with_its_layout(comfy: Any, client: ModuleType, tmp_path: Path) -> None:
+    (file,) = comfy.run(after_sdxl("sdxl-to-video", client))
+    assert read_video(comfy.download(file, tmp_path)) == (33, 8)
+
+
+@pytest.fixture
+def frame_interpolation(host: Server, in_process: InProcess) -> Iterator[None]:
+    """A file of RIFE's layout, narrow and with random numbers, under the name of the workflow's FILM."""
+    import torch
+    from comfy_extras.frame_interpolation_models.ifnet import IFNet
+    from safetensors.torch import save_file
+
+    state = IFNet(channels=(8,) * 5).state_dict()
+    drawn = {key: 0.1 * torch.randn(value.shape) for key, value in state.items()}
+    path = host.base / "models" / FILM.folder / FILM.name
+    path.parent.mkdir(exist_ok=True)
+    save_file(drawn, path)
+    yield
+    path.unlink()
+
+
+@pytest.mark.usefixtures("files_of_sd_layout", "frame_interpolation")
+def test_the_hosts_own_interpolation_takes_the_place_of_a_tsr_file(
+    comfy: Any, client: ModuleType, tmp_path: Path
+) -> None:
+    graph = after_sdxl("sdxl-to-video-film", client)
+    client.find_node(graph, "Times")["inputs"]["value"] = 4
     (file,) = comfy.run(graph)
     assert read_video(comfy.download(file, tmp_path)) == (33, 8)
 

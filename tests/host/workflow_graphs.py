@@ -16,6 +16,7 @@ from camera_graphs import (
     photo_moves,
     sdxl_to_camera,
 )
+from full_size_graphs import sdxl_to_video, sdxl_to_video_by_film
 from graph_parts import (
     FPS,
     FRAMES,
@@ -301,59 +302,13 @@ what is best for this model.""",
     return flow
 
 
-def sdxl() -> Workflow:
-    xl = ModelFile(
-        "sd_xl_base_1.0.safetensors",
-        "checkpoints",
-        "https://huggingface.co/stabilityai/stable-diffusion-xl-base-1.0/resolve/main/sd_xl_base_1.0.safetensors",
-    )
-    upscaler = ModelFile(
-        "RealESRGAN_x4plus.safetensors",
-        "upscale_models",
-        "https://huggingface.co/Comfy-Org/Real-ESRGAN_repackaged/resolve/main/RealESRGAN_x4plus.safetensors",
-    )
-    flow = Workflow(
-        "sdxl-to-video",
-        """# SDXL keyframe, MicroCinema of Stable Diffusion 2.1's size, upscaled
-
-SDXL draws the keyframe at 1024x1024; a MicroCinema model of SD 2.1's size animates it at 320x320; temporal
-super-resolution takes it to 32 frames a second; an upscaler makes it 1280x1280.
-
-**The two MicroCinema files are not published by anybody yet**: a model of this size takes training on many GPUs. The
-names here stand for your own, made with this repository's code. Every other file can be fetched below.""",
-    )
-    flow.group = "Keyframe"
-    big = flow.add("CheckpointLoaderSimple", "Load SDXL", (xl,), ckpt_name=xl.name)
-    positive = text(flow, big[1], "a red fox in fresh snow, low winter sun, photograph", "Picture")
-    negative = text(flow, big[1], "blurred, text, watermark", "Not in the picture")
-    empty = flow.add("EmptyLatentImage", "Size", width=1024, height=1024, batch_size=1)
-    drawn = ksampler(
-        flow, "Sample the picture", big[0], positive[0], negative[0], empty[0], steps=25, cfg=7.0, scheduler="karras"
-    )
-    picture = decode(flow, drawn[0], big[2], "Picture at full size")
-    keyframe = flow.add(
-        "ImageScale", "Keyframe", image=picture[0], upscale_method="lanczos", width=320, height=320, crop="center"
-    )
-    flow.group = "Clip: 9 frames, 2 a second"
-    model = load(flow, "microcinema-sd21-video.safetensors")
-    encoded = encode(flow, model, keyframe[0], "a red fox walks to the right through fresh snow")
-    made = sample(flow, model, keyframe[0], encoded, steps=25, cfg=7.0)
-    faster = interpolate(flow, made[0], file="microcinema-sd21-tsr.safetensors")
-    frames = decode(flow, faster[0], model[3])
-    flow.group = "Size"
-    larger = flow.add("UpscaleModelLoader", "Load upscaler", (upscaler,), model_name=upscaler.name)
-    large = flow.add("ImageUpscaleWithModel", "Upscale", upscale_model=larger[0], image=frames[0])
-    save(flow, large[0], faster[1])
-    return flow
-
-
 READY: tuple[Callable[[], Workflow], ...] = (  # run as they are, without any download
     photo_moves, photo_under_snow, lake_alive, lake_by_hand, motion_brush,
     picture_to_video, text_to_video, stock_sampler, extended, loop, seeds, restyle,
 )  # fmt: skip
 TO_FETCH: tuple[Callable[[], Workflow], ...] = (
     depth_camera, inpainted_plates, guide_for_vace, guide_for_ltx, weather_for_vace, weather_for_any,
-    sdxl_to_camera, prior_elsewhere, sdxl,
+    sdxl_to_camera, prior_elsewhere, sdxl_to_video, sdxl_to_video_by_film,
 )  # fmt: skip
 
 

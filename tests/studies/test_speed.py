@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from microcinema_core.config import SD21_BASE
 from microcinema_core.models.unet import VideoUNet
 from studies.gpu_check.sizes import TINY, TINY_AUTOENCODER
+from studies.journal import Journal
 from studies.speed import __main__ as command
 from studies.speed import contest as contest_module
 from studies.speed import ours, whole
@@ -201,6 +202,16 @@ def test_the_command_with_a_limit_of_time(tmp_path: Path, capsys: pytest.Capture
     said = capsys.readouterr().out
     assert "goes on from here" in said
     assert json.loads((tmp_path / "out" / "cpu.json").read_text(encoding="utf-8"))["measurements"] == []
+
+
+def test_turns_during_which_others_were_busy_are_taken_again(tmp_path: Path) -> None:
+    """Peaks, which no neighbour changes, stay; and what a kill tore is none of either."""
+    turns = {0: {"neighbours": 0.01}, 1: {"neighbours": 0.4}, 2: {"neighbours": None}, 3: {"bytes": 7}}
+    text = "".join(json.dumps({"case": case, "record": record}) + "\n" for case, record in turns.items())
+    (tmp_path / "step.jsonl").write_text(text + '{"case": 4, "rec')
+    assert command.forget_disturbed(tmp_path) == 1
+    assert set(Journal(tmp_path / "step.jsonl").records) == {0, 2, 3}
+    assert command.forget_disturbed(tmp_path) == 0
 
 
 def test_compiled_networks_take_turns_with_guidance_and_say_what_compiling_took(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,12 +14,17 @@ import torch
 
 from microcinema_core import cli
 from microcinema_core.checkpoint.format import read_checkpoint, read_header
+from microcinema_core.config import Kind
 from microcinema_core.errors import MicroCinemaError
 from microcinema_core.media import save_clip, save_picture
 from microcinema_core.training.checkpoints import checkpoints
+from microcinema_core.training.coders import load_coders
 from microcinema_core.training.config import TrainConfig
-from microcinema_core.training.data.films import find_films, read_frames
+from microcinema_core.training.data import film_clips
+from microcinema_core.training.data.catalogue import find_films
+from microcinema_core.training.data.films import read_frames
 from microcinema_core.training.loop import train
+from microcinema_core.training.stage import Draw
 from microcinema_core.training.stages import build_stage
 
 sd = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "core" / "importers" / "sd_files.py")))
@@ -120,6 +126,24 @@ def test_an_interrupted_run_reaches_the_same_weights(
             assert torch.equal(again[section][key], value), f"{section}.{key}"
 
 
+def test_a_run_that_goes_on_from_another_s_file_encodes_nothing(
+    trained: Path, videos: Path, inflated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bytes are others, its autoencoder's weights are not."""
+    folder = trained.parents[1]
+    path = configured(folder, trained, videos, "second")
+    monkeypatch.setattr(film_clips, "read_frames", None)
+    batch = build_stage(TrainConfig.load(path)).source(Draw.of(0, 0))
+    assert batch.latents.shape[2] == 3
+    assert load_coders(TrainConfig.load(path)).weights == load_coders(TrainConfig.load(folder / "run.toml")).weights
+    weights = Path(__file__).parents[2] / "weights"
+    config = TrainConfig(Kind.VIDEO, str(tmp_path), start_from=str(weights / "toybox-video.safetensors"))
+    named = {"autoencoder": "toybox-autoencoder", "text_encoder": "toybox-text"}
+    files = {key: str(weights / f"{name}.safetensors") for key, name in named.items()}
+    whole, apart = load_coders(config), load_coders(replace(config, start_from="", **files))
+    assert whole.weights == apart.weights != load_coders(TrainConfig.load(path)).weights
+
+
 def test_a_converted_file_is_trained_on_too(inflated: Path, videos: Path, tmp_path: Path) -> None:
     """ModelScope's network with the other parts of the Stable Diffusion above; the configuration gives it a prior."""
     source = tmp_path / "modelscope"
@@ -145,16 +169,35 @@ def test_animate_takes_the_trained_file(trained: Path, tmp_path: Path) -> None:
         assert [(f.width, f.height) for f in video.decode(video=0)] == [(64, 64)] * 3
 
 
-def test_frames_are_those_shown_at_the_times_asked_for(videos: Path) -> None:
+def test_temporal_super_resolution_starts_from_it_and_animate_takes_both(
+    trained: Path, videos: Path, tmp_path: Path
+) -> None:
+    """Segments of three frames, which double a rate."""
+    import av
+
+    config = configured(tmp_path, trained, videos, "tsr", stage="tsr", steps=1)
+    assert cli.run(["train", str(config)]) == cli.DONE
+    made = config.with_name("tsr") / "model.safetensors"
+    assert read_header(made).provenance["started_from"]["started_from"]["command"] == "inflate"
+    save_picture(tmp_path / "key.png", np.full((64, 64, 3), 90, np.uint8), {})
+    words = ["animate", "--image", str(tmp_path / "key.png"), "--prompt", "a square", "--steps", "1", "--passes", "1"]
+    files = ["--model", str(trained), "--tsr-model", str(made), "--tsr-steps", "1", "--out", str(tmp_path / "clip.mp4")]
+    assert cli.run([*words, *files]) == cli.DONE
+    with av.open(str(tmp_path / "clip.mp4")) as video:
+        assert video.streams.video[0].average_rate == 4
+        assert [(f.width, f.height) for f in video.decode(video=0)] == [(64, 64)] * 5
+
+
+def test_frames_are_those_shown_at_the_times_asked_for(videos: Path, tmp_path: Path) -> None:
     """A frame is shown until the next comes; the ground of frame i has the level 10 i."""
-    films = {film.path.name: film for film in find_films(videos, 1.0)}
-    assert {name: film.text for name, film in films.items()} == {
-        "left.mp4": "A square moves left", "right.webm": "It moves",
+    films = find_films(videos, tmp_path / "films.jsonl")[0]
+    assert {film.name: film.text for film in films} == {
+        "left.mp4": "A square moves left", "deep/right.webm": "It moves",
     }  # fmt: skip
-    for film in films.values():
+    for film in films:
         assert film.seconds == pytest.approx(SECONDS, abs=0.01)
         times = [0.0, 0.3, 1.01, 1.01, 2.49, 9.0]
-        levels = [frame[-4:].mean() / 10 for frame in read_frames(film.path, times)]
+        levels = [frame[-4:].mean() / 10 for frame in read_frames(film.video, times)]
         assert levels == pytest.approx([0, 2, 8, 8, 19, 19], abs=0.3)  # the codecs lose a little
 
 

@@ -13,7 +13,10 @@ import pytest
 
 from microcinema_core.errors import InputError
 from microcinema_core.media import Frames, read_settings, save_clip
-from microcinema_core.training.data.films import find_films, read_frames
+from microcinema_core.training.data.catalogue import Films, find_films
+from microcinema_core.training.data.division import divided
+from microcinema_core.training.data.films import read_frames
+from microcinema_core.training.data.report import VideoReport
 
 ROOT = Path(__file__).parents[2]
 FPS, FRAMES = 8, 16
@@ -112,10 +115,21 @@ def cut_saved(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def found(folder: Path) -> Films:
+    """The films that training would take; where it would take none, its error."""
+    films, left_out = find_films(folder, folder / "films.jsonl")
+    division = divided(films, SHORTEST)
+    report = VideoReport(folder, str(folder))
+    report.add([*left_out, *division.left_out])
+    if not len(division.used):
+        raise report.nothing_left()
+    return division.used
+
+
 def read_all(folder: Path) -> list[tuple[int, ...]]:
     """Find the film and read all of it, as training does; the frames' shapes."""
-    (film,) = find_films(folder, SHORTEST)
-    return [frame.shape for frame in read_frames(film.path, np.linspace(0, film.seconds, FRAMES).tolist())]
+    (film,) = found(folder)
+    return [frame.shape for frame in read_frames(film.video, np.linspace(0, film.seconds, FRAMES).tolist())]
 
 
 @pytest.mark.parametrize("what", CASES)
@@ -139,19 +153,38 @@ def test_films_that_cannot_be_used(tmp_path: Path, what: str, capfd: pytest.Capt
         (lambda path: path.write_bytes(b"\xff\xfe"), "is no text in UTF-8"),
         (lambda path: path.write_text("x" * 100_000), "is too long: 100,000 bytes"),
         (lambda path: path.write_text("x" * 20_000), "has 20000 characters"),
+        (lambda path: path.write_text(" \n"), "has no sentence"),
     ],
 )
 def test_sentences_that_cannot_be_used(tmp_path: Path, make: Callable[[Path], object], message: str) -> None:
     save_clip(tmp_path / "film.gif", moving(), FPS, {})
     make(tmp_path / "film.txt")
     with pytest.raises(InputError, match=message):
-        find_films(tmp_path, SHORTEST)
+        found(tmp_path)
 
 
 def test_a_folder_in_a_circle_of_links(tmp_path: Path) -> None:
     (tmp_path / "films").symlink_to(tmp_path / "films")
     with pytest.raises(InputError, match="films: "):
-        find_films(tmp_path / "films", SHORTEST)
+        find_films(tmp_path / "films", tmp_path / "films.jsonl")
+
+
+def test_a_bad_film_among_good_ones_costs_a_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("good", "bad", "mute", "short"):
+        save_clip(tmp_path / f"{name}.mp4", moving(frames=4 if name == "short" else FRAMES), FPS, {})
+        (tmp_path / f"{name}.txt").write_text("It moves")
+    (tmp_path / "bad.mp4").write_bytes(b"no video")
+    (tmp_path / "mute.txt").unlink()
+    assert [film.name for film in found(tmp_path)] == ["good.mp4"]
+    lines = (tmp_path / "left-out.csv").read_text(encoding="utf-8").splitlines()
+    assert [line.partition(",")[0] for line in lines] == ["video", "bad.mp4", "mute.mp4", "short.mp4"]
+    for line, reason in zip(
+        lines[1:], ("cannot be read as a video", "does not exist", "plays for 0.50 s"), strict=True
+    ):
+        assert reason in line
+    assert [record.message for record in caplog.records] == [
+        f"3 of the videos of {tmp_path} left out; {tmp_path / 'left-out.csv'} says why"
+    ]
 
 
 def test_a_size_that_changes_on_the_way_is_read(tmp_path: Path) -> None:
@@ -168,7 +201,7 @@ def test_a_name_with_a_colon_is_a_name(tmp_path: Path, monkeypatch: pytest.Monke
     save_clip(tmp_path / "films" / "film.gif", moving(), FPS, {})
     Path("films/film.gif").rename("data:film.gif")
     Path("data:film.txt").write_text("It moves")
-    (film,) = find_films(Path(), SHORTEST)
+    (film,) = found(Path())
     assert film.seconds == pytest.approx(SECONDS)
 
 
@@ -200,5 +233,5 @@ def test_damaged_bytes_are_refused_or_read(tmp_path: Path, capfd: pytest.Capture
 
 def test_the_page_lists_these_cases() -> None:
     page = (ROOT / "docs" / "hostile-input.md").read_text(encoding="utf-8")
-    others = ["a size that changes on the way", "its sentence is a pipe, too long, or no text"]
+    others = ["a size that changes on the way", "its sentence is a pipe, too long, empty, or no text"]
     assert hostile.rows(page, "Videos to learn from") == sorted([*CASES, *others])

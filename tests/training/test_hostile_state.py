@@ -84,7 +84,8 @@ def test_no_file_of_a_training_folder_runs_code(
     """Each is replaced by a pickle, and those are added that other programs keep there; then training goes on."""
     files = [path.relative_to(trained) for path in sorted(trained.rglob("*")) if path.is_file()]
     kinds = {path.name for path in files}
-    assert {MODEL, AVERAGE, OPTIMISER, "a.mp4", "a.txt", "run.toml", "shard-0000-2.safetensors"} <= kinds
+    assert {MODEL, AVERAGE, OPTIMISER, "a.mp4", "a.txt", "run.toml", "left-out.csv", "videos.jsonl"} <= kinds
+    assert {path.suffix for path in files if "cache" in path.parts} == {".safetensors", ".jsonl"}
     marker = tmp_path / "code-ran"
     pickle.loads(payloads(marker)[0])
     assert marker.exists()  # what is planted would do it
@@ -228,7 +229,7 @@ sys.exit(run(["train", {str(config)!r}]))
 
 def test_damaged_latents_are_made_once_more(trained: Path, caplog: pytest.LogCaptureFixture) -> None:
     config = TrainConfig.load(trained / "run.toml")
-    (shard,) = trained.rglob("shard-0000-2.safetensors")
+    (shard,) = trained.rglob("films-*/*/*-00001.safetensors")
     whole = read_kept(shard)[0][LATENTS]
     for damage in (flipped, cut, lambda path: write_kept(path, {}, "")):
         damage(shard)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import runpy
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ from microcinema_core.checkpoint.format import read_checkpoint
 from microcinema_core.errors import ConfigError, InputError
 from microcinema_core.training.config import TrainConfig
 from microcinema_core.training.loop import train
-from microcinema_core.training.memory import expect_room, step_memory
+from microcinema_core.training.memory import expect_room
 from microcinema_core.training.stages import build_stage
 
 sd = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "core" / "importers" / "sd_files.py")))
@@ -39,6 +40,7 @@ def inflated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _forget_precision() -> Iterator[None]:
     """Accelerate takes one precision for a whole process, in which no user trains twice."""
+    AcceleratorState._reset_state()
     yield
     AcceleratorState._reset_state()
 
@@ -193,20 +195,25 @@ def test_a_recipe_that_cannot_be_is_refused(
         configured(top=top, **recipe)
 
 
-def test_8_bit_moments_need_a_library(configured: Configured) -> None:
+def test_8_bit_moments_need_a_library(configured: Configured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "bitsandbytes.optim", None)
     with pytest.raises(ConfigError, match="pip install bitsandbytes"):
         trained(configured(adamw="8bit"))
 
 
-def as_on_a_cpu(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
-    """Attention [B, N, H*D] on the meta device with the tensors that it makes on a CPU."""
-    from microcinema_core.backend import SHORT, sdpa
+def test_a_run_with_8_bit_moments_goes_on_to_the_same_weights(configured: Configured) -> None:
+    """And takes a fraction of their room."""
+    whole = trained(configured("whole", adamw="8bit"))
+    config = configured("stopped", adamw="8bit")
 
-    if k.shape[1] > SHORT:
-        return sdpa(q, k, v, heads)
-    q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
-    weights = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(dim=-1)
-    return (weights @ v).transpose(1, 2).flatten(2)
+    def stop(step: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(config, on_step=stop)
+    kept = Path(config.out) / "checkpoint-00000001"
+    assert 3 * (kept / "optimiser.safetensors").stat().st_size < 2 * (kept / "model.safetensors").stat().st_size
+    expect_equal(whole, trained(config))
 
 
 @pytest.mark.parametrize(
@@ -223,8 +230,8 @@ def test_the_computed_memory_is_the_allocators(configured: Configured, recipe: d
     """Of a second step, whose optimiser has its state already: gradients and activations."""
     from accelerate import Accelerator
 
-    from microcinema_core.backend import Backend
     from microcinema_core.training.loop import Run
+    from studies.recipes import computed_on_a_cpu
     from studies.speed.gauge import peak_bytes
     from studies.speed.given import Place
 
@@ -232,7 +239,7 @@ def test_the_computed_memory_is_the_allocators(configured: Configured, recipe: d
     run = Run(config, build_stage(config), Accelerator(cpu=True))
     run.take_step()
     recorded = peak_bytes(run.take_step, Place(torch.device("cpu"), torch.float32))
-    computed = step_memory(config, Backend(device="meta", attention=as_on_a_cpu)).working
+    computed = computed_on_a_cpu(config).working
     assert computed == pytest.approx(recorded, rel=0.1)
 
 

@@ -30,18 +30,17 @@ class Clips(Protocol):
 
 
 class StoredClips(Clips, Protocol):
-    """Clips whose latents are all there."""
+    """Clips whose latents are all there, in memory or in files."""
 
-    @property
-    def latents(self) -> Tensor:
-        """Model-space [N, T, C, h, w], float16."""
+    def first(self, count: int) -> Tensor:
+        """Model-space [n, T, C, h, w], float16, of the first `count` clips, or of all where they are fewer."""
 
 
 class Material(Protocol):
     """Where clips come from: a procedural world, or videos of one's own."""
 
     def clips(self, clip: ClipConfig, count: int) -> StoredClips:
-        """`count` clips of this length, rate and size."""
+        """`count` clips of this length, rate and size, or a few more."""
 
 
 @dataclass(frozen=True, slots=True)

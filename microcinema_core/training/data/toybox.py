@@ -87,10 +87,9 @@ class ToyboxClips:
     hard: Sequence[str] = ()
     hard_share: float = 0.0
 
-    @property
-    def latents(self) -> Tensor:
-        """Model-space [N, T, C, h, w], float16."""
-        return self.stored.latents
+    def first(self, count: int) -> Tensor:
+        """Model-space [n, T, C, h, w], float16, of the first `count` clips, or of all where they are fewer."""
+        return self.stored.latents[:count]
 
     def draw(self, rng: np.random.Generator) -> Clip:
         index, backwards = self.index(rng), bool(rng.random() < 0.5)

@@ -1,4 +1,4 @@
-"""The report on temporal super-resolution: frames made between two ends, beside those that were there."""
+"""The report on temporal super-resolution, of Toybox or of films: frames made between two ends, and those that were."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...media import Frames, to_uint8
 from ...shot.segments import Segments, ends_of
-from ...shot.settings import TSR_SAMPLING
+from ...shot.settings import TSR_BATCH, TSR_SAMPLING, segments_at_once
 from ...standalone.sampling import NoiseStream, Text, sample_segments
 from ..frozen import is_halved
 from ..stage import Findings
@@ -50,11 +50,17 @@ class SegmentsMade:
         trainee = self.trainee
         unet, appearnet = trainee.networks.unet, trainee.networks.appearnet
         assert appearnet is not None
-        text, fps = Text(trainee.coders.null, trainee.coders.null), self.rates[0] / segments.factor
-        noise = [NoiseStream.segment(seed, level, 0) for seed in self.seeds]
+        networks, text = (unet, appearnet), Text(trainee.coders.null, trainee.coders.null)
+        noise, fps = [NoiseStream.segment(seed, level, 0) for seed in self.seeds], self.rates[0] / segments.factor
+        made, together = [], segments_at_once(TSR_BATCH, *ends.shape[-2:])
         # In float32, as far as the weights are: the truth has no error but the autoencoder's.
         with nullcontext() if is_halved(trainee.networks) else torch.autocast(ends.device.type, enabled=False):
-            return sample_segments((unet, appearnet), trainee.config, ends, level, fps, text, noise, TSR_SAMPLING)
+            for first in range(0, len(ends), together):
+                part = slice(first, first + together)
+                made.append(
+                    sample_segments(networks, trainee.config, ends[part], level, fps, text, noise[part], TSR_SAMPLING)
+                )
+        return torch.cat(made)
 
     def _rows(self, made: Tensor, truth: Tensor) -> list[Frames]:
         shown = [to_uint8(self.trainee.coders.decode(segments[:SHOWN])) for segments in (made, truth)]

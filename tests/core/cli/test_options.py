@@ -33,13 +33,15 @@ ANIMATE = {
     "--extend-after": "0", "--passes": "2", "--tsr-steps": "4", "--fps": "what the passes give",
     "--duration": "one clip", "--resampling": "nearest", "--loop": "none", "--width": "the model's",
     "--height": "the model's", "--resize": "crop", "--grid": "1", "--attention": "sdpa", "--precision": "auto",
-    "--json": "False", "--debug": "False",
+    "--compile": "none", "--json": "False", "--debug": "False",
 }  # fmt: skip
 KEYFRAME = {
     "--prompt": None, "--out": None, "--model": "the embedded one", "--steps": "12", "--cfg": "2.0",
     "--sampler": "dpmpp_2m", "--width": "the model's", "--height": "the model's", "--seed": "0", "--attention": "sdpa",
     "--json": "False", "--debug": "False",
 }  # fmt: skip
+SHARDS = {"source": None, "--out": None, "--size": "500", "--workers": "4", "--json": "False", "--debug": "False"}
+REQUIRED = {"animate": set(), "keyframe": {"--prompt", "--out"}, "shards": {"source", "--out"}}
 
 
 def parameters(command: str) -> dict[str, Any]:
@@ -53,12 +55,12 @@ def shown(parameter: Any) -> str | None:
     return parameter.show_default if isinstance(parameter.show_default, str) else str(parameter.default)
 
 
-@pytest.mark.parametrize(("command", "expected"), [("animate", ANIMATE), ("keyframe", KEYFRAME)])
+@pytest.mark.parametrize(("command", "expected"), [("animate", ANIMATE), ("keyframe", KEYFRAME), ("shards", SHARDS)])
 def test_a_command_takes_what_it_always_took(command: str, expected: dict[str, str | None]) -> None:
     found = parameters(command)
     assert {name: shown(parameter) for name, parameter in found.items()} == expected
     required = {name for name, parameter in found.items() if parameter.required}
-    assert required == ({"--prompt", "--out"} if command == "keyframe" else set())
+    assert required == REQUIRED[command]
 
 
 @pytest.mark.parametrize(

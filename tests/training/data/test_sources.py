@@ -15,9 +15,10 @@ from microcinema_core.media import save_clip
 from microcinema_core.shot.segments import Segments
 from microcinema_core.training.coders import load_coders
 from microcinema_core.training.config import TrainConfig
+from microcinema_core.training.data.catalogue import find_films
 from microcinema_core.training.data.clips import Clip, Mixed
 from microcinema_core.training.data.film_clips import FilmMaterial
-from microcinema_core.training.data.films import find_films
+from microcinema_core.training.data.report import VideoReport
 from microcinema_core.training.data.sources import FrameBatches, KeyframeBatches, SegmentBatches
 from microcinema_core.training.stage import Draw
 
@@ -87,7 +88,8 @@ def test_segments_of_ones_own_films(tmp_path: Path) -> None:
     files = {key: str(WEIGHTS / f"toybox-{name}.safetensors") for key, name in
              (("autoencoder", "autoencoder"), ("text_encoder", "text"))}  # fmt: skip
     coders = load_coders(TrainConfig(Kind.TSR, str(tmp_path / "run"), preset="toybox_tsr", **files))
-    films = FilmMaterial(find_films(tmp_path, 0.5), coders, tmp_path / "cache", seed=0)
+    found, _ = find_films(tmp_path, tmp_path / "films.jsonl")
+    films = FilmMaterial(found, coders, tmp_path / "cache", 0, VideoReport(tmp_path, str(tmp_path)))
     passes = [films.clips(ClipConfig(frames=5, fps=rate, width=64, height=64), 2) for rate in (8.0, 32.0)]
     batch = SegmentBatches(passes, Segments(5), 16, first_share=0.5)(Draw.of(0, 0))
     assert batch.latents.shape == batch.guide.latents.shape == (16, 4, 5, 8, 8)

@@ -1,0 +1,49 @@
+"""The runs of the paper's comparisons differ in one thing each, and the page says what was found of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from microcinema_core.config import Injection
+from studies.claims.page import page
+from studies.claims.runs import CONCAT, FULL, NO_KEYFRAME, NO_LAMBDA, TWICE, WAYS, Run, plan
+
+
+def test_what_matters_most_comes_first_and_twice(tmp_path: Path) -> None:
+    names = [run.name for run in plan()]
+    assert names[:3] == [f"{way.name}-0" for way in TWICE]
+    assert len(set(names)) == len(names) == len(WAYS) + len(TWICE)
+
+
+def test_runs_differ_in_one_thing_and_share_their_clips(tmp_path: Path) -> None:
+    told = {way.name: Run(way, 0).config(tmp_path).to_dict() for way in WAYS}
+    plain = told[FULL.name]
+    changed = {
+        name: {key for key in plain if values[key] != plain[key]} - {"out", "injection"}
+        for name, values in told.items()
+    }
+    assert changed[CONCAT.name] == set()
+    assert changed[NO_LAMBDA.name] == {"prior_lambda"}
+    assert changed[NO_KEYFRAME.name] == {"prior_lambda", "data"}
+    assert {values["injection"] for values in told.values()} == {None, *Injection}
+    assert {str(Path(values["out"]).parent) for values in told.values()} == {str(tmp_path)}
+    assert {values["data"]["seed"] for values in told.values()} == {0}
+
+
+def test_the_page_has_every_run_and_the_pairs_of_equal_seed() -> None:
+    def found(hits: int, decibels: float) -> dict[str, Any]:
+        share = {"hits": hits, "n": 10}
+        shares = dict.fromkeys(("right", "motion", "shape", "colour", "still"), share)
+        return {"clips": {"groups": {"all": shares}}, "appearance": {"centre_psnr": {"median": decibels}}}
+
+    scores = {
+        Run(FULL, 0).name: found(9, 40),
+        Run(CONCAT, 0).name: found(4, 31.25),
+        Run(NO_LAMBDA, 1).name: found(1, 9),
+    }
+    text = page(scores, steps=5, clips=7)
+    assert "for 5 steps of 8 clips" in text
+    assert "0.900 (0.596-0.982)" in text
+    assert "0.900 / 0.400 | 40.0 / 31.2" in text
+    assert text.count("on against off") == 0
