@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
@@ -15,17 +16,56 @@ REMEDY = (
 )
 
 
-def check_estimate(estimate: Tensor, x: Tensor, sigma: Tensor, options: dict[str, Any]) -> None:
-    """Raises InputError for an estimate [N, C, h, w] with NaN or infinity, of noisy x in that shape.
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Of one estimate at a noise level [1], not yet read from the device: whether it and its noisy latents are numbers.
 
-    sigma: [N] of one number. options: the host's, with the noise levels of the run.
+    sigmas: the noise levels of the run; None outside one.
     """
-    if is_finite(estimate):
-        return
-    level, sigmas = float(sigma[0]), options.get("sample_sigmas")
-    if not is_finite(sigma):
-        raise InputError(f"MicroCinema: the scheduler gave {level} as a noise level; take another, or more steps")
-    raise InputError(f"MicroCinema: the latents became NaN or infinite {_when(level, sigmas, is_finite(x))}; {REMEDY}")
+
+    finite: Tensor
+    given_finite: Tensor
+    sigma: Tensor
+    sigmas: Tensor | None
+
+    def check(self) -> None:
+        """Raises InputError for an estimate with NaN or infinity."""
+        if bool(self.finite):
+            return
+        level = float(self.sigma)
+        if not is_finite(self.sigma):
+            raise InputError(f"MicroCinema: the scheduler gave {level} as a noise level; take another, or more steps")
+        when = _when(level, self.sigmas, bool(self.given_finite))
+        raise InputError(f"MicroCinema: the latents became NaN or infinite {when}; {REMEDY}")
+
+
+class Watch:
+    """Whether a model's estimates are numbers: read of each when the next is under way, so that no device waits for it.
+
+    The last one's is read as the run ends.
+    """
+
+    def __init__(self) -> None:
+        self.seen: Seen | None = None
+
+    def see(self, estimate: Tensor, x: Tensor, sigma: Tensor, options: dict[str, Any]) -> None:
+        """The next estimate [N, C, h, w], of noisy x in that shape. Raises InputError as `settle`, of the one before.
+
+        sigma: [N] of one number. options: the host's, with the noise levels of the run; outside one, whose end would be
+        told, nothing waits.
+        """
+        finite, given_finite = (numbers.isfinite().all() for numbers in (estimate, x))
+        seen = Seen(finite, given_finite, sigma[:1].clone(), options.get("sample_sigmas"))
+        self.settle()
+        self.seen = seen
+        if seen.sigmas is None:
+            self.settle()
+
+    def settle(self) -> None:
+        """Raises InputError where the last one had NaN or infinity."""
+        seen, self.seen = self.seen, None
+        if seen is not None:
+            seen.check()
 
 
 def check_result(latents: Tensor) -> None:

@@ -25,7 +25,7 @@ from ..microcinema_core.errors import CheckpointError, InputError, shown
 from .agreement import check_agreement, check_rows
 from .conditions import KEY, CONDEncoded, CONDPrompts, Encoded, Placed, check_prompts
 from .files import SAVED_HEADER, header_tensor, read_file
-from .finite import check_estimate, check_result, is_finite
+from .finite import Watch, check_result, is_finite
 from .guests import check_call, check_guidance, check_levels, check_sampling
 from .latents import latent_format
 from .network import Clips, HostUNet
@@ -81,8 +81,11 @@ class HostModel(comfy.model_base.BaseModel):
     def __init__(self, model_config: HostConfig, model_type: ModelType, device: Any = None) -> None:
         super().__init__(model_config, model_type, device=device, unet_model=HostUNet)
         self.header = model_config.header
+        self.watch = Watch()
+        self.levels: Tensor | None = None  # of the run under way, once they are checked
 
     def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
+        self.watch, self.levels = Watch(), None  # a run begins; one that was stopped has left its own
         out = super().extra_conds(**kwargs)
         noise: Tensor = kwargs["noise"]
         self._check_latents(noise, kwargs.get("latent_image"))
@@ -104,9 +107,9 @@ class HostModel(comfy.model_base.BaseModel):
         return out
 
     def apply_model(self, x: Tensor, t: Tensor, *given: Any, **named: Any) -> Tensor:
-        """The estimate of noisy x [N, C, h, w], in that shape. Raises InputError where it is no numbers."""
+        """The estimate of noisy x [N, C, h, w], in that shape. Raises InputError where the last one was none."""
         estimate: Tensor = super().apply_model(x, t, *given, **named)
-        check_estimate(estimate, x, t, named.get("transformer_options") or {})
+        self.watch.see(estimate, x, t, named.get("transformer_options") or {})
         return estimate
 
     def _apply_model(
@@ -121,7 +124,9 @@ class HostModel(comfy.model_base.BaseModel):
     ) -> Tensor:
         options = transformer_options or {}
         check_call(options)
-        check_levels(options, self.model_sampling)
+        if options.get("sample_sigmas") is not self.levels:  # reading them waits for the device
+            check_levels(options, self.model_sampling)
+            self.levels = options.get("sample_sigmas")
         placed: Placed | None = kwargs.pop("encoded", None)
         if placed is not None:
             frames, seconds = kwargs.pop("num_video_frames"), kwargs.pop("seconds")
@@ -137,6 +142,7 @@ class HostModel(comfy.model_base.BaseModel):
     def process_latent_out(self, latent: Tensor) -> Tensor:
         """Sampled latents [N, C, h, w] as the VAE's. Raises InputError where they are no numbers."""
         out: Tensor = super().process_latent_out(latent)
+        self.watch.settle()
         check_result(out)
         return out
 

@@ -27,12 +27,16 @@ def write_kept(path: Path, tensors: Mapping[str, Tensor], note: str = "") -> Non
         save_file(held, temporary, metadata={NOTE: note, DIGEST: digest_of(held, note)})
 
 
-def read_kept(path: Path) -> tuple[dict[str, Tensor], str]:
-    """The tensors, on the CPU, and the note. Raises CheckpointError for a file that is not as it was written."""
+def read_kept(path: Path, *, mapped: bool = False) -> tuple[dict[str, Tensor], str]:
+    """The tensors, on the CPU, and the note. Raises CheckpointError for a file that is not as it was written.
+
+    mapped: they are the file's own pages, which take no memory, and are not to be kept.
+    """
     with opened(path) as file:
         metadata = file.metadata() or {}
-        # Cloned, as a view of the file would keep Windows from removing it.
-        tensors = {key: file.get_tensor(key).clone() for key in file.keys()}
+        tensors = {key: file.get_tensor(key) for key in file.keys()}
+    if not mapped:  # as a view of the file would keep Windows from removing it
+        tensors = {key: value.clone() for key, value in tensors.items()}
     note = metadata.get(NOTE, "")
     if DIGEST not in metadata:
         raise CheckpointError(f"{path}: was not written by this version of microcinema")

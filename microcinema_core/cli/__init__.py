@@ -60,6 +60,7 @@ def run(args: Sequence[str]) -> int:
     state = {"debug": False, "json": "--json" in args}  # also where the other words make no sense
     logger, handler = logging.getLogger("microcinema"), Warnings()
     logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of libraries, about themselves
@@ -86,6 +87,7 @@ def run(args: Sequence[str]) -> int:
         return _refuse(NO_MEMORY, FAILED, state)
     finally:
         logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
 
 
 def _refuse(message: str, code: int, state: dict[str, bool]) -> int:

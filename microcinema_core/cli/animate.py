@@ -17,9 +17,21 @@ from ..motion.easing import Ease
 from ..motion.plan import EASE, Camera, Plan, Relief
 from ..shot.dials import Dial, dials_of
 from ..shot.plan import ShotConfig
-from ..shot.settings import TSR_SAMPLING, TSR_STEPS, Precision, SamplingConfig, check_seed
+from ..shot.settings import TSR_SAMPLING, TSR_STEPS, Compile, Precision, SamplingConfig, check_seed
 from .camera import check_alone, check_led, move_picture
-from .console import Attention, Debug, Json, PrecisionOption, Seed, complain, progress, quiet_libraries, say, show
+from .console import (
+    Attention,
+    CompileOption,
+    Debug,
+    Json,
+    PrecisionOption,
+    Seed,
+    complain,
+    progress,
+    quiet_libraries,
+    say,
+    show,
+)
 from .directions import Dials, Directions, directed
 from .options import gathering, given, option, written
 from .request import Models, Request
@@ -58,6 +70,7 @@ def animate(
     grid: Annotated[int, option("grid", GRID)] = 1,
     attention: Attention = "sdpa",
     precision: PrecisionOption = Precision.AUTO,
+    compile: CompileOption = Compile.NONE,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -70,7 +83,7 @@ def animate(
         return
     check_led(directions)
     seeds, fast = _seeds(seed, grid), replace(TSR_SAMPLING, steps=tsr_steps)
-    models = Models.of(request, shot.passes, attention)
+    models = Models.of(request, shot.passes, attention, compile)
     target, picture = request.target(*directions.inputs), request.picture()
     place = request.keyframe_place(target, seed)
     picture_size = request.keyframe_size() if picture is None else picture.size
@@ -116,7 +129,12 @@ def _shoot(wanted: _Wanted, keyframe: Image.Image) -> tuple[list[Shot], dict[str
     dtype = dtype_for(wanted.precision, device)
     with progress("Loading"):
         pipeline = MicroCinemaPipeline.from_pretrained(
-            models.video, tsr=models.tsr, device=device, dtype=dtype, attention=models.attention
+            models.video,
+            tsr=models.tsr,
+            device=device,
+            dtype=dtype,
+            attention=models.attention,
+            compile=models.compile,
         )
     with progress("Frames") as callback:
         bar = _Bar(callback, len(wanted.seeds))

@@ -102,6 +102,8 @@ def train(
 ) -> None:
     """Train one stage, or go on where it was stopped."""
     try:
+        from accelerate import PartialState
+
         from ..training.config import TrainConfig
         from ..training.loop import train as run_training
         from ..training.stages import build_stage
@@ -112,7 +114,11 @@ def train(
         _show_memory(told, json)
         return
     file = run_training(told, build_stage)
-    show([str(file)], {"out": str(file)}, json)
+    processes = PartialState()
+    processes.wait_for_everyone()
+    if processes.is_main_process:
+        show([str(file)], {"out": str(file)}, json)
+    processes.destroy_process_group()
 
 
 def _show_memory(config: TrainConfig, json: bool) -> None:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ..errors import one_line, shown
-from ..shot.settings import SEED, Precision
+from ..shot.settings import SEED, Compile, Precision
 from .options import option
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -34,6 +34,14 @@ Attention = Annotated[str, typer.Option(help="sdpa or xformers.")]
 PrecisionOption = Annotated[
     Precision,
     typer.Option("--precision", help="Of the networks; auto is fp16 on a GPU and fp32 on a CPU."),
+]
+CompileOption = Annotated[
+    Compile,
+    typer.Option(
+        "--compile",
+        help="torch.compile for the U-Nets: a slow first step for faster ones after it; reduce-overhead: with CUDA "
+        "graphs too, for small clips on a GPU.",
+    ),
 ]
 Debug = Annotated[
     bool, typer.Option("--debug", help="Show a traceback on errors.", callback=_remember("debug"), is_eager=True)
@@ -61,10 +69,10 @@ def complain(kind: str, message: str) -> None:
 
 
 class Warnings(logging.Handler):
-    """Our own warnings, as lines of this program."""
+    """Our own warnings and notes, as lines of this program."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        complain("warning", record.getMessage())
+        complain("warning" if record.levelno >= logging.WARNING else "note", record.getMessage())
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..files import check_writable, replaces
 from ..shot.plan import ShotConfig, plan_shot
 from ..shot.resize import working_size
-from ..shot.settings import SamplingConfig, check_prompt
+from ..shot.settings import Compile, SamplingConfig, check_prompt
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -176,15 +176,16 @@ class Models:
     video: Path
     tsr: Path | None
     attention: str
+    compile: Compile
 
     @classmethod
-    def of(cls, request: Request, passes: int | None, attention: str) -> Self:
+    def of(cls, request: Request, passes: int | None, attention: str, compile: Compile) -> Self:
         """The embedded model where none is named or it is, and the TSR model beside it where passes are wanted."""
         video = None if request.model == EMBEDDED else request.model
         tsr = request.tsr_model
         if tsr is None and passes != 0:
             tsr = embedded(Kind.TSR) if video is None else sibling(video, Kind.TSR)
-        return cls(video or embedded(Kind.VIDEO), tsr, attention)
+        return cls(video or embedded(Kind.VIDEO), tsr, attention, compile)
 
     def keyframe_at(self, plan: Plan, frames: int | None) -> str:
         """The frame of the video model's clip in which a plan shows its keyframe."""
@@ -198,13 +199,15 @@ class Models:
     ) -> tuple[int, int]:
         """Width and height of the frames. picture_size: None where none is made yet.
 
-        Raises what can be known from the files' headers to be wrong.
+        Raises what can be known from the files' headers to be wrong, and InputError where nothing compiles.
         """
         from ..backend import attention_named
         from ..checkpoint.format import TEXT_ENCODER, VAE, read_header
         from ..checkpoint.load import expect_kind
         from ..checkpoint.sections import check_section
         from ..shot.segments import Segments
+        from ..standalone.compiling import check_compile
+        from ..standalone.precision import default_device
         from ..standalone.sampling import check_sampler
 
         attention_named(self.attention)
@@ -221,5 +224,6 @@ class Models:
         elif shot.passes:
             raise InputError(f"{self.video}: no temporal super-resolution model beside it; name one with --tsr-model")
         plan_shot(shot, header.config.clip, segments)
+        check_compile(self.compile, default_device())
         model_size = (header.config.clip.width, header.config.clip.height)
         return working_size(picture_size or model_size, model_size, shot.resize, shot.width, shot.height)

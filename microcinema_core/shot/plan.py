@@ -138,6 +138,11 @@ class ShotPlan:
         return segment_count(self.base_frames, self.factor, self.passes)
 
     @property
+    def most_segments(self) -> int:
+        """Segments of the last pass, which has the most."""
+        return frame_count(self.base_frames, self.factor, max(0, self.passes - 1)) - 1
+
+    @property
     def made_frames(self) -> int:
         """Frames after the passes. A joined loop leaves out its last frame, which is its first again."""
         return frame_count(self.base_frames, self.factor, self.passes) - (self.shot.loop is Loop.JOIN)

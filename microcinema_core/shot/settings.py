@@ -37,6 +37,14 @@ class Precision(StrEnum):
     BF16 = "bf16"
 
 
+class Compile(StrEnum):
+    """Whether torch.compile makes the U-Nets' kernels, and with REDUCE_OVERHEAD, on a GPU, one CUDA graph of them."""
+
+    NONE = "none"
+    DEFAULT = "default"
+    REDUCE_OVERHEAD = "reduce-overhead"
+
+
 @dataclass(frozen=True, slots=True)
 class SamplingConfig(Settings):
     """How to sample."""

@@ -34,12 +34,23 @@ from ..shot.hold import appearance_at
 from ..shot.plan import SHOT, Loop, ShotConfig, ShotPlan, plan_shot
 from ..shot.resize import working_size
 from ..shot.retime import ping_pong, resample
-from ..shot.settings import SAMPLING, SEGMENTS, TSR_BATCH, TSR_SAMPLING, SamplingConfig, check_seed, segments_at_once
+from ..shot.settings import (
+    SAMPLING,
+    SEGMENTS,
+    TSR_BATCH,
+    TSR_SAMPLING,
+    Compile,
+    SamplingConfig,
+    check_seed,
+    segments_at_once,
+)
 from ..shot.timing import frame_times
 from .bundle import Bundle, aligned, listed, seeds_of
+from .compiling import check_compile, compiled
 from .guiding import check_led, digest, guide_of
 from .keyframe import ImagePipeline as ImagePipeline
 from .keyframe import Pictures as Pictures
+from .precision import default_device
 from .progress import Work
 from .sampling import Conditioning, NoiseStream, Text, check_sampler, sample_latents
 from .tsr import TemporalSuperResolution
@@ -107,10 +118,13 @@ class Job:
 class MicroCinemaPipeline:
     """A keyframe and a prompt -> a clip around that keyframe, and shots made of such clips."""
 
-    def __init__(self, bundle: Bundle, tsr: TemporalSuperResolution | None = None) -> None:
+    def __init__(
+        self, bundle: Bundle, tsr: TemporalSuperResolution | None = None, compile: Compile = Compile.NONE
+    ) -> None:
         if bundle.networks.appearnet is None:
             raise CheckpointError(f"{bundle.name}: has no AppearNet; a video model is needed here")
         self.bundle, self.appearnet, self.tsr = bundle, bundle.networks.appearnet, tsr
+        self.unet = compiled(bundle.networks.unet, compile, bundle.name)
 
     @classmethod
     def from_pretrained(
@@ -121,16 +135,21 @@ class MicroCinemaPipeline:
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         attention: str = "sdpa",
+        compile: Compile = Compile.NONE,
     ) -> Self:
         """Load a video model's file, and its companions beside it. Raises CheckpointError for any other file.
 
         tsr: the temporal super-resolution model's file; None takes NAME-tsr.safetensors beside NAME-video.safetensors
         where there is one. device: None takes a GPU where there is one. dtype: of the networks; None as Precision.AUTO.
-        attention: sdpa or xformers.
+        attention: sdpa or xformers. compile: the U-Nets, at their first step of each size. Raises InputError where that
+        cannot be done.
         """
+        device = torch.device(device) if device else default_device()
+        check_compile(compile, device)
         bundle = Bundle.load(Path(path), Kind.VIDEO, device, dtype, attention)
         file = sibling(Path(path), Kind.TSR) if tsr is None else Path(tsr)
-        return cls(bundle, None if file is None else TemporalSuperResolution.load(file, bundle, attention))
+        loaded = None if file is None else TemporalSuperResolution.load(file, bundle, attention, compile)
+        return cls(bundle, loaded, compile)
 
     @torch.no_grad()
     def __call__(
@@ -260,7 +279,7 @@ class MicroCinemaPipeline:
         shared = key if shot.share_attention else None
         given = Conditioning(job.text, guide, appearance, seconds, shared)
         return sample_latents(
-            self.bundle.networks.unet,
+            self.unet,
             self.bundle.config.diffusion,
             given,
             noise,
@@ -303,9 +322,10 @@ class MicroCinemaPipeline:
             base.append(base[0])
         stream = iter(base)
         if self.tsr is not None and plan.passes:
-            segments = self.tsr.interpolate(job.text, seed, plan.clip_fps, fast, work.inner_step)
+            at_once = min(segments_at_once(batch, *job.size), plan.most_segments)
+            segments = self.tsr.interpolate(job.text, seed, plan.clip_fps, fast, work.inner_step, at_once)
             counted = work.counting(remembering(segments, kept))
-            stream = cascade(base, counted, plan.passes, segments_at_once(batch, *job.size))
+            stream = cascade(base, counted, plan.passes, at_once)
         frames = self._decoded(stream, plan.made_frames, job.size)
         if plan.retiming is not None:
             frames = resample(frames, plan.retiming, plan.shot.resampling)

@@ -16,24 +16,26 @@ from ..diffusion.samplers import Callback
 from ..errors import CheckpointError
 from ..shot.cascade import Interpolate
 from ..shot.segments import Segments
-from ..shot.settings import SamplingConfig
+from ..shot.settings import Compile, SamplingConfig
 from .bundle import Bundle, file_identity
+from .compiling import compiled
 from .sampling import NoiseStream, Text, sample_segments
 
 
 class TemporalSuperResolution:
     """The TSR model of a shot. It works on the latents of the video model and reads prompts with that one's encoder."""
 
-    def __init__(self, networks: Networks, path: Path) -> None:
+    def __init__(self, networks: Networks, path: Path, compile: Compile = Compile.NONE) -> None:
         if networks.appearnet is None:
             raise CheckpointError(f"{path}: has no AppearNet; a TSR model is needed here")
-        self.unet, self.appearnet = networks.unet, networks.appearnet
+        self.unet, self.appearnet = compiled(networks.unet, compile, path.name), networks.appearnet
+        self.fills = compile is not Compile.NONE
         self.config = networks.header.config
         self.segments = Segments.of(self.config)
         self.name, self.identity = path.name, file_identity(path)
 
     @classmethod
-    def load(cls, path: str | Path, bundle: Bundle, attention: str = "sdpa") -> Self:
+    def load(cls, path: str | Path, bundle: Bundle, attention: str = "sdpa", compile: Compile = Compile.NONE) -> Self:
         """A file's model on the bundle's device. Raises CheckpointError for one that does not belong to the bundle."""
         path = Path(path)
         checkpoint = read_checkpoint(path)
@@ -47,7 +49,7 @@ class TemporalSuperResolution:
         if networks.header.config.unet.cross_attention_dim != bundle.config.unet.cross_attention_dim:
             raise CheckpointError(f"{path}: reads other texts than {bundle.name}; give the one that belongs to it")
         networks.to_(bundle.device, bundle.dtype)
-        return cls(networks, path)
+        return cls(networks, path, compile)
 
     def interpolate(
         self,
@@ -56,13 +58,20 @@ class TemporalSuperResolution:
         fps: float,
         sampling: SamplingConfig,
         callback: Callback | None = None,
+        at_once: int = 1,
     ) -> Interpolate:
-        """What makes the segments between ends [N, C, 2, h, w]. text: of one prompt; fps: before the first pass."""
+        """What makes the segments between ends [N, C, 2, h, w]. text: of one prompt; fps: before the first pass.
+
+        at_once: so many always go through a compiled network, which would be compiled anew for fewer: the last one
+        stands in for those that lack.
+        """
 
         @torch.no_grad()
         def segments(ends: Tensor, level: int, indices: range) -> Tensor:
-            noise = [NoiseStream.segment(seed, level, index) for index in indices]
-            networks = (self.unet, self.appearnet)
-            return sample_segments(networks, self.config, ends, level, fps, text, noise, sampling, callback)
+            noise, networks = [NoiseStream.segment(seed, level, i) for i in indices], (self.unet, self.appearnet)
+            if lacking := at_once - len(indices) if self.fills else 0:
+                ends, noise = torch.cat([ends, *[ends[-1:]] * lacking]), [*noise, *[noise[-1]] * lacking]
+            made = sample_segments(networks, self.config, ends, level, fps, text, noise, sampling, callback)
+            return made[: len(indices)]
 
         return segments

@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,37 +24,50 @@ from ..checkpoint.kept import read_kept, write_kept
 from ..errors import CheckpointError, ConfigError
 from ..files import disk_errors, parse_json
 from .config import TrainConfig
-from .frozen import checksum, frozen
+from .frozen import frozen
 from .optim import WeightAverage
+from .shares import fill_, gathered, share_of
 
 PREFIX = "checkpoint-"
 MODEL, AVERAGE, OPTIMISER = "model.safetensors", "average.safetensors", "optimiser.safetensors"
-# On the way, without another outcome; in tables, too.
-MAY_CHANGE = {"checkpoint_every", "sample_every", "reported", "keep", "out", "workers"}
+# On the way, without another outcome.
+MAY_CHANGE = {"checkpoint_every", "sample_every", "reported", "keep", "out", "recipe.shard", "data.workers"}
+TABLE = "/"
 logger = logging.getLogger("microcinema")
 
 
 @dataclass(slots=True)
 class Progress:
-    """What a run changes as it goes, and the configuration it belongs to."""
+    """What a run changes as it goes, and the configuration it belongs to.
+
+    still: the checksum of what does not learn.
+    """
 
     config: TrainConfig
     model: nn.Module
     average: WeightAverage
     optimiser: torch.optim.Optimizer
+    still: int
     step: int = 0
 
     def write(self, folder: Path) -> None:
-        """Raises OSError where the disk refuses."""
-        about = {
-            "step": self.step,
-            "updates": self.average.updates,
-            "frozen": checksum(self.model),
-            "config": self.config.to_dict(),
+        """Where the model is shared, other processes `give` at the same time. Raises OSError if the disk refuses."""
+        for name, (tensors, note) in self._files().items():
+            write_kept(folder / name, gathered(tensors), note)
+
+    def give(self) -> None:
+        """This process's share of what the main process writes."""
+        for tensors, _ in self._files().values():
+            gathered(tensors)
+
+    def _files(self) -> dict[str, tuple[Iterable[tuple[str, Tensor]], str]]:
+        """By name, what each file holds and its note."""
+        about = {"step": self.step, "updates": self.average.updates, "frozen": self.still}
+        return {
+            MODEL: (self.changing().items(), json.dumps(about | {"config": self.config.to_dict()})),
+            AVERAGE: (self.average.of(self.model), ""),
+            OPTIMISER: (_tensors_of(self.optimiser).items(), ""),
         }
-        write_kept(folder / MODEL, self.changing(), json.dumps(about))
-        write_kept(folder / AVERAGE, self.average.average)
-        write_kept(folder / OPTIMISER, _tensors_of(self.optimiser))
 
     def changing(self) -> dict[str, Tensor]:
         """The model's tensors without those that do not learn, which its configuration has files for."""
@@ -67,13 +80,16 @@ class Progress:
         Raises CheckpointError for files that are not as they were written or of another model, and ConfigError where
         the checkpoint was trained with other values.
         """
-        (model, note), (average, _), (moments, _) = (read_kept(folder / name) for name in (MODEL, AVERAGE, OPTIMISER))
+        read = (read_kept(folder / name, mapped=True) for name in (MODEL, AVERAGE, OPTIMISER))
+        (model, note), (average, _), (moments, _) = read
         step, updates = self._expect_own(note, folder / MODEL)
-        expect_tensors(self.changing(), model, str(folder / MODEL), "the checkpoint")
-        expect_tensors(self.average.average, average, str(folder / AVERAGE), "the checkpoint")
+        changing, averaged = self.changing(), dict(self.average.averaged(self.model))
+        expect_tensors(changing, model, str(folder / MODEL), "the checkpoint")
+        expect_tensors(averaged, average, str(folder / AVERAGE), "the checkpoint")
         state = _state_of(self.optimiser, moments, folder / OPTIMISER)
-        self.model.load_state_dict(self.model.state_dict() | model)
-        self.average.load(average, updates)
+        for name, value in changing.items():
+            fill_(value, model[name])
+        self.average.load(self.model, average, updates)
         self.optimiser.load_state_dict(state)
         self.step = step
 
@@ -87,7 +103,7 @@ class Progress:
         if type(step) is not int or type(updates) is not int or min(step, updates) < 0:
             raise CheckpointError(f"{path}: is of step {step!r}, as no run is")
         self._expect_config(stored)
-        if still != checksum(self.model):
+        if still != self.still:
             raise ConfigError(
                 f"{path}: was trained beside other weights than `start_from` or `image` holds now; put the file back, "
                 "or choose another `out` folder"
@@ -95,37 +111,65 @@ class Progress:
         return step, updates
 
     def _expect_config(self, stored: Mapping[str, Any]) -> None:
-        wanted = json.loads(json.dumps(self.config.to_dict()))
-        for key in sorted(set(wanted) & set(stored) - MAY_CHANGE):
-            if _compared(stored[key]) != _compared(wanted[key]):
+        wanted, held = _by_key(json.loads(json.dumps(self.config.to_dict()))), _by_key(stored)
+        for key in sorted(set(wanted) & set(held) - MAY_CHANGE):
+            if held[key] != wanted[key]:
                 raise ConfigError(
-                    f"the checkpoint was trained with {key} = {stored[key]!r}, "
+                    f"the checkpoint was trained with {key} = {held[key]!r}, "
                     f"the configuration says {wanted[key]!r}; restore the value or choose another `out` folder"
                 )
 
 
-def _compared(value: Any) -> Any:
-    """A value of the configuration, of a table what may not change."""
-    return {key: v for key, v in value.items() if key not in MAY_CHANGE} if isinstance(value, dict) else value
+def _by_key(config: Mapping[str, Any], table: str = "") -> dict[str, Any]:
+    """A configuration's values, those of its tables under names such as `recipe.shard`."""
+    values: dict[str, Any] = {}
+    for key, value in config.items():
+        values |= _by_key(value, f"{table}{key}.") if isinstance(value, dict) else {f"{table}{key}": value}
+    return values
 
 
 def _tensors_of(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Its state by number and name of parameters; all else follows from the configuration."""
     state = optimiser.state_dict()["state"]
-    return {f"{number}.{name}": value for number, held in state.items() for name, value in held.items()}
+    return {f"{number}.{name}": value for number, held in state.items() for name, value in _flat(held).items()}
+
+
+def _flat(held: Mapping[str, Any], table: str = "") -> dict[str, Tensor]:
+    """A parameter's state: tensors, whole numbers as tensors, and those of its tables under names such as `a/b`."""
+    values: dict[str, Tensor] = {}
+    for name, value in held.items():
+        if isinstance(value, dict):
+            values |= _flat(value, f"{table}{name}{TABLE}")
+        else:
+            held_value = value if isinstance(value, Tensor) else torch.tensor(value)
+            # Parameters share what lies in tables, as a file's tensors may not.
+            values[f"{table}{name}"] = held_value.clone() if table else held_value
+    return values
 
 
 def _state_of(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor], path: Path) -> dict[str, Any]:
     """As `load_state_dict` takes it. Raises CheckpointError where it is of other parameters."""
     parameters = dict(enumerate(p for group in optimiser.param_groups for p in group["params"]))
-    state: dict[int, dict[str, Tensor]] = {number: {} for number in parameters}
+    state: dict[int, dict[str, Any]] = {number: {} for number in parameters}
     for key, value in tensors.items():
         number, _, name = key.partition(".")
         parameter = parameters.get(int(number)) if number.isdecimal() else None
-        if parameter is None or (value.ndim and value.shape != parameter.shape):
+        *tables, own_name = name.split(TABLE)
+        # What lies in a table is quantised, and of other shapes than the parameter.
+        if parameter is None or (value.ndim and not tables and value.shape != parameter.shape):
             raise CheckpointError(f"{path}: {key} belongs to none of the parameters that learn")
-        state[int(number)][name] = value
+        held = state[int(number)]
+        for table in tables:
+            held = held.setdefault(table, {})
+        held[own_name] = value.clone() if tables else _own_state(value, parameter)
     return {"state": state, "param_groups": optimiser.state_dict()["param_groups"]}
+
+
+def _own_state(value: Tensor, parameter: Tensor) -> Tensor | int:
+    """A moment of the parameter's shape, or a count: torch's own are float32, others whole numbers."""
+    if value.ndim:
+        return share_of(value, parameter).clone()
+    return int(value) if value.dtype == torch.int64 else value.clone()
 
 
 def checkpoints(out: Path) -> list[Path]:

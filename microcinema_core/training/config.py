@@ -58,8 +58,15 @@ class RecipeConfig(Settings):
     gradient_checkpointing: bool = False
     # Of `batch` each, shared among the processes: their gradients together make one step.
     micro_batches: Annotated[int, Dial("Of each step.", 1, 65_536)] = 1
+    # Among the processes, each of which keeps a share of weights, gradients, moments and average (FSDP2).
+    shard: bool = False
     # Text encoder and autoencoder are on the card only while they are at work; sentences are read once and kept.
     coders_on_cpu: bool = False
+
+    def __post_init__(self) -> None:
+        Settings.__post_init__(self)
+        if self.shard and self.adamw is AdamW.EIGHT_BIT:
+            raise ConfigError('[recipe] shard: moments of 8 bits cannot be shared; leave out adamw = "8bit"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +157,10 @@ class TrainConfig(Settings):
         Settings.__post_init__(self)
         if self.recipe.learns is not Learns.ALL and self.stage not in (Kind.VIDEO, Kind.TSR):
             raise ConfigError(f"[recipe] learns: the {self.stage} stage learns whole; leave it out")
+        if self.recipe.shard and self.stage not in (Kind.IMAGE, Kind.VIDEO, Kind.TSR):
+            raise ConfigError(f"[recipe] shard: the {self.stage} stage is small and learns whole; leave it out")
+        if self.recipe.shard and 0 < self.data.no_keyframe < 1:
+            raise ConfigError("[recipe] shard: all processes run the same layers; set no_keyframe = 0 or 1")
         if self.precision not in ("auto", "fp32", "bf16"):
             raise ConfigError(f"precision {self.precision!r} is none of auto, fp32, bf16")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -30,13 +30,18 @@ class Denoising:
     towards_noise: float = 1.0
 
     def __call__(self, model: Network, batch: ClipBatch, draw: Draw) -> dict[str, Tensor]:
+        u = torch.rand(len(batch.latents), generator=draw.generator)
+        t = make_schedule(self.diffusion.schedule).sample_time(u, self.towards_noise)
+        eps_n = torch.randn(batch.latents.shape, generator=draw.generator)
+        texts = ["" if draw.rng.random() < self.no_text else text for text in batch.texts]
+        return {"denoising": self.error(model, replace(batch, texts=texts), t, eps_n)}
+
+    def error(self, model: Network, batch: ClipBatch, t: Tensor, eps_n: Tensor) -> Tensor:
+        """At these times [B] and with this noise [B, C, T, h, w]: a scalar."""
         diffusion, z_0 = self.diffusion, batch.latents
         denoiser = Denoiser(model, make_schedule(diffusion.schedule), diffusion.prediction, diffusion.prior_lambda)
-        u = torch.rand(len(z_0), generator=draw.generator)
-        t = denoiser.schedule.sample_time(u, self.towards_noise).to(z_0.device)
-        eps_n = torch.randn(z_0.shape, generator=draw.generator).to(z_0)
-        z_t, target = denoiser.training_pair(z_0, batch.guide, eps_n, t)
-        texts = ["" if draw.rng.random() < self.no_text else text for text in batch.texts]
-        context = self.text.encode(texts).to(z_t)
+        t = t.to(z_0.device)
+        z_t, target = denoiser.training_pair(z_0, batch.guide, eps_n.to(z_0), t)
+        context = self.text.encode(batch.texts).to(z_t)
         output = model(z_t, t, context, batch.guide, batch.frame_time)
-        return {"denoising": F.mse_loss(output.float(), target)}
+        return F.mse_loss(output.float(), target)

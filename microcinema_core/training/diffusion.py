@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+
+from torch import Tensor
 
 from ..config import Kind, image_stage
 from ..errors import ConfigError
+from ..shot.segments import Segments
 from ..worlds.toybox.world import Motion
 from .coders import Coders, cache_of, load_coders
 from .config import TrainConfig
-from .data.batches import ClipBatch
-from .data.clips import at_rates
+from .data.batches import ClipBatch, around_centres, between_ends, without_guide
+from .data.clips import Clip, at_rates
 from .data.sources import FrameBatches, KeyframeBatches
 from .data.toybox import Toybox, ToyboxStills
 from .denoising import Denoising
 from .own_videos import own_videos
 from .recipe import learning_groups
 from .reports.films import FilmClipsMade
-from .reports.toybox import ToyboxClipsMade, ToyboxPictures
+from .reports.toybox import ToyboxClipsMade, ToyboxPictures, select_triples, true_clips
+from .reports.validation import HeldOutLoss, in_batches
 from .stage import Report, Stage, all_of
 from .trainee import Trainee, asked_for, begin
 
@@ -34,6 +40,7 @@ def image(config: TrainConfig) -> Stage[ClipBatch]:
         report=ToyboxPictures(trainee, config.reported),
         export=trainee.save,
         groups=all_of(trainee.networks),
+        validation=held_out_loss(trainee, config, partial(_toybox_clips, trainee, config), without_guide),
     )
 
 
@@ -47,11 +54,12 @@ def video(config: TrainConfig) -> Stage[ClipBatch]:
     if config.videos:
         rated = [replace(clip, fps=rate) for rate in (clip.fps, *data.other_rates)]
         films = own_videos(config, coders, cache_of(config), rated)
-        clips = at_rates(films.material, clip, data)
-        report: Report = FilmClipsMade(trainee, films.reported.clips(clip, config.reported), loss, config.seed)
+        clips, shown = at_rates(films.material, clip, data), films.reported.clips(clip, config.reported)
+        report: Report = FilmClipsMade(trainee, shown)
+        true: Callable[[], list[Clip]] = lambda: [shown.clip(i) for i in range(len(shown))]  # noqa: E731
     else:
         clips = at_rates(toybox(config, coders), clip, data)
-        report = ToyboxClipsMade(trainee, config.reported)
+        report, true = ToyboxClipsMade(trainee, config.reported), partial(_toybox_clips, trainee, config)
     return Stage(
         model=trainee.networks,
         source=KeyframeBatches(clips, config.batch, data.other_keyframes, data.no_keyframe),
@@ -59,7 +67,38 @@ def video(config: TrainConfig) -> Stage[ClipBatch]:
         report=report,
         export=trainee.save,
         groups=learning_groups(trainee.networks, config),
+        validation=held_out_loss(trainee, config, true, around_centres),
     )
+
+
+def held_out_loss(
+    trainee: Trainee,
+    config: TrainConfig,
+    clips: Callable[[], Sequence[Clip]],
+    batch: Callable[[Sequence[Clip]], ClipBatch],
+) -> HeldOutLoss:
+    """Of these clips, in batches such as training's."""
+    loss = denoising(trainee, config)
+    return HeldOutLoss(trainee.networks, loss, lambda: in_batches(clips(), config.batch, batch))
+
+
+def held_out_segments(
+    trainee: Trainee, config: TrainConfig, rates: Sequence[float], truth: Callable[[float], Tensor]
+) -> HeldOutLoss:
+    """Of segments [N, C, T, h, w] at each pass's rate, told nothing of what they show."""
+    segments = Segments.of(trainee.config)
+
+    def clips() -> list[Clip]:
+        return [Clip(one.transpose(0, 1).cpu(), "", rate) for rate in rates for one in truth(rate)]
+
+    def batch(some: Sequence[Clip]) -> ClipBatch:
+        return between_ends(some, [rates.index(clip.fps) for clip in some], segments)
+
+    return held_out_loss(trainee, config, clips, batch)
+
+
+def _toybox_clips(trainee: Trainee, config: TrainConfig) -> list[Clip]:
+    return true_clips(trainee, select_triples(config.reported))
 
 
 def denoising(trainee: Trainee, config: TrainConfig) -> Denoising:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from weakref import WeakSet
 
 import torch
 from torch import nn
+
+_lowered: WeakSet[nn.Module] = WeakSet()
 
 
 def frozen(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
@@ -23,9 +26,14 @@ def halve_frozen_(model: nn.Module) -> None:
             parameter.data = parameter.data.bfloat16()
 
 
+def lower_(model: nn.Module) -> None:
+    """Its parameters, learning or not, are used in bfloat16, whatever they are kept in."""
+    _lowered.add(model)
+
+
 def is_halved(model: nn.Module) -> bool:
     """Whether it computes under autocast alone."""
-    return any(parameter.dtype == torch.bfloat16 for _, parameter in frozen(model))
+    return model in _lowered or any(parameter.dtype == torch.bfloat16 for _, parameter in frozen(model))
 
 
 def checksum(model: nn.Module) -> int:

@@ -12,11 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs, DistributedType, PartialState
+from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
 from ..errors import ConfigError, shown
@@ -25,15 +27,19 @@ from ..standalone.precision import bfloat16_pays, default_device
 from ..standalone.workspace import in_use, lock_of
 from .checkpoints import Progress, resume, save_checkpoint
 from .config import TrainConfig
-from .frozen import halve_frozen_
+from .frozen import checksum, halve_frozen_
 from .journal import Journal, Taken
 from .memory import check_fits
 from .optim import WeightAverage, learning_rate, make_optimiser, set_rate
 from .provenance import provenance
 from .recipe import checkpoint_activations_
-from .stage import Draw, Findings, Stage
+from .sharding import shard_
+from .shares import whole
+from .stage import Draw, Findings, Group, Stage
 
 FILE = "model.safetensors"
+# Of processes, for one that reports or makes latents. When one has died, their launcher ends them all.
+WAIT = timedelta(days=1)
 
 
 def train(
@@ -50,11 +56,10 @@ def train(
     read = (config.autoencoder, config.text_encoder, config.image, config.start_from)
     check_writable(Path(config.out) / FILE, sources=[Path(name) for name in read if name])
     torch.manual_seed(config.seed)
+    PartialState(cpu=default_device().type == "cpu", timeout=WAIT)
     config = replace(config, precision=_precision(config.precision))
-    accelerator = Accelerator(
-        cpu=default_device().type == "cpu", mixed_precision="bf16" if config.precision == "bf16" else "no"
-    )
-    check_fits(config, accelerator.device)
+    accelerator = accelerator_for(config)
+    check_fits(config, accelerator.device, accelerator.num_processes)
     main, out = accelerator.is_main_process, Path(config.out)
     with in_use(out, lock_of(out)) if main else nullcontext():
         run = Run(config, build(config), accelerator)
@@ -63,9 +68,25 @@ def train(
     return run.file
 
 
+def accelerator_for(config: TrainConfig) -> Accelerator:
+    """Of this process, among those of its launcher. Raises ConfigError where that is to share models in its own way."""
+    # Gradients have no second copy. AppearNet's may be those of some processes alone.
+    how = DistributedDataParallelKwargs(
+        gradient_as_bucket_view=True, find_unused_parameters=config.data.no_keyframe > 0
+    )
+    precision, cpu = "bf16" if config.precision == "bf16" else "no", default_device().type == "cpu"
+    accelerator = Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[how])
+    if accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM):
+        raise ConfigError(
+            f"accelerate is told to use {accelerator.distributed_type}; leave that out of its configuration, and say "
+            "[recipe] shard = true where the model is to be shared"
+        )
+    return accelerator
+
+
 def _go_on(run: Run, *, main: bool, bar: bool, on_step: Callable[[int], None] | None) -> None:
     """From the step the run is at to its last one."""
-    config = run.config
+    config, reports = run.config, main or run.sharded
     with Journal(config, run.step, kept=main, bar=bar) as journal:
         while run.step < config.steps:
             taken = run.take_step()
@@ -73,19 +94,21 @@ def _go_on(run: Run, *, main: bool, bar: bool, on_step: Callable[[int], None] | 
             last = run.step == config.steps
             if last or run.step % config.checkpoint_every == 0:
                 run.save()
-            if main and not last and run.step % config.sample_every == 0:
+                journal.pause()
+            if reports and not last and run.step % config.sample_every == 0:
                 journal.show(run.step, run.report())
+                journal.pause()
             if on_step is not None:
                 on_step(run.step)
-        if main:  # also when a run that was killed after its last checkpoint is resumed
+        if reports:  # also when a run that was killed after its last checkpoint is resumed
             journal.show(run.step, run.report())
 
 
 def _precision(asked: str) -> str:
-    """`auto` as what pays on this machine."""
-    if asked != "auto":
-        return asked
-    return "bf16" if bfloat16_pays(default_device()) else "fp32"
+    """`auto` as what pays on this machine; the main process measures for all."""
+    measured = ["bf16" if asked == "auto" and bfloat16_pays(default_device()) else "fp32"]
+    broadcast_object_list(measured)
+    return measured[0] if asked == "auto" else asked
 
 
 class Run:
@@ -104,13 +127,20 @@ class Run:
             checkpoint_activations_(stage.model)
         if config.precision == "bf16" and config.start_from:  # which still has them as they were
             halve_frozen_(stage.model)
-        self.model, self.optimiser = accelerator.prepare(
-            stage.model, make_optimiser(stage.groups, optimiser, recipe, accelerator.device)
-        )
+        still = checksum(stage.model)
+        self.sharded = recipe.shard and accelerator.num_processes > 1
+        groups = self._shard() if self.sharded else stage.groups
+        self.optimiser = accelerator.prepare(make_optimiser(groups, optimiser, recipe, accelerator.device))
+        self.model = stage.model if self.sharded else accelerator.prepare(stage.model)
         self.average = WeightAverage(stage.model, optimiser.ema, recipe.average)
-        self.progress = Progress(config, stage.model, self.average, self.optimiser)
+        self.progress = Progress(config, stage.model, self.average, self.optimiser, still)
         self.forward = torch.compile(self.model) if config.compile else self.model
         self.file = Path(config.out) / FILE
+
+    def _shard(self) -> list[Group]:
+        return shard_(
+            self.stage.model, self.stage.groups, self.accelerator.device, bf16=self.config.precision == "bf16"
+        )
 
     @property
     def step(self) -> int:
@@ -135,13 +165,14 @@ class Run:
         optimiser.zero_grad(set_to_none=True)
         self.average.update(self.stage.model.named_parameters())
         self.progress.step += 1
-        return Taken(self.accelerator.reduce(losses, "mean"), norm, rate)
+        return Taken(self.accelerator.reduce(losses, "mean"), whole(norm), rate)
 
     def _back(self, micro: int) -> dict[str, Tensor]:
-        """One micro-batch's losses, its share of the gradients taken; processes meet at their last."""
+        """One micro-batch's losses, its share of the gradients taken; processes meet at the last, or layer by layer."""
         draw = Draw.of(self.config.seed, self.step, micro)
         batch = self.stage.source(draw).to(self.accelerator.device)
-        with nullcontext() if micro == self.own[-1] else self.accelerator.no_sync(self.model):
+        together = self.sharded or micro == self.own[-1]
+        with nullcontext() if together else self.accelerator.no_sync(self.model):
             with self.accelerator.autocast():
                 losses = self.stage.loss(self.forward, batch, draw)
             self.accelerator.backward(torch.stack(list(losses.values())).sum() / len(self.own))
@@ -151,13 +182,19 @@ class Run:
         """A checkpoint of this step. Raises OSError where the disk refuses."""
         if self.accelerator.is_main_process:
             save_checkpoint(self.progress, Path(self.config.out), self.config.keep)
+        elif self.sharded:
+            self.progress.give()
         self.accelerator.wait_for_everyone()
 
     def report(self) -> Findings:
-        """Held-out figures, a sheet and the exported file, all of the averaged weights."""
+        """Held-out figures, a sheet and the exported file, all of the averaged weights.
+
+        Of the main process; where the model is shared, of all at the same time, to the same figures.
+        """
         with self.average.in_place(self.stage.model):
             with torch.no_grad(), self.accelerator.autocast():
                 found = self.stage.report()
+                found = replace(found, figures={**found.figures, **self.stage.validation()})
             self.stage.export(self.file, provenance(self.config, self.step))
         return found
 

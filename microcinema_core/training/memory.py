@@ -29,6 +29,7 @@ from .denoising import Denoising
 from .frozen import halve_frozen_
 from .ledger import Ledger
 from .recipe import checkpoint_activations_, learning_groups
+from .sharding import as_shared_
 from .stage import Draw
 from .trainee import DiffusionNetworks, asked_for, segment_model
 
@@ -40,10 +41,14 @@ LOWER = {torch.conv2d, F.linear, torch.matmul, Tensor.matmul, Tensor.__matmul__,
 NORMS = {F.group_norm, F.layer_norm}
 FULL = {F.mse_loss, torch.softmax, Tensor.softmax, F.softmax}
 LEANER: Sequence[tuple[str, Callable[[RecipeConfig], RecipeConfig]]] = (
+    (
+        "shard = true",
+        lambda recipe: replace(recipe, shard=recipe.adamw is AdamW.TORCH),
+    ),  # first: only where there are cards
     ("coders_on_cpu = true", lambda recipe: replace(recipe, coders_on_cpu=True)),
     ('average = "cpu"', lambda recipe: replace(recipe, average=AverageOn.CPU)),
     ("gradient_checkpointing = true", lambda recipe: replace(recipe, gradient_checkpointing=True)),
-    ('adamw = "8bit"', lambda recipe: replace(recipe, adamw=AdamW.EIGHT_BIT)),
+    ('adamw = "8bit"', lambda recipe: recipe if recipe.shard else replace(recipe, adamw=AdamW.EIGHT_BIT)),
     ('learns = "temporal"', lambda recipe: replace(recipe, learns=Learns.TEMPORAL)),
     ('learns = "appearnet"', lambda recipe: replace(recipe, learns=Learns.APPEARNET)),
 )
@@ -136,10 +141,13 @@ class NoTexts:
         return torch.empty(len(prompts), self.length, self.width, device=META)
 
 
-def step_memory(config: TrainConfig, backend: Backend | None = None, *, float32_norms: bool = True) -> StepMemory:
+def step_memory(
+    config: TrainConfig, backend: Backend | None = None, *, float32_norms: bool = True, cards: int = 1
+) -> StepMemory:
     """Of one step of a diffusion stage with this configuration. Reads no more than a file's header.
 
-    backend: of the networks; its device is meta. float32_norms: as `Autocast` takes it.
+    backend: of the networks; its device is meta. float32_norms: as `Autocast` takes it. cards: that share the model,
+    where the recipe says so; the figures are of one of them.
     Raises ConfigError and CheckpointError as building the stage does.
     """
     model, length = _model(config)
@@ -150,20 +158,23 @@ def step_memory(config: TrainConfig, backend: Backend | None = None, *, float32_
         halve_frozen_(networks)
     if recipe.gradient_checkpointing:
         checkpoint_activations_(networks)
+    cards = cards if recipe.shard else 1
     learning = sum(p.numel() for group in groups for p in group.parameters)
+    weights = sum(p.nbytes for p in networks.parameters())
+    together = as_shared_(networks, cards, bf16=bfloat16) if cards > 1 else 0
     return StepMemory(
-        weights=sum(p.nbytes for p in networks.parameters()),
-        moments=MOMENTS[recipe.adamw] * learning,
-        average=4 * learning if recipe.average is AverageOn.DEVICE else 0,
+        weights=weights // cards,
+        moments=MOMENTS[recipe.adamw] * learning // cards,
+        average=4 * learning // cards if recipe.average is AverageOn.DEVICE else 0,
         coders=0 if recipe.coders_on_cpu else _coders(config),
-        working=_working(networks, model, config, length, Autocast(bfloat16=bfloat16, norms=float32_norms)),
+        working=together + _working(networks, model, config, length, Autocast(bfloat16=bfloat16, norms=float32_norms)),
     )
 
 
-def leaner(config: TrainConfig) -> Iterator[tuple[str, TrainConfig]]:
-    """The configuration, and what makes it leaner one after the other, each beside all before it."""
+def leaner(config: TrainConfig, cards: int = 1) -> Iterator[tuple[str, TrainConfig]]:
+    """The configuration, and what makes it leaner one after the other, each beside all before it; cards: there are."""
     yield "as it is", config
-    for name, change in LEANER:
+    for name, change in LEANER if cards > 1 else LEANER[1:]:
         recipe = change(config.recipe)
         stays = recipe == config.recipe or (recipe.learns, config.recipe.learns) == (Learns.TEMPORAL, Learns.APPEARNET)
         if not stays:
@@ -171,23 +182,23 @@ def leaner(config: TrainConfig) -> Iterator[tuple[str, TrainConfig]]:
             yield f"+ {name}", config
 
 
-def check_fits(config: TrainConfig, device: torch.device) -> None:
+def check_fits(config: TrainConfig, device: torch.device, cards: int = 1) -> None:
     """Raises InputError where a step takes more memory than a GPU has free, with the first leaner recipe that fits."""
     if device.type != "cuda" or config.stage not in DIFFUSION:
         return
     free, _ = torch.cuda.mem_get_info(device)
-    expect_room(config, free)
+    expect_room(config, free, cards)
 
 
-def expect_room(config: TrainConfig, free: int) -> None:
-    """Raises InputError where a step takes more than so many bytes."""
-    needed = step_memory(config).total
+def expect_room(config: TrainConfig, free: int, cards: int = 1) -> None:
+    """Raises InputError where a step takes more than so many bytes of each card."""
+    needed = step_memory(config, cards=cards).total
     if needed <= free:
         return
     added: list[str] = []
-    for name, other in list(leaner(config))[1:]:
+    for name, other in list(leaner(config, cards))[1:]:
         added.append(name.removeprefix("+ "))
-        if step_memory(other).total <= free:
+        if step_memory(other, cards=cards).total <= free:
             advice = f"under [recipe] {', '.join(added)} would fit"
             break
     else:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError
 from .config import AdamW, AverageOn, OptimiserConfig, RecipeConfig
+from .shares import from_own, own, share_of
 from .stage import Group
 
 CPU_EVERY = 10  # steps: what learns goes over the bus, gigabytes of it
@@ -61,6 +62,7 @@ def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
 class WeightAverage:
     """Exponential moving average of the parameters that learn, with a short memory at the start.
 
+    average: by name; where parameters are spread over processes, of this one's share.
     updates: steps it has seen. On the CPU one in CPU_EVERY of them counts, for as many.
     """
 
@@ -70,7 +72,7 @@ class WeightAverage:
         learning = [] if kept is AverageOn.NONE else [(n, p) for n, p in model.named_parameters() if p.requires_grad]
         there = torch.device("cpu") if kept is AverageOn.CPU else None
         self.average = {
-            name: p.detach().clone() if there is None else p.detach().to(there, copy=True) for name, p in learning
+            name: own(p.detach()).to(own(p).device if there is None else there, copy=True) for name, p in learning
         }
 
     @torch.no_grad()
@@ -80,24 +82,30 @@ class WeightAverage:
         if self.updates % self.every or not self.average:
             return
         keeps = min(self.decay, self.updates / (self.updates + 10)) ** self.every
-        pairs = [(self.average[name], p.detach()) for name, p in parameters if name in self.average]
+        pairs = [(self.average[name], own(p.detach())) for name, p in parameters if name in self.average]
         torch._foreach_lerp_([a for a, _ in pairs], [p.to(a.device) for a, p in pairs], 1 - keeps)
 
-    @torch.no_grad()
-    def load(self, average: Mapping[str, Tensor], updates: int) -> None:
-        """Go on from an average of the same parameters, after so many steps."""
+    def averaged(self, model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+        """The model's parameters of which there is an average."""
+        return ((name, p) for name, p in model.named_parameters() if name in self.average)
+
+    def of(self, model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+        """By name, each as the model's parameter is spread."""
+        return ((name, from_own(self.average[name], p)) for name, p in self.averaged(model))
+
+    def load(self, model: nn.Module, average: Mapping[str, Tensor], updates: int) -> None:
+        """Go on from a whole average of the model's parameters, after so many steps."""
         self.updates = updates
-        for name, value in self.average.items():
-            value.copy_(average[name])
+        for name, p in self.averaged(model):
+            self.average[name].copy_(own(share_of(average[name], p)))
 
     @torch.no_grad()
     def swap(self, model: nn.Module) -> None:
         """Exchange the model's weights and the average; a second call undoes the first."""
-        for name, p in model.named_parameters():
-            if name in self.average:
-                held = p.detach().clone()
-                p.copy_(self.average[name])
-                self.average[name].copy_(held)
+        for name, p in self.averaged(model):
+            held = own(p).clone()
+            own(p).copy_(self.average[name])
+            self.average[name].copy_(held)
 
     @contextmanager
     def in_place(self, model: nn.Module) -> Iterator[None]:

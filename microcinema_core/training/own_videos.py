@@ -19,7 +19,7 @@ from .data.division import divided
 from .data.film_clips import FilmMaterial
 from .data.named import LeftOut
 from .data.report import VideoReport
-from .reports.films import REPORT
+from .reports.validation import REPORT
 
 CATALOGUE = "videos.jsonl"
 

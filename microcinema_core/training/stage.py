@@ -58,6 +58,7 @@ Loss = Callable[
     [Callable[..., Any], B, Draw], Mapping[str, Tensor]
 ]  # (model, batch, draw) -> scalars; their sum counts
 Report = Callable[[], Findings]
+Validation = Callable[[], Mapping[str, float]]  # held-out losses by name
 Export = Callable[[Path, dict[str, Any]], None]  # (file, provenance)
 
 
@@ -66,7 +67,7 @@ class Stage(Generic[B]):
     """The loop owns optimiser, precision, averaging and checkpoints, and knows of a stage no more than this.
 
     loss: is given `model`, perhaps wrapped or compiled, and a batch on the device.
-    report, export: are called while the averaged weights are in place.
+    report, validation, export: are called while the averaged weights are in place.
     groups: what learns; parameters in none of them stay as they are.
     """
 
@@ -76,6 +77,7 @@ class Stage(Generic[B]):
     report: Report
     export: Export
     groups: Sequence[Group]
+    validation: Validation = dict
 
 
 def all_of(model: nn.Module) -> list[Group]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from torch import Tensor, nn
 
 from ..backend import Backend
@@ -30,6 +31,7 @@ from ..models.zero_start import zero_start_
 from .coders import Coders
 from .config import TrainConfig
 from .earlier import earlier_file, start_file
+from .shares import gathered
 
 UNET_PART, APPEARNET_PART = f"{UNET}.", f"{APPEARNET}."  # of names in DiffusionNetworks, as in a file
 GATES = f"{UNET_PART}gates."
@@ -72,11 +74,20 @@ class Trainee:
     source: Path | None = None
 
     def save(self, path: Path, provenance: dict[str, Any]) -> None:
-        """Write the checkpoint file, with the coders in it or named by it."""
-        networks = self.networks.sections()
-        sections = {name: network.state_dict() | self._unchanged(name) for name, network in networks.items()}
-        sections |= {name: section.state for name, section in self.coders.carried.items()}
-        save_checkpoint_file(path, Checkpoint(self._header(provenance), sections))
+        """Write the checkpoint file, with the coders in it or named by it.
+
+        Of networks that are shared among processes all call this, and the main one writes.
+        """
+        sections = {name: self._whole(name) for name in self.networks.sections()}
+        if PartialState().is_main_process:
+            sections |= {name: section.state for name, section in self.coders.carried.items()}
+            save_checkpoint_file(path, Checkpoint(self._header(provenance), sections))
+
+    def _whole(self, section: str) -> dict[str, Tensor]:
+        """A network's tensors, on the main process."""
+        unchanged = self._unchanged(section)
+        learnt = self.networks.sections()[section].state_dict()
+        return gathered((name, value) for name, value in learnt.items() if name not in unchanged) | unchanged
 
     def _unchanged(self, section: str) -> dict[str, Tensor]:
         """A network's parameters that did not learn, as they are in the file gone on from."""

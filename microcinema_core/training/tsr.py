@@ -23,7 +23,7 @@ from .data.catalogue import SLACK
 from .data.clips import StoredClips
 from .data.sources import SegmentBatches
 from .data.toybox import Toybox
-from .diffusion import denoising
+from .diffusion import denoising, held_out_segments
 from .own_videos import OwnVideos, own_videos
 from .recipe import learning_groups
 from .reports.segments import SegmentsMade
@@ -65,6 +65,7 @@ def tsr(config: TrainConfig) -> Stage[ClipBatch]:
         report=SegmentsMade(trainee, rates, footage.truth, footage.seeds),
         export=trainee.save,
         groups=learning_groups(trainee.networks, config),
+        validation=held_out_segments(trainee, config, rates, footage.truth),
     )
 
 

@@ -1,11 +1,13 @@
 """Sampling that leaves the numbers is an error that names the step, wherever the numbers were lost."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
 import torch
 from nodes_kit import FRAMES, Kit, pictures
+from torch.utils._python_dispatch import TorchDispatchMode
 
 STEPS = 5
 
@@ -55,6 +57,35 @@ def test_the_step_is_named(small: Kit, step: int, value: float) -> None:
         small.ksampler(prompts, small.prior(keyframe), steps=STEPS, cfg=1.0, model=in_network(small.model, step, value))
     with pytest.raises(Exception, match=said):
         small.sampler(keyframe, prompts, steps=STEPS, cfg=1.0, model=in_network(small.model, step, value))
+
+
+class Waits(TorchDispatchMode):
+    """Counts the numbers that are read from tensors: on a GPU, each of them waits for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += function.overloadpacket.__name__ in ("_local_scalar_dense", "item", "is_nonzero")
+        return function(*args, **(kwargs or {}))
+
+
+def test_a_step_waits_for_the_device_once(small: Kit) -> None:
+    """To learn whether the estimate before was a number, when the next one is under way."""
+    from comfy.patcher_extension import WrappersMP
+
+    prompts, latent, counts = small.encode(pictures(1)), small.prior(pictures(1)), []
+    clone, waits = small.model.clone(), Waits()
+
+    def counted(run: Callable[..., torch.Tensor], *given: Any, **named: Any) -> torch.Tensor:
+        counts.append(waits.count)
+        return run(*given, **named)
+
+    clone.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, "test", counted)
+    with waits:
+        small.ksampler(prompts, latent, steps=STEPS, model=clone)
+    assert [after - before for before, after in pairwise(counts[1:])] == [1] * (STEPS - 2)
 
 
 def test_what_others_make_of_the_estimate_is_seen_too(small: Kit) -> None:

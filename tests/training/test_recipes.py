@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import runpy
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -194,9 +195,25 @@ def test_a_recipe_that_cannot_be_is_refused(
         configured(top=top, **recipe)
 
 
-def test_8_bit_moments_need_a_library(configured: Configured) -> None:
+def test_8_bit_moments_need_a_library(configured: Configured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "bitsandbytes.optim", None)
     with pytest.raises(ConfigError, match="pip install bitsandbytes"):
         trained(configured(adamw="8bit"))
+
+
+def test_a_run_with_8_bit_moments_goes_on_to_the_same_weights(configured: Configured) -> None:
+    """And takes a fraction of their room."""
+    whole = trained(configured("whole", adamw="8bit"))
+    config = configured("stopped", adamw="8bit")
+
+    def stop(step: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(config, on_step=stop)
+    kept = Path(config.out) / "checkpoint-00000001"
+    assert 3 * (kept / "optimiser.safetensors").stat().st_size < 2 * (kept / "model.safetensors").stat().st_size
+    expect_equal(whole, trained(config))
 
 
 @pytest.mark.parametrize(

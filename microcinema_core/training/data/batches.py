@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...models.guide import Guide
 from ...shot.segments import Segments, ends_of
-from ...shot.timing import frame_times
+from ...shot.timing import frame_times, keyframe_index
 from .clips import Clip
 
 
@@ -40,6 +40,11 @@ def around_keyframes(clips: Sequence[Clip], keys: Sequence[int]) -> ClipBatch:
     z_c = latents[torch.arange(len(keys)), :, torch.tensor(keys)].unsqueeze(2)  # [B, C, 1, h, w]
     times = [frame_times(len(clip.latents), clip.fps, key) for clip, key in zip(clips, keys, strict=True)]
     return ClipBatch(latents, [clip.text for clip in clips], Guide(z_c), torch.tensor(times))
+
+
+def around_centres(clips: Sequence[Clip]) -> ClipBatch:
+    """Each clip's guide is its centre frame."""
+    return around_keyframes(clips, [keyframe_index("centre", len(clip.latents)) for clip in clips])
 
 
 def between_ends(clips: Sequence[Clip], levels: Sequence[int], segments: Segments) -> ClipBatch:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from ...config import ClipConfig
+from ...config import ClipConfig, Kind
 from ...media import Frames, to_uint8
 from ...shot.timing import frame_times
 from ...worlds.toybox.captions import still_caption
@@ -16,6 +16,7 @@ from ...worlds.toybox.tracker import Reading, Sighting, read_clip, read_frame
 from ...worlds.toybox.triples import KEYFRAME, TIMES, Triple, read_triples
 from ...worlds.toybox.world import render
 from ..coders import Coders
+from ..data.clips import Clip
 from ..stage import Findings
 from ..trainee import Trainee
 from .generation import clip_times, clips, stills
@@ -43,7 +44,7 @@ class ToyboxPictures:
 
     def __call__(self) -> Findings:
         triples = select_triples(self.count)
-        prompts = [still_caption(triple.scene, np.random.default_rng(i)) for i, triple in enumerate(triples)]
+        prompts = [_said(triple, i) for i, triple in enumerate(triples)]
         latents = stills(self.trainee, prompts, [triple.seed for triple in triples])
         pictures = to_uint8(self.trainee.coders.decode(latents)[:, 0])
         rows = [pictures[i : i + ROW] for i in range(0, len(pictures), ROW)]
@@ -76,11 +77,27 @@ class ToyboxClipsMade:
         return to_uint8(coders.decode(clips(self.trainee, keyframes, texts, seeds)))
 
 
+def true_clips(trainee: Trainee, triples: Sequence[Triple]) -> list[Clip]:
+    """What each sentence tells, around the keyframe; for an image model the keyframe alone, and a sentence about it."""
+    if trainee.kind is Kind.IMAGE:
+        texts, times = [_said(triple, i) for i, triple in enumerate(triples)], [TIMES[KEYFRAME]]
+    else:
+        texts, times = [triple.prompt for triple in triples], clip_times(trainee)
+    clip, encode = trainee.config.clip, trainee.coders.encode
+    pictures = (render(triple.scene, times, clip.width) for triple in triples)
+    return [Clip(encode(frames).cpu(), text, clip.fps) for frames, text in zip(pictures, texts, strict=True)]
+
+
 def true_segments(coders: Coders, clip: ClipConfig, triples: Sequence[Triple], rate: float) -> Tensor:
     """As many frames as `clip` has, at `rate`, from each scene's keyframe on: latents [N, C, T, h, w]."""
     times = frame_times(clip.frames, rate, start=TIMES[KEYFRAME])
     pictures = np.concatenate([render(triple.scene, times, clip.width) for triple in triples])
     return coders.encode(pictures).unflatten(0, (-1, clip.frames)).transpose(1, 2)
+
+
+def _said(triple: Triple, number: int) -> str:
+    """Of its keyframe as a picture."""
+    return still_caption(triple.scene, np.random.default_rng(number))
 
 
 def _looks_right(seen: Sequence[Reading | Sighting], triples: Sequence[Triple]) -> list[bool]:

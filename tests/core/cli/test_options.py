@@ -33,7 +33,7 @@ ANIMATE = {
     "--extend-after": "0", "--passes": "2", "--tsr-steps": "4", "--fps": "what the passes give",
     "--duration": "one clip", "--resampling": "nearest", "--loop": "none", "--width": "the model's",
     "--height": "the model's", "--resize": "crop", "--grid": "1", "--attention": "sdpa", "--precision": "auto",
-    "--json": "False", "--debug": "False",
+    "--compile": "none", "--json": "False", "--debug": "False",
 }  # fmt: skip
 KEYFRAME = {
     "--prompt": None, "--out": None, "--model": "the embedded one", "--steps": "12", "--cfg": "2.0",
