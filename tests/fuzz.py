@@ -24,11 +24,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TypeVar
 
 import numpy as np
+import torch
 from PIL import Image, features
 from safetensors.torch import load_file, save_file
 
@@ -37,7 +39,12 @@ sys.path[:0] = [str(TESTS)] if str(TESTS) not in sys.path else []
 import hostile  # noqa: E402
 
 from microcinema_core import media  # noqa: E402
+from microcinema_core.checkpoint.addition import Addition  # noqa: E402
+from microcinema_core.checkpoint.format import read_header  # noqa: E402
 from microcinema_core.checkpoint.identify import identify  # noqa: E402
+from microcinema_core.checkpoint.lora_file import Part, merged, save_lora_file  # noqa: E402
+from microcinema_core.checkpoint.lora_header import LoraHeader, layout_of  # noqa: E402
+from microcinema_core.checkpoint.stored import Stored  # noqa: E402
 from microcinema_core.cli.layers import ToldLayer  # noqa: E402
 from microcinema_core.cli.regions import Told  # noqa: E402
 from microcinema_core.errors import MicroCinemaError  # noqa: E402
@@ -258,6 +265,17 @@ def make_models(folder: Path) -> None:
         small.publish(small.write_stages(Path(stages)), folder)
 
 
+def make_loras(folder: Path) -> None:
+    parts = {"a.b": Part(torch.ones(2, 3), torch.ones(4, 2)), "c": Part(torch.ones(2, 3, 1, 1), torch.ones(4, 2, 1, 1))}
+    layout = layout_of({name: value.shape for name, value in network_for_loras().items()})
+    save_lora_file(folder / "lora.safetensors", LoraHeader("toybox", layout, 2, 2.0, "spins"), parts)
+
+
+def network_for_loras() -> dict[str, Stored]:
+    shapes = {"a.b.weight": (4, 3), "a.b.bias": (4,), "c.weight": (4, 3, 1, 1)}
+    return {name: Stored(shape, partial(torch.zeros, shape)) for name, shape in shapes.items()}
+
+
 def make_sources(folder: Path) -> None:
     sd = SimpleNamespace(**runpy.run_path(str(TESTS / "core" / "importers" / "sd_files.py")))
     sd.write_modelscope(sd.write_folder(sd.build("sd21"), folder / "folder", shard="4MB"), folder / "modelscope")
@@ -341,6 +359,14 @@ def read_models(folder: Path) -> None:
         pass
 
 
+def read_loras(folder: Path) -> None:
+    path = folder / "lora.safetensors"
+    refusing(identify, path)
+    refusing(read_header, path)
+    for changed in merged(network_for_loras(), Path("model"), [Addition(path)]).values():
+        changed.read()
+
+
 def read_sources(folder: Path) -> None:
     source, out = folder / (folder / "spoilt").read_text(), folder / "out"
     if source.name == "modelscope":
@@ -391,6 +417,7 @@ TARGETS = (
     Target("clips", 80, make_clips, spoil_bytes("*"), read_any_clip),
     Target("films", 200, make_film_sources, spoil_bytes("list.*"), read_film_sources),
     Target("models", 40, make_models, spoil_header("*.safetensors"), read_models),
+    Target("LoRAs", 300, make_loras, spoil_header("*.safetensors"), read_loras),
     Target("sources", 40, make_sources, spoil_source, read_sources),
     Target("configurations", 400, make_configurations, spoil_toml, read_configurations),
     Target("plans", 150, make_plan, spoil_plan, read_plan),

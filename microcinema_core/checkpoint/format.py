@@ -29,6 +29,7 @@ from .limits import MAX_BLOCKS, MAX_TOKENIZER, check_file
 MAKERS = {"inflate": IMAGE_MODEL, "convert": "ModelScope"}  # by a model's title
 FORMAT_VERSION = 1
 PREFIX = "microcinema."
+LORA = "lora"  # in the place of a kind: parts beside a model's layers, `lora_file.py`
 VAE, TEXT_ENCODER, UNET, APPEARNET = "vae", "text_encoder", "unet", "appearnet"
 REQUIRED = {
     Kind.AUTOENCODER: (VAE,),
@@ -153,6 +154,11 @@ def parse_header(metadata: Mapping[str, str] | None, path: Path) -> Header:
             + ("update microcinema" if newer else "get the file anew")
         )
     kind = metadata.get(PREFIX + "kind", "")
+    if kind == LORA:
+        raise CheckpointError(
+            f"{path}: is a LoRA, which changes a model; give the model, and this file with --lora, or in ComfyUI to "
+            "Load LoRA"
+        )
     if kind not in list(Kind):
         raise CheckpointError(f"{path}: kind {shown(kind)!r} is none of {', '.join(Kind)}")
     try:

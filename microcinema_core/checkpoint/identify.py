@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -21,10 +22,12 @@ from ..files import MAX_JSON, parse_json, reachable, read_text
 from .foreign import Shapes, foreign_title
 from .format import APPEARNET, DIFFUSION, PREFIX, TEXT_ENCODER, UNET, VAE, Header, read_header
 from .limits import check_file
+from .lora_header import LoraHeader
 from .trained import trained_in
 
 MAX_LENGTH = 100_000_000  # of a header: what a file that begins with a larger number is, it is not safetensors
 
+OUR_LORA = "MicroCinema LoRA, which changes a keyframe-and-text-to-video model"
 SECTIONS = (APPEARNET, TEXT_ENCODER, UNET, VAE)
 OURS = {
     Kind.AUTOENCODER: "MicroCinema autoencoder",
@@ -70,11 +73,27 @@ def identify(path: str | Path) -> Identity:
         "parameters": f"{_parameters(shapes):,}",
         "precision": ", ".join(name for name, _ in precisions.most_common()) or "none",
     }
+    if (lora := LoraHeader.of(metadata, path)) is not None:
+        return _lora(lora, counts)
     if PREFIX + "format" in metadata:
         header = read_header(path)
         labels = trained_in(path).labels if header.kind.needs_appearance else {}
         return _ours(header, shapes, counts["precision"], labels)
     return Identity(foreign_title(shapes), counts)
+
+
+def _lora(header: LoraHeader, counts: dict[str, str]) -> Identity:
+    about = {
+        "for": f"{header.base}, layout {header.layout}",
+        "rank": f"{header.rank}, alpha {header.alpha:g}",
+        "words": header.words or "not said",
+        "licence": header.licence,
+    }
+    return Identity(OUR_LORA, counts | about | _provenance(header.provenance))
+
+
+def _provenance(provenance: Mapping[str, Any]) -> dict[str, str]:
+    return {f"provenance {key}": _short(value) for key, value in provenance.items()}
 
 
 def _parameters(shapes: Shapes, prefix: str = "") -> int:
@@ -100,7 +119,7 @@ def _ours(header: Header, shapes: Shapes, precision: str, labels: Mapping[str, s
         )
     details["licence"] = header.licence
     details |= {f"needs for {section}": c.file for section, c in header.companions.items()}
-    details |= {f"provenance {key}": _short(value) for key, value in header.provenance.items()}
+    details |= _provenance(header.provenance)
     return Identity(OURS[header.kind], details)
 
 

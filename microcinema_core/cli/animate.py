@@ -89,6 +89,8 @@ def animate(
     picture_size = request.keyframe_size() if picture is None else picture.size
     shot, motion = _led(directions, dials, request.text, picture_size, models, shot)
     size = models.check(shot, sampling, picture_size)
+    for note in models.notes(request.text):
+        complain("note", note)
     _check_tiled(str(request.out), size, grid)
     shot = _with_anchor(shot, exact_keyframe, models.video)
     work = target.beside("unfinished")
@@ -134,6 +136,7 @@ def _shoot(wanted: _Wanted, keyframe: Image.Image) -> tuple[list[Shot], dict[str
             device=device,
             dtype=dtype,
             attention=models.attention,
+            loras=models.loras,
             compile=models.compile,
         )
     with progress("Frames") as callback:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 MODELS = (  # what only a model has, by field
     "steps", "cfg", "sampler", "gamma", "exact_keyframe", "strength", "share_attention", "motion", "before", "after",
-    "passes", "tsr_steps", "tsr_model", "resampling", "grid", "attention", "precision",
+    "passes", "tsr_steps", "tsr_model", "lora", "resampling", "grid", "attention", "precision",
     "compile",
 )  # fmt: skip
 

@@ -92,8 +92,8 @@ def inflate(
     debug: Debug = False,
 ) -> None:
     """Make a file to train a video model from, which starts as Stable Diffusion on every frame."""
+    from ..checkpoint.addition import Addition
     from ..importers.inflate import Order, inflate_file
-    from ..importers.merge import Addition
     from ..importers.source import Choices
     from ..standalone.precision import DTYPES
     from .console import quiet_libraries

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 
+from ..checkpoint.addition import Addition
 from ..checkpoint.embedded import NAME, embedded, sibling
 from ..config import Kind
-from ..errors import InputError
+from ..errors import InputError, shown
 from ..files import check_writable, replaces
 from ..shot.plan import ShotConfig, plan_shot
 from ..shot.resize import working_size
@@ -67,6 +69,10 @@ class Request:
     tsr_model: Annotated[
         Path | None, typer.Option(help="Temporal super-resolution file.", show_default="NAME-tsr beside NAME-video")
     ] = None
+    lora: Annotated[
+        list[str] | None,
+        typer.Option(help="FILE or FILE:STRENGTH, a LoRA for the video model; may be repeated.", show_default=False),
+    ] = None
 
     def __post_init__(self) -> None:
         check_prompt(self.text)
@@ -108,10 +114,15 @@ class Request:
         return target
 
     @property
+    def loras(self) -> tuple[Addition, ...]:
+        """Raises InputError for a strength that is none."""
+        return tuple(map(Addition.parse, self.lora or ()))
+
+    @property
     def inputs(self) -> tuple[Path, ...]:
         """The files that are read."""
         model = None if self.model == EMBEDDED else self.model
-        named = (self.image, model, self.tsr_model, self.keyframe_model)
+        named = (self.image, model, self.tsr_model, self.keyframe_model, *(one.path for one in self.loras))
         return tuple(path for path in named if path is not None)
 
     def _check_beside(self, path: Path, target: Target, option: str, *more: Path) -> None:
@@ -177,6 +188,7 @@ class Models:
     tsr: Path | None
     attention: str
     compile: Compile
+    loras: tuple[Addition, ...] = ()
 
     @classmethod
     def of(cls, request: Request, passes: int | None, attention: str, compile: Compile) -> Self:
@@ -185,7 +197,15 @@ class Models:
         tsr = request.tsr_model
         if tsr is None and passes != 0:
             tsr = embedded(Kind.TSR) if video is None else sibling(video, Kind.TSR)
-        return cls(video or embedded(Kind.VIDEO), tsr, attention, compile)
+        return cls(video or embedded(Kind.VIDEO), tsr, attention, compile, request.loras)
+
+    def notes(self, prompt: str) -> Iterator[str]:
+        """What a prompt lacks that LoRAs were taught with."""
+        from ..checkpoint.lora_file import missing_words
+
+        for lora in self.loras:
+            if words := shown(missing_words(lora.path, prompt)):
+                yield f"{lora.path.name}: was taught by sentences with {words!r}, which the prompt does not say"
 
     def keyframe_at(self, plan: Plan, frames: int | None) -> str:
         """The frame of the video model's clip in which a plan shows its keyframe."""
@@ -204,6 +224,7 @@ class Models:
         from ..backend import attention_named
         from ..checkpoint.format import TEXT_ENCODER, VAE, read_header
         from ..checkpoint.load import expect_kind
+        from ..checkpoint.lora_file import merged, unet_of
         from ..checkpoint.sections import check_section
         from ..shot.segments import Segments
         from ..standalone.compiling import check_compile
@@ -216,6 +237,8 @@ class Models:
         expect_kind(header, self.video, Kind.VIDEO)
         for section in (VAE, TEXT_ENCODER):
             check_section(section, self.video, header)
+        if self.loras:
+            merged(unet_of(self.video), self.video, self.loras)
         segments = None
         if self.tsr is not None:
             tsr_header = read_header(self.tsr)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from .. import __version__
 from ..backend import Backend
+from ..checkpoint.addition import Addition
 from ..checkpoint.format import APPEARNET, TEXT_ENCODER, UNET, VAE, Header
 from ..config import Kind, UNetConfig
 from ..errors import CheckpointError
@@ -25,7 +26,7 @@ from ..models.unet import VideoUNet, temporal_parameters
 from ..models.zero_start import zero_tensors
 from .clip_text import null_prompt, open_text
 from .lazy import State, Stored, parameters
-from .merge import Addition, merge_finetune, merge_lora
+from .merge import merge_finetune, merge_lora
 from .source import Choices, Source, open_source
 from .stream import write_stream
 

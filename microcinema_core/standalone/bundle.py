@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from .. import __version__
 from ..backend import Backend, attention_named
+from ..checkpoint.addition import Addition
 from ..checkpoint.format import read_checkpoint
-from ..checkpoint.load import Networks, networks_of
+from ..checkpoint.load import Networks, expect_kind, networks_of
+from ..checkpoint.lora_file import with_loras
 from ..config import Kind
 from ..diffusion.samplers import is_finite
 from ..errors import InputError
@@ -58,17 +60,30 @@ def file_identity(path: Path) -> str:
 class Bundle:
     """Networks, autoencoder and text encoder of one file and its companions, on one device."""
 
-    def __init__(self, networks: Networks, codec: LatentCodec, text: TextEncoder, path: Path) -> None:
-        self.networks, self.codec, self.text = networks, codec, text
-        self.name, self.identity = path.name, file_identity(path)
+    def __init__(
+        self, networks: Networks, codec: LatentCodec, text: TextEncoder, path: Path, loras: Sequence[Addition] = ()
+    ) -> None:
+        self.networks, self.codec, self.text, self.loras = networks, codec, text, loras
+        self.name = path.name
+        self.identity = " ".join([file_identity(path), *(f"{file_identity(a.path)} {a.strength}" for a in loras)])
         self.config = networks.header.config
 
     @classmethod
     def load(
-        cls, path: str | Path, kind: Kind, device: torch.device | str | None, dtype: torch.dtype | None, attention: str
+        cls,
+        path: str | Path,
+        kind: Kind,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+        attention: str,
+        loras: Sequence[Addition] = (),
     ) -> Self:
+        """loras: merged into the U-Net, each by its strength. Raises CheckpointError for files that do not fit."""
         path, backend = Path(path), Backend(attention=attention_named(attention))
         checkpoint = read_checkpoint(path)
+        expect_kind(checkpoint.header, path, kind)
+        if loras:
+            checkpoint = with_loras(checkpoint, path, loras)
         networks = networks_of(checkpoint, path, backend, kind=kind)
         codec, text = load_codec(path, checkpoint), load_text_encoder(path, checkpoint)
         device = torch.device(device) if device else default_device()
@@ -77,7 +92,7 @@ class Bundle:
         codec.to_(device, dtype)
         frozen: nn.Module = text.model
         frozen.to(device)
-        return cls(networks, codec, text, path)
+        return cls(networks, codec, text, path, loras)
 
     @property
     def device(self) -> torch.device:
@@ -119,6 +134,7 @@ class Bundle:
             "width": self.config.clip.width,
             "height": self.config.clip.height,
             "model": self.name,
+            **({"loras": [f"{lora.path.name}:{lora.strength:g}" for lora in self.loras]} if self.loras else {}),
             "precision": str(self.dtype).removeprefix("torch."),
             "program": f"microcinema {__version__}",
         }

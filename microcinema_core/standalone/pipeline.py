@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..checkpoint.addition import Addition
 from ..checkpoint.embedded import sibling
 from ..config import Kind
 from ..diffusion.noise import gamma_for
@@ -136,17 +137,19 @@ class MicroCinemaPipeline:
         dtype: torch.dtype | None = None,
         attention: str = "sdpa",
         compile: Compile = Compile.NONE,
+        loras: Sequence[str | Path | Addition] = (),
     ) -> Self:
         """Load a video model's file, and its companions beside it. Raises CheckpointError for any other file.
 
         tsr: the temporal super-resolution model's file; None takes NAME-tsr.safetensors beside NAME-video.safetensors
         where there is one. device: None takes a GPU where there is one. dtype: of the networks; None as Precision.AUTO.
         attention: sdpa or xformers. compile: the U-Nets, at their first step of each size. Raises InputError where that
-        cannot be done.
+        cannot be done. loras: FILE or FILE:STRENGTH, or `Addition`s; the TSR model stays as it is.
         """
         device = torch.device(device) if device else default_device()
         check_compile(compile, device)
-        bundle = Bundle.load(Path(path), Kind.VIDEO, device, dtype, attention)
+        additions = [one if isinstance(one, Addition) else Addition.parse(str(one)) for one in loras]
+        bundle = Bundle.load(Path(path), Kind.VIDEO, device, dtype, attention, additions)
         file = sibling(Path(path), Kind.TSR) if tsr is None else Path(tsr)
         loaded = None if file is None else TemporalSuperResolution.load(file, bundle, attention, compile)
         return cls(bundle, loaded, compile)

@@ -27,6 +27,7 @@ class Learns(StrEnum):
     ALL = "all"
     TEMPORAL = "temporal"  # temporal layers and AppearNet: what the image model does not have
     APPEARNET = "appearnet"  # and the gates of its injection
+    LORA = "lora"  # low-rank parts beside temporal layers, in a file of their own; video
 
 
 class AverageOn(StrEnum):
@@ -42,6 +43,18 @@ class AdamW(StrEnum):
 
     TORCH = "torch"
     EIGHT_BIT = "8bit"
+
+
+@dataclass(frozen=True, slots=True)
+class LoraConfig(Settings):
+    """Low-rank parts beside layers of the U-Net, which alone learn."""
+
+    rank: Annotated[int, Dial("Of each part; a layer of fewer channels has as many as these.", 1, 4096)] = 8
+    # What the parts make counts alpha / rank times, here and in whatever reads the file.
+    alpha: Annotated[float | None, Dial("As LoRA files have it.", 0, 1e6, above=True, unset="the rank")] = None
+    # Patterns of layer names, such as "*.attn2.to_k"; empty: all layers of the temporal ones.
+    layers: tuple[str, ...] = ()
+    words: str = ""  # that ask for the motion, of the captions: `inspect` tells them, `animate` misses them
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +75,12 @@ class RecipeConfig(Settings):
     shard: bool = False
     # Text encoder and autoencoder are on the card only while they are at work; sentences are read once and kept.
     coders_on_cpu: bool = False
+    lora: LoraConfig = field(default_factory=LoraConfig)
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
+        if self.learns is not Learns.LORA and self.lora != LoraConfig():
+            raise ConfigError('[recipe.lora] goes with [recipe] learns = "lora"; leave it out, or say that')
         if self.shard and self.adamw is AdamW.EIGHT_BIT:
             raise ConfigError('[recipe] shard: moments of 8 bits cannot be shared; leave out adamw = "8bit"')
 
@@ -157,6 +173,8 @@ class TrainConfig(Settings):
         Settings.__post_init__(self)
         if self.recipe.learns is not Learns.ALL and self.stage not in (Kind.VIDEO, Kind.TSR):
             raise ConfigError(f"[recipe] learns: the {self.stage} stage learns whole; leave it out")
+        if self.recipe.learns is Learns.LORA and (self.stage is not Kind.VIDEO or not self.start_from):
+            raise ConfigError('[recipe] learns = "lora": is of a video model, stage = "video"; name it in `start_from`')
         if self.recipe.shard and self.stage not in (Kind.IMAGE, Kind.VIDEO, Kind.TSR):
             raise ConfigError(f"[recipe] shard: the {self.stage} stage is small and learns whole; leave it out")
         if self.recipe.shard and 0 < self.data.no_keyframe < 1:

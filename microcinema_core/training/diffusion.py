@@ -13,12 +13,13 @@ from ..errors import ConfigError
 from ..shot.segments import Segments
 from ..worlds.toybox.world import Motion
 from .coders import Coders, cache_of, load_coders
-from .config import TrainConfig
+from .config import Learns, TrainConfig
 from .data.batches import ClipBatch, around_centres, between_ends, without_guide
 from .data.clips import Clip, at_rates
 from .data.sources import FrameBatches, KeyframeBatches
 from .data.toybox import Toybox, ToyboxStills
 from .denoising import Denoising
+from .lora import LoraExport
 from .own_videos import own_videos
 from .recipe import learning_groups
 from .reports.films import FilmClipsMade
@@ -48,7 +49,7 @@ def video(config: TrainConfig) -> Stage[ClipBatch]:
     """Keyframe and text to clips; inflated from the image stage where no file is gone on from."""
     coders = load_coders(config)
     trainee = begin(Kind.VIDEO, config, asked_for(config, coders.config), coders)
-    loss, data, clip = denoising(trainee, config), config.data, trainee.config.clip
+    loss, data, clip, recipe = denoising(trainee, config), config.data, trainee.config.clip, config.recipe
     if data.no_keyframe and trainee.config.diffusion.prior_lambda:
         raise ConfigError("train: no_keyframe leaves nothing that lambda could be of; set prior_lambda = 0")
     if config.videos:
@@ -65,7 +66,7 @@ def video(config: TrainConfig) -> Stage[ClipBatch]:
         source=KeyframeBatches(clips, config.batch, data.other_keyframes, data.no_keyframe),
         loss=loss,
         report=report,
-        export=trainee.save,
+        export=LoraExport(trainee, recipe.lora) if recipe.learns is Learns.LORA else trainee.save,
         groups=learning_groups(trainee.networks, config),
         validation=held_out_loss(trainee, config, true, around_centres),
     )

@@ -4,7 +4,7 @@ A run owns the folder `config.out`:
     checkpoint-00000500/   everything needed to go on; renamed into place only when whole
     samples/               what the averaged weights do, as pictures
     tensorboard/           curves
-    model.safetensors      the averaged weights, written with every sample sheet
+    model.safetensors      the averaged weights, written with every sample sheet; lora.safetensors of a LoRA
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ..files import check_writable
 from ..standalone.precision import bfloat16_pays, default_device
 from ..standalone.workspace import in_use, lock_of
 from .checkpoints import Progress, resume, save_checkpoint
-from .config import TrainConfig
+from .config import Learns, TrainConfig
 from .frozen import checksum, halve_frozen_
 from .journal import Journal, Taken
 from .memory import check_fits
@@ -37,9 +37,15 @@ from .sharding import shard_
 from .shares import whole
 from .stage import Draw, Findings, Group, Stage
 
-FILE = "model.safetensors"
+FILES = {Learns.LORA: "lora.safetensors"}  # else MODEL
+MODEL = "model.safetensors"
 # Of processes, for one that reports or makes latents. When one has died, their launcher ends them all.
 WAIT = timedelta(days=1)
+
+
+def file_of(config: TrainConfig) -> Path:
+    """What a run exports."""
+    return Path(config.out) / FILES.get(config.recipe.learns, MODEL)
 
 
 def train(
@@ -54,7 +60,7 @@ def train(
     Raises InputError where `config.out` cannot be written, holds a file that is read, or is another run's.
     """
     read = (config.autoencoder, config.text_encoder, config.image, config.start_from)
-    check_writable(Path(config.out) / FILE, sources=[Path(name) for name in read if name])
+    check_writable(file_of(config), sources=[Path(name) for name in read if name])
     torch.manual_seed(config.seed)
     PartialState(cpu=default_device().type == "cpu", timeout=WAIT)
     config = replace(config, precision=_precision(config.precision))
@@ -135,7 +141,7 @@ class Run:
         self.average = WeightAverage(stage.model, optimiser.ema, recipe.average)
         self.progress = Progress(config, stage.model, self.average, self.optimiser, still)
         self.forward = torch.compile(self.model) if config.compile else self.model
-        self.file = Path(config.out) / FILE
+        self.file = file_of(config)
 
     def _shard(self) -> list[Group]:
         return shard_(

@@ -49,8 +49,8 @@ LEANER: Sequence[tuple[str, Callable[[RecipeConfig], RecipeConfig]]] = (
     ('average = "cpu"', lambda recipe: replace(recipe, average=AverageOn.CPU)),
     ("gradient_checkpointing = true", lambda recipe: replace(recipe, gradient_checkpointing=True)),
     ('adamw = "8bit"', lambda recipe: recipe if recipe.shard else replace(recipe, adamw=AdamW.EIGHT_BIT)),
-    ('learns = "temporal"', lambda recipe: replace(recipe, learns=Learns.TEMPORAL)),
-    ('learns = "appearnet"', lambda recipe: replace(recipe, learns=Learns.APPEARNET)),
+    ('learns = "temporal"', lambda recipe: _learning(recipe, Learns.TEMPORAL)),
+    ('learns = "appearnet"', lambda recipe: _learning(recipe, Learns.APPEARNET)),
 )
 
 
@@ -176,10 +176,15 @@ def leaner(config: TrainConfig, cards: int = 1) -> Iterator[tuple[str, TrainConf
     yield "as it is", config
     for name, change in LEANER if cards > 1 else LEANER[1:]:
         recipe = change(config.recipe)
-        stays = recipe == config.recipe or (recipe.learns, config.recipe.learns) == (Learns.TEMPORAL, Learns.APPEARNET)
-        if not stays:
+        if recipe != config.recipe:
             config = replace(config, recipe=recipe)
             yield f"+ {name}", config
+
+
+def _learning(recipe: RecipeConfig, learns: Learns) -> RecipeConfig:
+    """A recipe by which no more learns than that; each of Learns is less than the one before."""
+    order = list(Learns)
+    return recipe if order.index(recipe.learns) >= order.index(learns) else replace(recipe, learns=learns)
 
 
 def check_fits(config: TrainConfig, device: torch.device, cards: int = 1) -> None:

@@ -17,6 +17,7 @@ from ..models.spatial import SpatialTransformer
 from ..models.temporal import TemporalTransformer
 from ..models.unet import temporal_parameters
 from .config import Learns, TrainConfig
+from .lora import add_lora_
 from .stage import Group
 from .trainee import APPEARNET_PART, GATES, UNET_PART, DiffusionNetworks
 
@@ -25,12 +26,15 @@ AGAIN = (ResBlock, Resample, SpatialTransformer, TemporalTransformer, TemporalCo
 
 
 def learning_groups(networks: DiffusionNetworks, config: TrainConfig) -> list[Group]:
-    """Parameters by their rates; those in none of the groups no longer take gradients.
+    """Parameters by their rates; those in none of the groups no longer take gradients. A LoRA's are added here.
 
     What the image model does not have learns at the scheduled rate, the rest, where it learns, at a share of that.
     Raises ConfigError for an AppearNet that is to learn where there is none.
     """
     learns = config.recipe.learns
+    if learns is Learns.LORA:
+        networks.requires_grad_(False)
+        return [Group(add_lora_(networks.unet, config.recipe.lora))]
     if networks.appearnet is None and learns is Learns.APPEARNET:
         raise ConfigError('[recipe] learns = "appearnet": this model has no AppearNet; leave it out')
     new = {f"{UNET_PART}{name}" for name in temporal_parameters(networks.unet)}

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from microcinema_core.checkpoint.addition import Addition
 from microcinema_core.checkpoint.format import read_header
 from microcinema_core.errors import InputError
 from microcinema_core.files import sha256_of
@@ -44,6 +45,7 @@ class Bench:
     folder: Path
     motion: float = 1.0
     binding: Binding = AS_TRAINED
+    loras: tuple[Addition, ...] = ()
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -51,11 +53,12 @@ class Bench:
         moved = {} if self.motion == 1 else {"motion": self.motion}
         asked = asdict(self.binding)
         bound = {f.name: asked[f.name] for f in fields(Binding) if asked[f.name] != f.default}
-        return {"sha256": sha256_of(self.model), **self.sampling.to_dict(), **moved, **bound}
+        added = {"loras": [(sha256_of(one.path), one.strength) for one in self.loras]} if self.loras else {}
+        return {"sha256": sha256_of(self.model), **self.sampling.to_dict(), **moved, **bound, **added}
 
     @cached_property
     def pipeline(self) -> MicroCinemaPipeline:
-        made = MicroCinemaPipeline.from_pretrained(self.model)
+        made = MicroCinemaPipeline.from_pretrained(self.model, loras=self.loras)
         config, prior_lambda = made.bundle.config, self.binding.prior_lambda
         if prior_lambda is not None:
             made.bundle.config = replace(config, diffusion=replace(config.diffusion, prior_lambda=prior_lambda))

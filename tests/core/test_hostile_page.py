@@ -26,6 +26,8 @@ FILES = {
     "files": "core/checkpoint/test_checkpoint.py",
     "layers": "core/cli/test_layers.py",
     "limits": "core/media/test_limits.py",
+    "lora": "core/cli/test_lora.py",
+    "loras": "core/checkpoint/test_lora_file.py",
     "work": "core/standalone/test_workspace.py",
     "state": "training/test_hostile_state.py",
 }
@@ -100,6 +102,26 @@ LINES = {
             names and texts with terminal commands or line breaks
         files numbers_that_would_not_load_again_are_not_written
             a tensor that is not finite, when saving
+    """,
+    "LoRAs": r"""
+        loras other_files_are_named
+            missing, a folder, a text, a model
+        loras wrong_loras_are_refused_in_one_line
+            of a model of another layout, for a text encoder, with an unknown layer, of other shapes
+        loras wrong_loras_are_refused_in_one_line
+            half a layer, another kind than a plain LoRA, whole numbers, an alpha that is no number, NaN
+        loras wrong_loras_are_refused_in_one_line
+            a description that is no JSON
+        loras numbers_that_float16_does_not_have_are_not_written
+            a number beyond float16, when saving
+        loras inspect_tells_a_lora_from_a_model
+            a LoRA given as a model
+        lora what_cannot_be_is_refused_before_anything_is_loaded
+            a strength that is no number between -10 and 10
+        lora what_cannot_be_is_refused_before_anything_is_loaded
+            a LoRA without `--model`
+        lora what_cannot_be_is_refused_before_anything_is_loaded
+            an output that is also the LoRA
     """,
     "Cameras, regions, plans, plates": r"""
         camera numbers_that_cannot_be

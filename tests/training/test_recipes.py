@@ -220,6 +220,7 @@ def test_a_run_with_8_bit_moments_goes_on_to_the_same_weights(configured: Config
     "recipe",
     [
         {"learns": "appearnet"},
+        pytest.param({"learns": "lora"}, marks=pytest.mark.slow),
         {"micro_batches": 2, "gradient_checkpointing": True},
         pytest.param({}, marks=pytest.mark.slow),
         pytest.param({"micro_batches": 2, "learns": "temporal"}, marks=pytest.mark.slow),

@@ -24,10 +24,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from microcinema_core import cli
+from microcinema_core.checkpoint.addition import Addition
 from microcinema_core.errors import CheckpointError, MicroCinemaError
 from microcinema_core.importers.convert import convert
 from microcinema_core.importers.inflate import Order, inflate_file
-from microcinema_core.importers.merge import Addition
 from microcinema_core.importers.source import Choices, open_source
 from microcinema_core.importers.text_to_video import open_text_to_video
 

@@ -14,6 +14,7 @@ from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, con
 from safetensors.torch import load_file, save_file
 
 from microcinema_core.backend import Backend
+from microcinema_core.checkpoint.addition import Addition
 from microcinema_core.checkpoint.format import read_checkpoint
 from microcinema_core.checkpoint.load import load_networks
 from microcinema_core.checkpoint.names import vae_to_compvis, vae_to_diffusers
@@ -22,7 +23,6 @@ from microcinema_core.errors import CheckpointError, InputError
 from microcinema_core.importers.clip_text import null_prompt, open_text
 from microcinema_core.importers.inflate import Inflated, Order, inflate_file
 from microcinema_core.importers.keys import unet_to_compvis, unet_to_diffusers
-from microcinema_core.importers.merge import Addition
 from microcinema_core.importers.source import Choices, open_source
 from microcinema_core.models.appearnet import AppearNet
 from microcinema_core.models.guide import Guide

@@ -1,0 +1,1 @@
+"""A motion that Toybox's model never saw, taught by a LoRA from sixteen clips."""
