@@ -121,10 +121,11 @@ class Progress:
 
 
 def _by_key(config: Mapping[str, Any], table: str = "") -> dict[str, Any]:
-    """A configuration's values, those of its tables under names such as `recipe.shard`."""
+    """A configuration's values, those of its tables under names such as `recipe.shard`; a clip, or none, is one."""
     values: dict[str, Any] = {}
     for key, value in config.items():
-        values |= _by_key(value, f"{table}{key}.") if isinstance(value, dict) else {f"{table}{key}": value}
+        whole = key == "clip" or not isinstance(value, dict)
+        values |= {f"{table}{key}": value} if whole else _by_key(value, f"{table}{key}.")
     return values
 
 

@@ -176,7 +176,8 @@ def leaner(config: TrainConfig, cards: int = 1) -> Iterator[tuple[str, TrainConf
     yield "as it is", config
     for name, change in LEANER if cards > 1 else LEANER[1:]:
         recipe = change(config.recipe)
-        if recipe != config.recipe:
+        whole = recipe.learns is not config.recipe.learns and config.stage not in (Kind.VIDEO, Kind.TSR)
+        if recipe != config.recipe and not whole:  # other stages learn whole
             config = replace(config, recipe=recipe)
             yield f"+ {name}", config
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -47,10 +48,9 @@ def make_optimiser(
 
 def _eight_bit() -> Any:
     try:
-        from bitsandbytes.optim import AdamW8bit
+        return importlib.import_module("bitsandbytes.optim").AdamW8bit
     except ImportError as error:
         raise ConfigError('[recipe] adamw = "8bit" needs bitsandbytes; pip install bitsandbytes') from error
-    return AdamW8bit
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

@@ -1,4 +1,4 @@
-"""`python -m studies.claims`: train, score and write docs/results/claims.md; what is done already stays."""
+"""`python -m studies.claims`: train, score and write a page; what is done already stays."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ from microcinema_core.files import written_whole
 from microcinema_core.training.loop import train
 from microcinema_core.training.stages import build_stage
 
-from ..journal import ROOT
 from ..toybox import run as toybox
 from .page import page
 from .runs import STEPS, Run, plan
 
-PAGE = ROOT / "docs" / "results" / "claims.md"
 CLIPS = 200  # that are scored
 
 
@@ -45,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--clips", type=int, default=CLIPS, help="that each run is scored on")
     parser.add_argument("--folder", type=Path, default=Path("out/claims"))
-    parser.add_argument("--page", type=Path, default=PAGE)
+    parser.add_argument("--page", type=Path, help="claims.md in that folder where it is left out")
     options = parser.parse_args(arguments)
     options.folder.mkdir(parents=True, exist_ok=True)
     for run in plan():
@@ -53,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.stdout.write(f"{run.name}\n")
             scored(run, options.folder, options.steps, options.clips)
             text = page(done(options.folder), options.steps, run.config(options.folder).data.clips)
-            with written_whole(options.page) as temporary:
+            with written_whole(options.page or options.folder / "claims.md") as temporary:
                 temporary.write_text(text, encoding="utf-8")
 
 

@@ -16,6 +16,7 @@ from made_files import NARROW, material, run_program
 from run_host import Server
 from test_workflows import after_sdxl, read_video
 
+pytestmark = pytest.mark.slow  # 45 s of work
 RATE = 30
 CONFIGURATION = """
 stage = "tsr"

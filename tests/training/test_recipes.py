@@ -201,8 +201,10 @@ def test_8_bit_moments_need_a_library(configured: Configured, monkeypatch: pytes
         trained(configured(adamw="8bit"))
 
 
+@pytest.mark.slow
 def test_a_run_with_8_bit_moments_goes_on_to_the_same_weights(configured: Configured) -> None:
-    """And takes a fraction of their room."""
+    """And takes a fraction of their room. Where bitsandbytes is there, which other libraries load as soon as it is."""
+    pytest.importorskip("bitsandbytes")
     whole = trained(configured("whole", adamw="8bit"))
     config = configured("stopped", adamw="8bit")
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 from microcinema_core.checkpoint.format import read_header
+from microcinema_core.config import ClipConfig
 from microcinema_core.errors import ConfigError
 from microcinema_core.training.checkpoints import checkpoints
 from microcinema_core.training.config import TrainConfig
@@ -88,6 +90,9 @@ def test_checkpoint_of_another_configuration_is_refused(write_config: Write, tmp
     train(TrainConfig.load(write_config("text_encoder", batch=4)), build_stage, progress=False)
     with pytest.raises(ConfigError, match=r"batch = 4.*8.*another `out`"):
         train(TrainConfig.load(write_config("text_encoder", batch=8)), build_stage, progress=False)
+    other = replace(TrainConfig.load(write_config("text_encoder", batch=4)), clip=ClipConfig(frames=5))
+    with pytest.raises(ConfigError, match=r"clip = None.*'frames': 5"):
+        train(other, build_stage, progress=False)
 
 
 def test_going_on_from_a_trained_file_keeps_its_weights_and_history(write_config: Write, tmp_path: Path) -> None:

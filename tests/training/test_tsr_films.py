@@ -20,6 +20,7 @@ from microcinema_core.training.config import TrainConfig
 from microcinema_core.training.data.catalogue import Films, find_films
 from microcinema_core.training.data.film_clips import FilmMaterial
 from microcinema_core.training.loop import train
+from microcinema_core.training.memory import step_memory
 from microcinema_core.training.own_videos import OwnVideos
 from microcinema_core.training.reports.segments import SegmentsMade
 from microcinema_core.training.stage import Draw, Stage
@@ -118,6 +119,12 @@ def test_remainders_are_scaled_by_these_films(config: TrainConfig, stage: Stage[
     for rate, deviation in ((SLOW, first), (FAST, second)):
         # Of four clips of each, drawn with repetition.
         assert inner[times == 1 / rate].std().item() == pytest.approx(deviation, rel=0.3)
+
+
+def test_what_a_step_takes_is_counted_of_segments(config: TrainConfig) -> None:
+    told, longer = (replace(config, batch=1, clip=ClipConfig(frames, 8.0, SIDE, SIDE)) for frames in (5, 9))
+    assert step_memory(replace(config, batch=1)) == step_memory(told)
+    assert step_memory(told).working < step_memory(longer).working
 
 
 def test_a_file_gone_on_from_keeps_its_segments(config: TrainConfig, trained: Path, tmp_path: Path) -> None:

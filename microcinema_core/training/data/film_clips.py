@@ -113,7 +113,8 @@ class FilmMaterial:
         state = PartialState()
         share = range(state.process_index, len(wanted), state.num_processes)
         there = ahead(lambda i: wanted.excerpts.whole(*wanted.of(i)), share, self.workers)
-        return [i for i, whole in zip(share, there, strict=True) if not whole]
+        bar = tqdm(there, "clips looked for", len(share), disable=None if state.is_main_process else True)
+        return [i for i, whole in zip(share, bar, strict=True) if not whole]
 
     def _encode(self, wanted: FilmClips, clip: ClipConfig, missing: Sequence[int]) -> None:
         shows = bool(missing) and PartialState().is_main_process

@@ -234,6 +234,7 @@ def test_no_more_is_begun_than_is_needed_soon() -> None:
         list(ahead(lambda i: 1 // (5 - i), range(100), 2))
 
 
+@pytest.mark.slow
 def test_killed_while_it_encodes_it_loses_and_repeats_nothing(place: Place) -> None:
     """SIGKILL, at a time that nobody chose; the next run decodes what is not there and keeps what is."""
     script = f"""
