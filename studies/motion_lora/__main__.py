@@ -1,7 +1,7 @@
 """Teach Toybox's model two motions that it never saw, each by a LoRA from sixteen clips, and read what it does then.
 
-`python -m studies.motion_lora` trains by configs/motion-lora.toml, scores, and writes docs/results/motion-lora.md with
-its sheet. A run that was stopped goes on where it was.
+`python -m studies.motion_lora` trains by configs/motion-lora.toml, scores, and writes a page of docs/results with its
+sheet. A run that was stopped goes on where it was.
 """
 
 from __future__ import annotations

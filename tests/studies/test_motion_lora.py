@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from microcinema_core.training.data.films import find_films, read_frames
+from microcinema_core.training.data.catalogue import find_films
+from microcinema_core.training.data.films import read_frames
 from microcinema_core.worlds.toybox.triples import TIMES, read_triples
 from microcinema_core.worlds.toybox.world import Motion
 from studies.cases import Case
@@ -39,9 +40,10 @@ def test_the_waves() -> None:
 
 
 def test_a_folder_of_clips_is_one_that_training_reads(tmp_path: Path) -> None:
-    write_clips(Move.BOUNCE, tmp_path, 2, 1)
-    films = find_films(tmp_path, 4.0)
+    write_clips(Move.BOUNCE, tmp_path / "videos", 2, 1)
+    films = list(find_films(tmp_path / "videos", tmp_path / "films.jsonl")[0])
     assert len({film.text for film in films}) == 2
     assert all("bounces" in film.text for film in films)
-    assert len(list(read_frames(films[0].path, [t - TIMES[0] for t in TIMES]))) == len(TIMES)
+    path = sorted((tmp_path / "videos").glob("*.mp4"))[0]
+    assert len(list(read_frames(path, [t - TIMES[0] for t in TIMES]))) == len(TIMES)
     assert "zigzags" in CONFIG.read_text(encoding="utf-8")
