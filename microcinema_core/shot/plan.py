@@ -139,8 +139,8 @@ class ShotPlan:
 
     @property
     def most_segments(self) -> int:
-        """Segments of the last pass, which has the most."""
-        return frame_count(self.base_frames, self.factor, max(0, self.passes - 1)) - 1
+        """Segments of the last pass, which has the most; one at least."""
+        return max(1, frame_count(self.base_frames, self.factor, max(0, self.passes - 1)) - 1)
 
     @property
     def made_frames(self) -> int:

@@ -72,7 +72,7 @@ def own_videos(config: TrainConfig, coders: Coders, cache: Path, clips: Sequence
     films, left_out = _found(config, cache)
     division = divided(films, max(map(seconds_of, clips)))
     report.held_out = division.held_out if division.held_out is not division.used else None
-    report.add([*left_out, *division.left_out])
+    report.add([*left_out, *division.left_out], said=bool(len(division.used)))  # else an error says it
     if not len(division.used):
         raise report.nothing_left()
     return OwnVideos(

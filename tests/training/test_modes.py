@@ -20,8 +20,15 @@ from microcinema_core.training.stages import build_stage
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 
 
-@pytest.mark.parametrize("injection", list(Injection))
-@pytest.mark.parametrize("prior_lambda", [0.0, 0.03])
+FAST = ((Injection.CONCAT, 0.0), (Injection.ADD_BOTH_SPADE, 0.03))  # the two ends; the others take a minute together
+MODES = [
+    pytest.param(injection, prior_lambda, marks=() if (injection, prior_lambda) in FAST else pytest.mark.slow)
+    for prior_lambda in (0.0, 0.03)
+    for injection in Injection
+]
+
+
+@pytest.mark.parametrize(("injection", "prior_lambda"), MODES)
 def test_mode_trains_and_samples(
     injection: Injection, prior_lambda: float, write_config: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -91,10 +91,6 @@ def test_what_does_not_learn_stays_bit_for_bit(
     assert any("temporal" in key for key in moved) == (learns == "temporal")
 
 
-def test_all_learns_where_nothing_else_is_said(configured: Configured, inflated: Path) -> None:
-    assert "unet.conv_in.weight" in changed(read_checkpoint(inflated).sections, trained(configured()))
-
-
 def test_a_run_with_a_frozen_part_goes_on_to_the_same_weights(configured: Configured) -> None:
     """Its checkpoints hold what learns alone."""
     recipe: dict[str, Any] = {"learns": "appearnet", "average": "cpu"}
@@ -169,6 +165,7 @@ def test_two_micro_batches_are_one_batch_of_two(configured: Configured) -> None:
     assert mean_of(losses)["denoising"].item() == pytest.approx(sum(one["denoising"].item() for one in losses) / 2)
 
 
+@pytest.mark.slow
 def test_without_an_average_files_are_of_the_weights_themselves(configured: Configured) -> None:
     averaged, plain = trained(configured("averaged")), trained(configured("plain", average="none"))
     assert changed(averaged, plain)

@@ -156,7 +156,8 @@ class FilmMaterial:
 
     def _leave_out(self, films: Films, refused: dict[str, str]) -> None:
         gone = films.where(lambda film: film.key in refused)
-        self.report.add([LeftOut(film.name, refused[film.key], str(film.video)) for film in gone])
+        left_out = [LeftOut(film.name, refused[film.key], str(film.video)) for film in gone]
+        self.report.add(left_out, said=len(gone) < len(films))  # else an error says it
 
 
 def _batches(made: Iterator[Decoded], size: int) -> Iterator[list[Decoded]]:

@@ -28,15 +28,15 @@ class VideoReport:
         self.left_out: dict[str, LeftOut] = {}
         self.held_out: Films | None = None
 
-    def add(self, left_out: Sequence[LeftOut]) -> None:
-        """Raises OSError where the disk refuses."""
+    def add(self, left_out: Sequence[LeftOut], *, said: bool = True) -> None:
+        """said: in the log, too. Raises OSError where the disk refuses."""
         new = [found for found in left_out if found.name not in self.left_out]
         self.left_out |= {found.name: found for found in left_out}
         if not self.writes:
             return
         with disk_errors(self.path), written_whole(self.path) as temporary:
             self._write(temporary)
-        if new:
+        if new and said:
             logger.warning("%d of the videos of %s left out; %s says why", len(new), self.source, self.path)
 
     def _write(self, path: Path) -> None:
