@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError, shown
-from ..models.injection import Appearance
 from ..models.unet import VideoUNet
 from ..shot.settings import Compile
 
@@ -69,15 +68,7 @@ class CompiledUNet(nn.Module):
         self.network = cast(nn.Module, torch.compile(unet, backend=BACKEND, mode=how.value, dynamic=False))
         self.sizes: set[torch.Size] = set()
 
-    def forward(
-        self,
-        x: Tensor,
-        t: Tensor,
-        context: Tensor,
-        appearance: Appearance | None = None,
-        frame_time: Tensor | None = None,
-        shared_frame: int | None = None,
-    ) -> Tensor:
+    def forward(self, x: Tensor, *given: Any, **named: Any) -> Tensor:
         """As VideoUNet's: x [B, C, T, h, w] -> same. Raises InputError where the compiler fails."""
         if x.shape not in self.sizes:
             self.sizes.add(x.shape)
@@ -85,7 +76,7 @@ class CompiledUNet(nn.Module):
         if self.how is Compile.REDUCE_OVERHEAD:
             torch.compiler.cudagraph_mark_step_begin()
         try:
-            made: Tensor = self.network(x, t, context, appearance, frame_time, shared_frame)
+            made: Tensor = self.network(x, *given, **named)
         except RuntimeError as error:
             if not _of_compiler(error):
                 raise

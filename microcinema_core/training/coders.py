@@ -101,7 +101,7 @@ class Reads(Protocol):
 
 
 class KeptTexts:
-    """Reads each sentence once and keeps what it made of it in a file, mapped when it is asked for again."""
+    """Reads each sentence once and keeps what it made of it in a file for the next time, and the next run."""
 
     def __init__(self, text: TextEncoder, folder: Path, device: torch.device) -> None:
         self.text, self.device = text, device

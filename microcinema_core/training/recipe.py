@@ -62,5 +62,6 @@ def checkpoint_activations_(model: nn.Module) -> None:
 def _again(forward: Callable[..., Tensor], *args: Any) -> Tensor:
     if not torch.is_grad_enabled():
         return forward(*args)
-    out: Tensor = checkpoint(forward, *args, use_reentrant=False)
+    # No layer draws anything, so there is no generator to be read from the device and set back.
+    out: Tensor = checkpoint(forward, *args, use_reentrant=False, preserve_rng_state=False)
     return out

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from accelerate import PartialState
 from torch import Tensor
 
 from ..config import TOYBOX, ClipConfig, Kind, ModelConfig
@@ -121,7 +122,7 @@ def _expect_reached(folder: str, films: OwnVideos, clip: ClipConfig, rates: Sequ
 
 
 def _tell_of_slow(folder: str, slow: int, films: int, rate: float) -> None:
-    if slow:
+    if slow and PartialState().is_main_process:
         logger.warning(
             "%s: %d of %d films have fewer than %g frames a second; the others alone teach that pass",
             folder, slow, films, rate,

@@ -7,8 +7,11 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
+from microcinema_core.checkpoint.embedded import embedded
+from microcinema_core.config import Kind
 from microcinema_core.files import written_whole
 from microcinema_core.training.loop import train
 from microcinema_core.training.stages import build_stage
@@ -25,6 +28,8 @@ def scored(run: Run, folder: Path, steps: int, clips: int) -> dict[str, Any]:
     file = folder / f"{run.name}.json"
     if not file.exists():
         model = train(run.config(folder, steps), build_stage)
+        for kind in (Kind.AUTOENCODER, Kind.TEXT_ENCODER):  # which the file wants beside it
+            copyfile(embedded(kind), model.parent / embedded(kind).name)
         asked = ["--parts", "clips", "appearance", "--limit", str(clips), "--partial", str(folder / "evaluation")]
         toybox.main([*asked, "--model", str(model), "--out", str(file.with_suffix(""))])
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -45,13 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--folder", type=Path, default=Path("out/claims"))
     parser.add_argument("--page", type=Path, help="claims.md in that folder where it is left out")
     options = parser.parse_args(arguments)
-    options.folder.mkdir(parents=True, exist_ok=True)
+    folder = options.folder / f"{options.steps}-steps"  # scores of other trainings are none of these
+    folder.mkdir(parents=True, exist_ok=True)
     for run in plan():
         if options.only is None or run.name in options.only:
             sys.stdout.write(f"{run.name}\n")
-            scored(run, options.folder, options.steps, options.clips)
-            text = page(done(options.folder), options.steps, run.config(options.folder).data.clips)
-            with written_whole(options.page or options.folder / "claims.md") as temporary:
+            scored(run, folder, options.steps, options.clips)
+            text = page(done(folder), options.steps, run.config(folder).data.clips)
+            with written_whole(options.page or folder / "claims.md") as temporary:
                 temporary.write_text(text, encoding="utf-8")
 
 

@@ -13,13 +13,13 @@ from microcinema_core.worlds.toybox.triples import TIMES, read_triples
 from microcinema_core.worlds.toybox.world import Motion
 from studies.cases import Case
 from studies.motion_lora.__main__ import CONFIG, see
-from studies.motion_lora.moves import ASKED, TAUGHT, Move, bounce, cases, write_clips, zigzag
+from studies.motion_lora.moves import ASKED, TAUGHT, Move, Pool, bounce, cases, write_clips, zigzag
 
 
 @pytest.mark.parametrize("move", Move)
 @pytest.mark.parametrize("pool", [TAUGHT, ASKED], ids=["taught", "asked"])
-def test_true_clips_are_read_as_their_motion_alone(move: Move, pool: object) -> None:
-    for case in cases(move, pool, 6, 3):  # type: ignore[arg-type]
+def test_true_clips_are_read_as_their_motion_alone(move: Move, pool: Pool) -> None:
+    for case in cases(move, pool, 6, 3):
         seen = see(case, case.truth())
         assert [name for name, does in seen["moves"].items() if does] == [move]
         assert seen["size"][move] == pytest.approx(1, abs=0.15)

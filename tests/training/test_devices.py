@@ -19,7 +19,7 @@ from microcinema_core.checkpoint.format import read_header
 from microcinema_core.config import Kind
 from microcinema_core.media import save_clip
 from microcinema_core.training import autoencoder, caption_reader, loop
-from microcinema_core.training.config import TrainConfig
+from microcinema_core.training.config import AverageOn, Learns, RecipeConfig, TrainConfig
 from microcinema_core.training.reports import generation, segments
 from microcinema_core.training.stages import build_stage
 
@@ -48,7 +48,7 @@ def configured(
 ) -> Callable[..., TrainConfig]:
     """Two steps of a stage, or of the video stage on a film of one's own; each name has a cache of its own."""
 
-    def configure(stage: str, name: str, **values: Any) -> TrainConfig:
+    def configure(stage: str, name: str, recipe: RecipeConfig, **values: Any) -> TrainConfig:
         kind = Kind.VIDEO if stage == FILMS else Kind(stage)
         earlier = {key: str(stages[Kind(key)]) for key in NEEDED.get(kind, [])}
         preset = "small_tsr" if kind is Kind.TSR else "small"
@@ -59,7 +59,7 @@ def configured(
             clip = replace(SMALL.clip, frames=3, fps=4.0)
             config = replace(config, start_from=str(weights / "toybox-video.safetensors"), clip=clip)
             config = replace(config, videos=str(film(tmp_path / "films")), autoencoder="", text_encoder="", image="")
-        return replace(config, data=replace(config.data, clips=1, crop=16))
+        return replace(config, data=replace(config.data, clips=1, crop=16), recipe=recipe)
 
     return configure
 
@@ -84,18 +84,26 @@ def stop(_: int) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("stage", [*map(str, Kind), FILMS])
+LEAN = RecipeConfig(
+    learns=Learns.TEMPORAL, average=AverageOn.CPU, gradient_checkpointing=True, micro_batches=2, coders_on_cpu=True
+)
+RUNS = [(stage, RecipeConfig()) for stage in (*map(str, Kind), FILMS)]
+RUNS += [(FILMS, LEAN), (FILMS, RecipeConfig(learns=Learns.LORA, average=AverageOn.NONE))]
+
+
+@pytest.mark.parametrize(("stage", "recipe"), RUNS)
 def test_a_stage_is_the_same_on_both(
     stage: str,
+    recipe: RecipeConfig,
     pretend: torch.device,
     configured: Callable[..., TrainConfig],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A step, a report and a checkpoint there; a new run goes on from these; the file is that of one run here."""
-    expected = load_file(train(configured(stage, "here"), CPU, monkeypatch))
+    expected = load_file(train(configured(stage, "here", recipe), CPU, monkeypatch))
     said = capsys.readouterr().out.splitlines()[-1]
-    there = configured(stage, "there", sample_every=1)
+    there = configured(stage, "there", recipe, sample_every=1)
     with pytest.raises(KeyboardInterrupt):
         train(there, pretend, monkeypatch, on_step=stop)
     made = load_file(train(there, pretend, monkeypatch))

@@ -12,16 +12,23 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from safetensors.torch import load_file
 from torch import Tensor
 
 from microcinema_core import cli
-from microcinema_core.checkpoint.format import read_checkpoint
+from microcinema_core.checkpoint.format import read_checkpoint, save_checkpoint_file
 from microcinema_core.errors import ConfigError, InputError
+from microcinema_core.standalone.text import TextEncoder
 from microcinema_core.training.config import TrainConfig
-from microcinema_core.training.loop import train
+from microcinema_core.training.loop import Run, mean_of, train
 from microcinema_core.training.memory import expect_room
+from microcinema_core.training.stage import Draw
 from microcinema_core.training.stages import build_stage
+from studies.recipes import computed_on_a_cpu
+from studies.speed.gauge import peak_bytes
+from studies.speed.given import Place
 
 sd = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "core" / "importers" / "sd_files.py")))
 Configured = Callable[..., TrainConfig]
@@ -116,8 +123,6 @@ def test_a_checkpoint_is_not_continued_beside_another_file(
     trained(config)
     sections = read_checkpoint(inflated)
     sections.sections["unet"]["conv_in.weight"] *= 1.5
-    from microcinema_core.checkpoint.format import save_checkpoint_file
-
     save_checkpoint_file(other, sections)
     with pytest.raises(ConfigError, match="trained beside other weights than `start_from`"):
         trained(config)
@@ -129,8 +134,6 @@ def test_what_saves_memory_changes_no_weight(configured: Configured, recipe: dic
 
 
 def test_sentences_are_read_once(configured: Configured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from microcinema_core.standalone.text import TextEncoder
-
     trained(configured("first", coders_on_cpu=True))
     read: list[str] = []
     encode = TextEncoder.encode
@@ -142,14 +145,9 @@ def test_sentences_are_read_once(configured: Configured, tmp_path: Path, monkeyp
     assert len(read) <= 1
 
 
-def test_two_micro_batches_are_one_batch_of_two(configured: Configured) -> None:
-    """To what sums in another order leave; the draws differ, so both learn from the same one clip without noise."""
+def test_a_steps_gradient_is_the_mean_of_its_micro_batches(configured: Configured) -> None:
+    """To what sums in another order leave."""
     one = configured("one", {"batch": 1, "steps": 1}, micro_batches=2)
-    from accelerate import Accelerator
-
-    from microcinema_core.training.loop import Run, mean_of
-    from microcinema_core.training.stage import Draw
-
     run = Run(one, build_stage(one), Accelerator(cpu=True))
     losses = [run._back(micro) for micro in run.own]
     summed = {name: p.grad.clone() for name, p in run.stage.model.named_parameters() if p.grad is not None}
@@ -170,8 +168,6 @@ def test_without_an_average_files_are_of_the_weights_themselves(configured: Conf
     averaged, plain = trained(configured("averaged")), trained(configured("plain", average="none"))
     assert changed(averaged, plain)
     config = configured("plain", average="none")
-    from safetensors.torch import load_file
-
     kept = load_file(Path(config.out) / "checkpoint-00000002" / "model.safetensors")
     assert all(torch.equal(plain["unet"][k[5:]], v.half()) for k, v in kept.items() if k.startswith("unet."))
 
@@ -228,13 +224,6 @@ def test_a_run_with_8_bit_moments_goes_on_to_the_same_weights(configured: Config
 )
 def test_the_computed_memory_is_the_allocators(configured: Configured, recipe: dict[str, Any]) -> None:
     """Of a second step, whose optimiser has its state already: gradients and activations."""
-    from accelerate import Accelerator
-
-    from microcinema_core.training.loop import Run
-    from studies.recipes import computed_on_a_cpu
-    from studies.speed.gauge import peak_bytes
-    from studies.speed.given import Place
-
     config = configured(top={"clip": {"frames": 5, "fps": 2.0, "width": 128, "height": 128}}, **recipe)
     run = Run(config, build_stage(config), Accelerator(cpu=True))
     run.take_step()
