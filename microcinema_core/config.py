@@ -355,8 +355,31 @@ TOYBOX_TSR = replace(
         spade_hidden=8,
     ),
 )
+# People's own pictures: what the camera uncovers, and what words ask for that nobody can draw.
+POCKET = ModelConfig(
+    "pocket",
+    unet=UNetConfig(
+        in_channels=16,
+        block_out_channels=(64, 112, 160),
+        layers_per_block=1,
+        attention_levels=(False, True, True),
+        attention_heads=(4, 7, 10),
+        cross_attention_dim=128,
+        norm_groups=16,
+        temporal_head_dim=16,
+        pooled_text=True,
+        timestep_scale=1000.0,
+        injection=Injection.CONCAT,
+        spade_hidden=16,
+    ),
+    diffusion=DiffusionConfig(ScheduleName.COSINE, Prediction.V, prior_gamma=0.0),
+    latent=LatentConfig(mean=(0.0,) * 16, std=(1.0,) * 16),
+    clip=ClipConfig(width=256, height=256),
+    vae=VAEConfig(latent_channels=16),
+    text=TextConfig(vocab_size=2048, width=128, layers=3, heads=4, max_length=48),
+)
 PRESETS = types.MappingProxyType(
-    {preset.name: preset for preset in (SD21, SD21_BASE, SD15, TOYBOX, TOYBOX_TSR, MODELSCOPE)}
+    {preset.name: preset for preset in (SD21, SD21_BASE, SD15, TOYBOX, TOYBOX_TSR, MODELSCOPE, POCKET)}
 )
 
 
