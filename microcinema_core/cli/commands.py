@@ -94,6 +94,13 @@ def inspect(
 
 def train(
     config: Annotated[Path, typer.Argument(help="A stage's configuration, e.g. configs/toybox-video.toml.")],
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="End within so many, set-up, report and file included, with the rate run down by then.",
+            show_default="as long as its steps take",
+        ),
+    ] = None,
     memory: Annotated[
         bool, typer.Option("--memory", help="Only say what a step takes of a GPU's memory, also of leaner recipes.")
     ] = False,
@@ -101,6 +108,9 @@ def train(
     debug: Debug = False,
 ) -> None:
     """Train one stage, or go on where it was stopped."""
+    from ..training.budget import TimeBudget
+
+    budget = None if minutes is None else TimeBudget(60 * minutes)  # begun before large libraries are loaded
     try:
         from accelerate import PartialState
 
@@ -113,7 +123,7 @@ def train(
     if memory:
         _show_memory(told, json)
         return
-    file = run_training(told, build_stage)
+    file = run_training(told, build_stage, budget=budget)
     processes = PartialState()
     processes.wait_for_everyone()
     if processes.is_main_process:

@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from ..checkpoint.format import expect_tensors
 from ..checkpoint.kept import read_kept, write_kept
 from ..errors import CheckpointError, ConfigError
 from ..files import disk_errors, parse_json
+from .budget import TimeBudget
 from .config import TrainConfig
 from .frozen import frozen
 from .optim import WeightAverage
@@ -40,7 +41,7 @@ logger = logging.getLogger("microcinema")
 class Progress:
     """What a run changes as it goes, and the configuration it belongs to.
 
-    still: the checksum of what does not learn.
+    still: the checksum of what does not learn. budget: of its time.
     """
 
     config: TrainConfig
@@ -49,6 +50,7 @@ class Progress:
     optimiser: torch.optim.Optimizer
     still: int
     step: int = 0
+    budget: TimeBudget = field(default_factory=TimeBudget)
 
     def write(self, folder: Path) -> None:
         """Where the model is shared, other processes `give` at the same time. Raises OSError if the disk refuses."""
@@ -62,7 +64,8 @@ class Progress:
 
     def _files(self) -> dict[str, tuple[Iterable[tuple[str, Tensor]], str]]:
         """By name, what each file holds and its note."""
-        about = {"step": self.step, "updates": self.average.updates, "frozen": self.still}
+        about: dict[str, Any] = {"step": self.step, "updates": self.average.updates, "frozen": self.still}
+        about["seconds"] = self.budget.used
         return {
             MODEL: (self.changing().items(), json.dumps(about | {"config": self.config.to_dict()})),
             AVERAGE: (self.average.of(self.model), ""),
@@ -82,7 +85,7 @@ class Progress:
         """
         read = (read_kept(folder / name, mapped=True) for name in (MODEL, AVERAGE, OPTIMISER))
         (model, note), (average, _), (moments, _) = read
-        step, updates = self._expect_own(note, folder / MODEL)
+        step, updates, seconds = self._expect_own(note, folder / MODEL)
         changing, averaged = self.changing(), dict(self.average.averaged(self.model))
         expect_tensors(changing, model, str(folder / MODEL), "the checkpoint")
         expect_tensors(averaged, average, str(folder / AVERAGE), "the checkpoint")
@@ -91,16 +94,17 @@ class Progress:
             fill_(value, model[name])
         self.average.load(self.model, average, updates)
         self.optimiser.load_state_dict(state)
-        self.step = step
+        self.step, self.budget.before = step, seconds
 
-    def _expect_own(self, note: str, path: Path) -> tuple[int, int]:
-        """Steps and updates of the average, from a note that is of this run's configuration."""
+    def _expect_own(self, note: str, path: Path) -> tuple[int, int, float]:
+        """Steps, updates of the average and seconds used, from a note that is of this run's configuration."""
         try:
             about = parse_json(note, str(path))
             step, updates, still, stored = about["step"], about["updates"], about["frozen"], dict(about["config"])
-        except (KeyError, TypeError, ValueError) as error:
+            seconds = float(about.get("seconds", 0.0))  # earlier versions did not count them
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise CheckpointError(f"{path}: says nothing of its run") from error
-        if type(step) is not int or type(updates) is not int or min(step, updates) < 0:
+        if type(step) is not int or type(updates) is not int or not min(step, updates, seconds) >= 0:
             raise CheckpointError(f"{path}: is of step {step!r}, as no run is")
         self._expect_config(stored)
         if still != self.still:
@@ -108,7 +112,7 @@ class Progress:
                 f"{path}: was trained beside other weights than `start_from` or `image` holds now; put the file back, "
                 "or choose another `out` folder"
             )
-        return step, updates
+        return step, updates, seconds
 
     def _expect_config(self, stored: Mapping[str, Any]) -> None:
         wanted, held = _by_key(json.loads(json.dumps(self.config.to_dict()))), _by_key(stored)

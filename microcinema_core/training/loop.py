@@ -9,6 +9,7 @@ A run owns the folder `config.out`:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -25,6 +26,7 @@ from ..errors import ConfigError, shown
 from ..files import check_writable
 from ..standalone.precision import bfloat16_pays, default_device
 from ..standalone.workspace import in_use, lock_of
+from .budget import REPORT, SAVE, TimeBudget
 from .checkpoints import Progress, resume, save_checkpoint
 from .config import Learns, TrainConfig
 from .frozen import checksum, halve_frozen_
@@ -41,6 +43,7 @@ FILES = {Learns.LORA: "lora.safetensors"}  # else MODEL
 MODEL = "model.safetensors"
 # Of processes, for one that reports or makes latents. When one has died, their launcher ends them all.
 WAIT = timedelta(days=1)
+HALF = 0.5  # of a limited time: what its end will need is measured by then
 
 
 def file_of(config: TrainConfig) -> Path:
@@ -54,9 +57,11 @@ def train(
     *,
     progress: bool = True,
     on_step: Callable[[int], None] | None = None,
+    budget: TimeBudget | None = None,
 ) -> Path:
-    """Run or resume a stage to its last step; returns the exported file.
+    """Run or resume a stage to its last step, or until its time is over; returns the exported file.
 
+    With a budget that has a limit, half of it gone, a checkpoint and a report are made that say what the end will need.
     Raises InputError where `config.out` cannot be written, holds a file that is read, or is another run's.
     """
     read = (config.autoencoder, config.text_encoder, config.image, config.start_from)
@@ -68,7 +73,7 @@ def train(
     check_fits(config, accelerator.device, accelerator.num_processes)
     main, out = accelerator.is_main_process, Path(config.out)
     with in_use(out, lock_of(out)) if main else nullcontext():
-        run = Run(config, build(config), accelerator)
+        run = Run(config, build(config), accelerator, budget)
         run.resume()
         _go_on(run, main=main, bar=progress, on_step=on_step)
     return run.file
@@ -94,14 +99,14 @@ def _go_on(run: Run, *, main: bool, bar: bool, on_step: Callable[[int], None] | 
     """From the step the run is at to its last one."""
     config, reports = run.config, main or run.sharded
     with Journal(config, run.step, kept=main, bar=bar) as journal:
-        while run.step < config.steps:
+        while not run.over:
             taken = run.take_step()
             journal.note(run.step, taken)
-            last = run.step == config.steps
-            if last or run.step % config.checkpoint_every == 0:
+            last, rehearsal = run.over, run.rehearsal
+            if last or rehearsal or run.step % config.checkpoint_every == 0:
                 run.save()
                 journal.pause()
-            if reports and not last and run.step % config.sample_every == 0:
+            if reports and not last and (rehearsal or run.step % config.sample_every == 0):
                 journal.show(run.step, run.report())
                 journal.pause()
             if on_step is not None:
@@ -120,7 +125,9 @@ def _precision(asked: str) -> str:
 class Run:
     """A stage with what accelerate made of it, at some step."""
 
-    def __init__(self, config: TrainConfig, stage: Stage[Any], accelerator: Accelerator) -> None:
+    def __init__(
+        self, config: TrainConfig, stage: Stage[Any], accelerator: Accelerator, budget: TimeBudget | None = None
+    ) -> None:
         self.config, self.stage, self.accelerator = config, stage, accelerator
         recipe, optimiser = config.recipe, config.optimiser
         self.own = range(accelerator.process_index, recipe.micro_batches, accelerator.num_processes)
@@ -140,6 +147,8 @@ class Run:
         self.model = stage.model if self.sharded else accelerator.prepare(stage.model)
         self.average = WeightAverage(stage.model, optimiser.ema, recipe.average)
         self.progress = Progress(config, stage.model, self.average, self.optimiser, still)
+        self.budget = self.progress.budget = budget or TimeBudget()
+        self.elapsed, self.rehearsal = 0.0, False
         self.forward = torch.compile(self.model) if config.compile else self.model
         self.file = file_of(config)
 
@@ -153,19 +162,40 @@ class Run:
         """Steps taken."""
         return self.progress.step
 
+    @property
+    def over(self) -> bool:
+        """Whether the last step has been taken: of all, or of those that there is time for."""
+        return self.step >= self.config.steps or self.elapsed >= 1
+
     def resume(self) -> None:
         """From the newest whole checkpoint, where there is one."""
         with self.accelerator.main_process_first():  # which sets damaged ones aside
             found = resume(self.progress, Path(self.config.out))
         if found is not None:
             self.accelerator.print(f"resuming {shown(self.config.out)} at step {self.step} of {self.config.steps}")
+        self._look_at_the_clock()
+
+    def _look_at_the_clock(self) -> None:
+        """What the main process's says, for all."""
+        if math.isinf(self.budget.seconds):
+            return
+        share = self.budget.share
+        told: list[Any] = [share, share >= HALF and not self.budget.measured]
+        broadcast_object_list(told)
+        self.elapsed, self.rehearsal = told
 
     def take_step(self) -> Taken:
         """Its micro-batches through the model, and what follows from them for the weights."""
+        with self.budget.stepping():
+            taken = self._stepped()
+        self._look_at_the_clock()
+        return taken
+
+    def _stepped(self) -> Taken:
         optimiser, settings = self.optimiser, self.config.optimiser
         losses = mean_of([self._back(micro) for micro in self.own])
         norm = self.accelerator.clip_grad_norm_(self.stage.model.parameters(), settings.clip_norm)
-        rate = learning_rate(self.step, self.config.steps, settings)
+        rate = learning_rate(self.step, self.config.steps, settings, self.elapsed)
         set_rate(optimiser, rate)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
@@ -186,18 +216,19 @@ class Run:
 
     def save(self) -> None:
         """A checkpoint of this step. Raises OSError where the disk refuses."""
-        if self.accelerator.is_main_process:
-            save_checkpoint(self.progress, Path(self.config.out), self.config.keep)
-        elif self.sharded:
-            self.progress.give()
-        self.accelerator.wait_for_everyone()
+        with self.budget.ending(SAVE):
+            if self.accelerator.is_main_process:
+                save_checkpoint(self.progress, Path(self.config.out), self.config.keep)
+            elif self.sharded:
+                self.progress.give()
+            self.accelerator.wait_for_everyone()
 
     def report(self) -> Findings:
         """Held-out figures, a sheet and the exported file, all of the averaged weights.
 
         Of the main process; where the model is shared, of all at the same time, to the same figures.
         """
-        with self.average.in_place(self.stage.model):
+        with self.budget.ending(REPORT), self.average.in_place(self.stage.model):
             with torch.no_grad(), self.accelerator.autocast():
                 found = self.stage.report()
                 found = replace(found, figures={**found.figures, **self.stage.validation()})

@@ -19,11 +19,18 @@ from .stage import Group
 CPU_EVERY = 10  # steps: what learns goes over the bus, gigabytes of it
 
 
-def learning_rate(step: int, steps: int, config: OptimiserConfig) -> float:
-    """Linear warm-up, then a half cosine to `final_lr` of the peak."""
+def learning_rate(step: int, steps: int, config: OptimiserConfig, elapsed: float = 0.0) -> float:
+    """Linear warm-up, then a half cosine to `final_lr` of the peak.
+
+    elapsed: of the run's time, 0..1, where that is limited; steps or time count, whichever is further on.
+    """
     if step < config.warmup:
-        return config.lr * (step + 1) / config.warmup
-    progress = (step - config.warmup) / max(1, steps - config.warmup)
+        warm = config.lr * (step + 1) / config.warmup
+        return min(warm, _cooled(elapsed, config)) if elapsed else warm
+    return _cooled(max(elapsed, (step - config.warmup) / max(1, steps - config.warmup)), config)
+
+
+def _cooled(progress: float, config: OptimiserConfig) -> float:
     return config.lr * (config.final_lr + (1 - config.final_lr) * 0.5 * (1 + math.cos(math.pi * progress)))
 
 

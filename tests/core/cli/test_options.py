@@ -40,8 +40,14 @@ KEYFRAME = {
     "--sampler": "dpmpp_2m", "--width": "the model's", "--height": "the model's", "--seed": "0", "--attention": "sdpa",
     "--json": "False", "--debug": "False",
 }  # fmt: skip
+TRAIN = {
+    "config": "None", "--minutes": "as long as its steps take", "--memory": "False", "--json": "False",
+    "--debug": "False",
+}  # fmt: skip
 SHARDS = {"source": None, "--out": None, "--size": "500", "--workers": "4", "--json": "False", "--debug": "False"}
-REQUIRED = {"animate": set(), "keyframe": {"--prompt", "--out"}, "shards": {"source", "--out"}}
+REQUIRED = {
+    "animate": set(), "keyframe": {"--prompt", "--out"}, "shards": {"source", "--out"}, "train": {"config"},
+}  # fmt: skip
 
 
 def parameters(command: str) -> dict[str, Any]:
@@ -55,7 +61,10 @@ def shown(parameter: Any) -> str | None:
     return parameter.show_default if isinstance(parameter.show_default, str) else str(parameter.default)
 
 
-@pytest.mark.parametrize(("command", "expected"), [("animate", ANIMATE), ("keyframe", KEYFRAME), ("shards", SHARDS)])
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [("animate", ANIMATE), ("keyframe", KEYFRAME), ("shards", SHARDS), ("train", TRAIN)],
+)
 def test_a_command_takes_what_it_always_took(command: str, expected: dict[str, str | None]) -> None:
     found = parameters(command)
     assert {name: shown(parameter) for name, parameter in found.items()} == expected
