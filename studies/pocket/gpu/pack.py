@@ -1,0 +1,53 @@
+"""What travels to the card: pictures, and the file that the autoencoder starts from, within so many bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+MB = 1_000_000
+ROOM = 26 * MB
+START = "start.safetensors"
+KINDS, SPLITS = ("pictures", "cut-outs"), ("final", "select", "train")
+
+
+def pack(pictures: Path, start: Path | None, folder: Path, room: int = ROOM) -> int:
+    """Returns the bytes that it took.
+
+    pictures: a folder as `studies.pocket.pictures` writes it. Held-out ones go first, then those of training in the
+    order of their names' hashes, pictures and cut-outs in turn, until the room is full.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    spent = 0
+    if start is not None:
+        spent += _copied(start, folder / START)
+    for path in sorted(pictures.glob("lists/*")):
+        spent += _copied(path, folder / "lists" / path.name)
+    for path in _in_order(pictures):
+        if spent + path.stat().st_size > room:
+            break
+        spent += _copied(path, folder / path.relative_to(pictures))
+    return spent
+
+
+def _in_order(pictures: Path) -> Iterator[Path]:
+    """Of each split, the same share of each kind at any moment."""
+    for split in SPLITS:
+        places = []
+        for kind in KINDS:
+            paths = sorted((pictures / kind / split).glob("*"), key=lambda path: _share_of(path.name))
+            places += [(i / len(paths), path) for i, path in enumerate(paths)]
+        yield from (path for _, path in sorted(places))
+
+
+def _share_of(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def _copied(path: Path, to: Path) -> int:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, to)
+    return path.stat().st_size

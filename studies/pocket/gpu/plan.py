@@ -1,0 +1,117 @@
+"""The stages of Pocket's training: what each is told, when it has to have ended, and what it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from microcinema_core.training.config import TrainConfig
+
+from ...journal import ROOT
+from .clock import STOPPED
+from .configured import written
+from .pack import START
+from .runner import spare_cores
+from .stage import Stage
+
+CLIPS, HELD_OUT = 3000, 96
+RENDERED, CODED, LEARNT, MEASURED = 0.33, 0.35, 0.8, 0.95  # of the time, when clips, autoencoder and so on are there
+AUTOENCODER, VIDEO, FIGURES = "autoencoder", "video", "figures"
+MODEL = "model.safetensors"
+FOREVER = 10**9  # steps: time ends a run
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """packed: what has travelled. work: everything that is made. tiny: the smallest form of it."""
+
+    packed: Path
+    work: Path
+    tiny: bool = False
+
+    @property
+    def start(self) -> Path:
+        return self.packed / START
+
+    def clips(self, split: str) -> Path:
+        return self.work / "clips" / split
+
+    def model(self, stage: str) -> Path:
+        return self.work / stage / MODEL
+
+
+def plan(place: Place) -> list[Stage]:
+    """In the order in which they begin."""
+    aside = [
+        _clips(place, "final", HELD_OUT, share=0.5),
+        _clips(place, "select", HELD_OUT, share=0.5),
+        _clips(place, "train", CLIPS, share=1.0, after=("clips-final", "clips-select")),
+    ]
+    return [
+        *aside,
+        Stage(
+            AUTOENCODER, lambda seconds: _trained(place, _autoencoder(place), seconds), CODED,
+            leaves=_left(place, AUTOENCODER),
+        ),
+        Stage(
+            VIDEO, lambda seconds: _trained(place, _video(place), seconds), LEARNT, (AUTOENCODER, "clips-train"),
+            leaves=_left(place, VIDEO),
+        ),
+        Stage(
+            FIGURES, lambda _: _evaluated(place), MEASURED, (VIDEO, "clips-final"),
+            leaves=((FIGURES, place.work / FIGURES),),
+        ),
+    ]  # fmt: skip
+
+
+def _left(place: Place, stage: str) -> tuple[tuple[str, Path], ...]:
+    """By a training run: its file, and the sheets of its reports."""
+    return (stage, place.model(stage)), (f"{stage}-sheets", place.work / stage / "samples")
+
+
+def _clips(place: Place, split: str, count: int, *, share: float, after: tuple[str, ...] = ()) -> Stage:
+    """share: of the spare cores."""
+    processes = max(1, round(share * len(spare_cores())))
+    words = [
+        "-m", "studies.pocket.clips", str(place.packed), str(place.clips(split)), "--split", split,
+        "--processes", str(processes), "--clips", str(4 if place.tiny else count),
+        *(("--side", "64") if place.tiny else ()),
+    ]  # fmt: skip
+    return Stage(f"clips-{split}", lambda _: words, RENDERED, after, aside=True)
+
+
+def _trained(place: Place, config: Path, seconds: float) -> Sequence[str]:
+    """A little before its time is over, so that it is not cut off while it says so."""
+    limit = seconds - max(2.0, 0.02 * seconds)
+    return ["-m", "studies.pocket.gpu.training", str(config), f"{limit:.1f}", str(place.work / STOPPED)]
+
+
+def _autoencoder(place: Place) -> Path:
+    config = TrainConfig.load(ROOT / "configs" / "pocket-autoencoder.toml")
+    start = str(place.start) if place.start.exists() else config.start_from
+    return written(
+        config, place.work / "autoencoder.toml", out=str(place.work / AUTOENCODER), steps=FOREVER, start_from=start,
+        data={"pictures": str(place.packed), **({"crop": 32} if place.tiny else {})}, **_small(place),
+    )  # fmt: skip
+
+
+def _video(place: Place) -> Path:
+    """The autoencoder is the one just trained or, where there is none, the one it would have started from."""
+    config = TrainConfig.load(ROOT / "configs" / "pocket-video.toml")
+    coded = place.model(AUTOENCODER)
+    return written(
+        config, place.work / "video.toml", out=str(place.work / VIDEO), steps=FOREVER,
+        autoencoder=str(coded if coded.exists() else place.start), videos=str(place.clips("train")), **_small(place),
+    )  # fmt: skip
+
+
+def _small(place: Place) -> dict[str, int]:
+    return {"batch": 2, "reported": 2} if place.tiny else {}
+
+
+def _evaluated(place: Place) -> Sequence[str]:
+    return [
+        "-m", "studies.pocket.evaluate", str(place.model(VIDEO)), "--clips", str(place.clips("final")),
+        "--pictures", str(place.packed), "--out", str(place.work / FIGURES),
+    ]  # fmt: skip
