@@ -1,4 +1,4 @@
-"""Runs the stages: each a process with its cores and its time, several at once; all stand while there is a file PAUSE."""
+"""Runs the stages, each a process with its cores and its time, several at once; all stand while there is a PAUSE."""
 
 from __future__ import annotations
 
