@@ -109,9 +109,10 @@ def _go_on(run: Run, *, main: bool, bar: bool, on_step: Callable[[int], None] | 
             if reports and not last and (rehearsal or run.step % config.sample_every == 0):
                 journal.show(run.step, run.report())
                 journal.pause()
+                run.look_at_the_clock()
             if on_step is not None:
                 on_step(run.step)
-        if reports:  # also when a run that was killed after its last checkpoint is resumed
+        if reports and run.step != run.reported:  # also when one that was killed after its last checkpoint is resumed
             journal.show(run.step, run.report())
 
 
@@ -148,7 +149,7 @@ class Run:
         self.average = WeightAverage(stage.model, optimiser.ema, recipe.average)
         self.progress = Progress(config, stage.model, self.average, self.optimiser, still)
         self.budget = self.progress.budget = budget or TimeBudget()
-        self.elapsed, self.rehearsal = 0.0, False
+        self.elapsed, self.rehearsal, self.reported = 0.0, False, -1
         self.forward = torch.compile(self.model) if config.compile else self.model
         self.file = file_of(config)
 
@@ -173,9 +174,9 @@ class Run:
             found = resume(self.progress, Path(self.config.out))
         if found is not None:
             self.accelerator.print(f"resuming {shown(self.config.out)} at step {self.step} of {self.config.steps}")
-        self._look_at_the_clock()
+        self.look_at_the_clock()
 
-    def _look_at_the_clock(self) -> None:
+    def look_at_the_clock(self) -> None:
         """What the main process's says, for all."""
         if math.isinf(self.budget.seconds):
             return
@@ -188,7 +189,7 @@ class Run:
         """Its micro-batches through the model, and what follows from them for the weights."""
         with self.budget.stepping():
             taken = self._stepped()
-        self._look_at_the_clock()
+        self.look_at_the_clock()
         return taken
 
     def _stepped(self) -> Taken:
@@ -233,6 +234,7 @@ class Run:
                 found = self.stage.report()
                 found = replace(found, figures={**found.figures, **self.stage.validation()})
             self.stage.export(self.file, provenance(self.config, self.step))
+        self.reported = self.step
         return found
 
 

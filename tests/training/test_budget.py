@@ -136,6 +136,12 @@ def test_a_run_whose_time_is_over_reports_and_ends(config: TrainConfig) -> None:
     assert file.exists()
 
 
+def test_a_report_that_takes_all_that_is_left_is_the_last(config: TrainConfig) -> None:
+    clock, steps = Clock(), list[int]()
+    train(config, clock.build, progress=False, on_step=steps.append, budget=TimeBudget(30.0, clock))
+    assert clock.now - 1000 == SETTING_UP + len(steps) * STEP + REPORTING
+
+
 def test_the_rate_follows_whichever_is_further_on() -> None:
     config = OptimiserConfig(lr=1.0, warmup=10, final_lr=0.0)
     assert learning_rate(5, 100, config) == learning_rate(5, 100, config, 0.001) == 0.6

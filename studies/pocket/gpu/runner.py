@@ -136,7 +136,7 @@ class Runner:
         log = self.folder / f"{stage.name}.log"
         command = [sys.executable, *stage.command(left)]
         self.say(f"{stage.name}: {left:.0f} s for {' '.join(command[1:])}")
-        threads = str(1 if stage.aside else stage.threads)
+        threads = str(1 if stage.aside or not self.cuda else stage.threads)
         environment = {**os.environ, **QUIET, "OMP_NUM_THREADS": threads}
         if stage.aside or not self.cuda:
             environment["CUDA_VISIBLE_DEVICES"] = ""
