@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
@@ -12,12 +13,14 @@ import torch
 
 from .config import TrainConfig
 
+COMMIT = "MICROCINEMA_COMMIT"
+
 
 def provenance(config: TrainConfig, step: int) -> dict[str, Any]:
     """What an exported file says of the run that made it, as JSON."""
     return {
         "command": "microcinema train " + " ".join(sys.argv[2:]),
-        "commit": _commit(),
+        "commit": code_commit(),
         "seed": config.seed,
         "steps": step,
         "data": f"{Path(config.videos).name or 'Toybox, procedural'}; {config.data.clips} clips",
@@ -27,7 +30,10 @@ def provenance(config: TrainConfig, step: int) -> dict[str, Any]:
     }
 
 
-def _commit() -> str:
+def code_commit() -> str:
+    """Of this code, or what COMMIT says of code that travelled without its history."""
+    if told := os.environ.get(COMMIT):
+        return told
     changed = _git("status", "--porcelain", "-uno") not in ("", "unknown")
     return _git("rev-parse", "HEAD") + ("-modified" if changed else "")
 

@@ -7,10 +7,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 from safetensors.numpy import load_file, save_file
 
 from microcinema_core.config import Kind
 from microcinema_core.training.config import TrainConfig
+from microcinema_core.training.provenance import COMMIT, code_commit
 from studies.pocket.gpu import __main__ as command
 from studies.pocket.gpu.clock import STOPPED, ActiveClock, active_clock
 from studies.pocket.gpu.configured import written
@@ -181,12 +183,18 @@ def test_what_is_packed_keeps_within_its_room_held_out_pictures_first(tmp_path: 
     folder = tmp_path / "packed"
     assert pack(tmp_path / "pool", tmp_path / "start", folder, 2500) == 2500
     counts = {str(path.relative_to(folder)): len(list(path.iterdir())) for path in folder.glob("*/*")}
+    assert (folder / "commit.txt").read_text() == code_commit()
     assert counts == {
         "pictures/final": 3, "pictures/select": 2, "pictures/train": 5, "cut-outs/final": 3, "cut-outs/select": 2,
         "cut-outs/train": 5,
     }  # fmt: skip
     assert command.main(["--pack", str(folder), "--pictures", str(tmp_path / "pool")]) == 0
     assert len(list(folder.rglob("*.jpg"))) == 50
+
+
+def test_code_without_its_history_says_which_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(COMMIT, "abc")
+    assert code_commit() == "abc"
 
 
 def test_a_configuration_is_written_for_another_place(tmp_path: Path) -> None:

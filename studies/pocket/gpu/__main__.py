@@ -15,8 +15,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from microcinema_core.training.provenance import COMMIT
+
 from .clock import ActiveClock
-from .pack import MB, pack
+from .pack import HISTORY, MB, pack
 from .plan import Place, plan
 from .results import Results, joined
 from .runner import Runner
@@ -53,6 +55,9 @@ def run(options: argparse.Namespace) -> int:
     """Every stage, and what comes back of it."""
     work: Path = options.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
+    history = options.packed / HISTORY
+    if history.exists():  # the code has come without its own
+        os.environ[COMMIT] = history.read_text(encoding="utf-8")
     stages = plan(Place(options.packed.resolve(), work, options.tiny))
     clock = ActiveClock(work)
     results = Results(options.out.resolve(), work, [one for stage in stages for one in stage.leaves])

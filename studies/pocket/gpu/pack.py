@@ -7,9 +7,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from microcinema_core.training.provenance import code_commit
+
 MB = 1_000_000
 ROOM = 26 * MB
-START = "start.safetensors"
+START, HISTORY = "start.safetensors", "commit.txt"
 KINDS, SPLITS = ("pictures", "cut-outs"), ("final", "select", "train")
 
 
@@ -21,6 +23,7 @@ def pack(pictures: Path, start: Path | None, folder: Path, room: int = ROOM) -> 
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    (folder / HISTORY).write_text(code_commit(), encoding="utf-8")
     spent = 0
     if start is not None:
         spent += _copied(start, folder / START)
