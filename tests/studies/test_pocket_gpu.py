@@ -11,6 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from microcinema_core.config import Kind
+from microcinema_core.errors import InputError
 from microcinema_core.training.config import TrainConfig
 from microcinema_core.training.provenance import COMMIT, code_commit
 from studies.pocket.gpu import __main__ as command
@@ -181,7 +182,7 @@ def test_what_is_packed_keeps_within_its_room_held_out_pictures_first(tmp_path: 
                 (tmp_path / "pool" / kind / part / f"{i}.jpg").write_bytes(bytes(100))
     (tmp_path / "start").write_bytes(bytes(500))
     folder = tmp_path / "packed"
-    assert pack(tmp_path / "pool", tmp_path / "start", folder, 2500) == 2500
+    assert pack(tmp_path / "pool", {"start.safetensors": tmp_path / "start"}, folder, 2500) == 2500
     counts = {str(path.relative_to(folder)): len(list(path.iterdir())) for path in folder.glob("*/*")}
     assert (folder / "commit.txt").read_text() == code_commit()
     assert counts == {
@@ -206,9 +207,22 @@ def test_a_configuration_is_written_for_another_place(tmp_path: Path) -> None:
     assert read.data.other_keyframes == config.data.other_keyframes
 
 
+def test_only_its_own_work_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "thesis").touch()
+    with pytest.raises(InputError, match="choose another --work"):
+        command.fresh(tmp_path)
+    assert (tmp_path / "thesis").exists()
+    (tmp_path / STOPPED).touch()
+    assert not list(command.fresh(tmp_path).iterdir())
+
+
 def test_every_stage_follows_on_those_that_it_reads(tmp_path: Path) -> None:
     stages = plan(Place(tmp_path, tmp_path))
+    assert "text" in {one.name for one in stages}
+    (tmp_path / "text.safetensors").touch()
+    stages = plan(Place(tmp_path, tmp_path))
+    assert "text" not in {one.name for one in stages}
     assert [one.name for one in stages][-3:] == ["autoencoder", "video", "figures"]
     ends = {one.name: one.until for one in stages}
-    assert all(ends[name] <= one.until for one in stages for name in one.after)
+    assert all(ends[name] <= one.until for one in stages for name in one.after if name in ends)
     assert max(ends.values()) <= 0.95

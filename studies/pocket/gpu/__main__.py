@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from microcinema_core.errors import InputError
 from microcinema_core.training.provenance import COMMIT
 
-from .clock import ActiveClock
-from .pack import HISTORY, MB, pack
+from .clock import STOPPED, ActiveClock
+from .pack import HISTORY, MB, START, TEXT, pack
 from .plan import Place, plan
 from .results import Results, joined
 from .runner import Runner
@@ -38,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--pack", type=Path, metavar="FOLDER", help="only gather what has to travel")
     parser.add_argument("--pictures", type=Path, metavar="POOL", help="of studies.pocket.pictures, for --pack")
     parser.add_argument("--start", type=Path, metavar="FILE", help="that the autoencoder starts from, for --pack")
+    parser.add_argument("--text", type=Path, metavar="FILE", help="the text encoder where it is there, for --pack")
     parser.add_argument("--join", type=Path, nargs="+", metavar="PART", help="only join these")
     parser.add_argument("--to", type=Path, metavar="FILE", help="for --join")
     options = parser.parse_args(arguments)
@@ -45,16 +48,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         joined(options.join, options.to)
         return 0
     if options.pack:
-        spent = pack(options.pictures, options.start, options.pack)
+        files = {START: options.start, TEXT: options.text}
+        spent = pack(options.pictures, {name: path for name, path in files.items() if path}, options.pack)
         sys.stdout.write(f"{options.pack}: {spent / MB:.1f} MB\n")
         return 0
     return run(options)
 
 
+def fresh(work: Path) -> Path:
+    """The folder, empty: what was made there before would go on. Raises InputError where it holds what is not ours."""
+    if work.is_dir() and any(work.iterdir()) and not (work / STOPPED).exists():
+        raise InputError(f"{work}: holds other things than this command's; choose another --work")
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    return work
+
+
 def run(options: argparse.Namespace) -> int:
     """Every stage, and what comes back of it."""
-    work: Path = options.work.resolve()
-    work.mkdir(parents=True, exist_ok=True)
+    work = fresh(options.work.resolve())
     history = options.packed / HISTORY
     if history.exists():  # the code has come without its own
         os.environ[COMMIT] = history.read_text(encoding="utf-8")

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from microcinema_core.training.provenance import code_commit
 
 MB = 1_000_000
 ROOM = 26 * MB
-START, HISTORY = "start.safetensors", "commit.txt"
+START, TEXT, HISTORY = "start.safetensors", "text.safetensors", "commit.txt"
 KINDS, SPLITS = ("pictures", "cut-outs"), ("final", "select", "train")
 
 
-def pack(pictures: Path, start: Path | None, folder: Path, room: int = ROOM) -> int:
+def pack(pictures: Path, files: Mapping[str, Path], folder: Path, room: int = ROOM) -> int:
     """Returns the bytes that it took.
 
-    pictures: a folder as `studies.pocket.pictures` writes it. Held-out ones go first, then those of training in the
-    order of their names' hashes, pictures and cut-outs in turn, until the room is full.
+    pictures: a folder as `studies.pocket.pictures` writes it; files: others, by the name they get. Held-out pictures go
+    first, then those of training in the order of their names' hashes, both kinds in turn, until the room is full.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / HISTORY).write_text(code_commit(), encoding="utf-8")
-    spent = 0
-    if start is not None:
-        spent += _copied(start, folder / START)
+    spent = sum(_copied(path, folder / name) for name, path in files.items())
     for path in sorted(pictures.glob("lists/*")):
         spent += _copied(path, folder / "lists" / path.name)
     for path in _in_order(pictures):

@@ -11,13 +11,13 @@ from microcinema_core.training.config import TrainConfig
 from ...journal import ROOT
 from .clock import STOPPED
 from .configured import written
-from .pack import START
+from .pack import START, TEXT
 from .runner import spare_cores
 from .stage import Stage
 
 CLIPS, HELD_OUT = 3000, 96
 RENDERED, CODED, LEARNT, MEASURED = 0.33, 0.35, 0.8, 0.95  # of the time, when clips, autoencoder and so on are there
-AUTOENCODER, VIDEO, FIGURES = "autoencoder", "video", "figures"
+AUTOENCODER, WORDS, VIDEO, FIGURES = "autoencoder", "text", "video", "figures"
 MODEL = "model.safetensors"
 FOREVER = 10**9  # steps: time ends a run
 
@@ -33,6 +33,12 @@ class Place:
     @property
     def start(self) -> Path:
         return self.packed / START
+
+    @property
+    def text(self) -> Path:
+        """The text encoder's file, which has travelled or is made here."""
+        travelled = self.packed / TEXT
+        return travelled if travelled.exists() else self.model(WORDS)
 
     def clips(self, split: str) -> Path:
         return self.work / "clips" / split
@@ -54,8 +60,9 @@ def plan(place: Place) -> list[Stage]:
             AUTOENCODER, lambda seconds: _trained(place, _autoencoder(place), seconds), CODED,
             leaves=_left(place, AUTOENCODER),
         ),
+        *_words(place),
         Stage(
-            VIDEO, lambda seconds: _trained(place, _video(place), seconds), LEARNT, (AUTOENCODER, "clips-train"),
+            VIDEO, lambda seconds: _trained(place, _video(place), seconds), LEARNT, (AUTOENCODER, WORDS, "clips-train"),
             leaves=_left(place, VIDEO),
         ),
         Stage(
@@ -87,6 +94,20 @@ def _trained(place: Place, config: Path, seconds: float) -> Sequence[str]:
     return ["-m", "studies.pocket.gpu.training", str(config), f"{limit:.1f}", str(place.work / STOPPED)]
 
 
+def _words(place: Place) -> list[Stage]:
+    """The text encoder's, beside the autoencoder's: it is small."""
+    if place.text.exists():
+        return []
+    return [Stage(WORDS, lambda seconds: _trained(place, _text(place), seconds), RENDERED, leaves=_left(place, WORDS))]
+
+
+def _text(place: Place) -> Path:
+    config = TrainConfig.load(ROOT / "configs" / "pocket-text.toml")
+    return written(
+        config, place.work / "text.toml", out=str(place.work / WORDS), **({"batch": 4} if place.tiny else {})
+    )
+
+
 def _autoencoder(place: Place) -> Path:
     config = TrainConfig.load(ROOT / "configs" / "pocket-autoencoder.toml")
     start = str(place.start) if place.start.exists() else config.start_from
@@ -102,7 +123,7 @@ def _video(place: Place) -> Path:
     coded = place.model(AUTOENCODER)
     return written(
         config, place.work / "video.toml", out=str(place.work / VIDEO), steps=FOREVER,
-        autoencoder=str(coded if coded.exists() else place.start), videos=str(place.clips("train")), **_small(place),
+        autoencoder=str(coded if coded.exists() else place.start), text_encoder=str(place.text), videos=str(place.clips("train")), **_small(place),
     )  # fmt: skip
 
 

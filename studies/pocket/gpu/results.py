@@ -22,7 +22,7 @@ PART = 15 * MB  # of weights in a file
 ALL, FILES = 48 * MB, 8
 LOG, SHEETS = "log.txt", "sheets.tar"
 LOG_BYTES = 400_000  # of each stage's log, its end
-SHEET_BYTES = 12 * MB
+SHEET_BYTES = 6 * MB
 WEIGHTS = ".safetensors"
 PICTURES = (".png", ".jpg", ".webp", ".json", ".md")
 

@@ -124,7 +124,8 @@ class Runner:
         self.say("going on")
 
     def _start(self) -> None:
-        for stage in [s for s in self.waiting if all(name in self.outcomes for name in s.after)]:
+        names = {stage.name for stage in self.waiting} | {one.stage.name for one in self.running}
+        for stage in [s for s in self.waiting if not names & set(s.after)]:
             self.waiting.remove(stage)
             left = self.seconds * stage.until - self.clock()
             if left <= 0:
