@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from microcinema_core.config import ClipConfig
 from microcinema_core.training.config import TrainConfig
 
 from ...journal import ROOT
@@ -16,6 +17,7 @@ from .runner import spare_cores
 from .stage import Stage
 
 CLIPS, HELD_OUT = 3000, 96
+SIDE = 64  # pixels of the smallest form
 RENDERED, CODED, LEARNT, MEASURED = 0.33, 0.35, 0.8, 0.95  # of the time, when clips, autoencoder and so on are there
 AUTOENCODER, WORDS, VIDEO, FIGURES = "autoencoder", "text", "video", "figures"
 MODEL = "model.safetensors"
@@ -83,7 +85,7 @@ def _clips(place: Place, split: str, count: int, *, share: float, after: tuple[s
     words = [
         "-m", "studies.pocket.clips", str(place.packed), str(place.clips(split)), "--split", split,
         "--processes", str(processes), "--clips", str(4 if place.tiny else count),
-        *(("--side", "64") if place.tiny else ()),
+        *(("--side", str(SIDE)) if place.tiny else ()),
     ]  # fmt: skip
     return Stage(f"clips-{split}", lambda _: words, RENDERED, after, aside=True)
 
@@ -103,9 +105,7 @@ def _words(place: Place) -> list[Stage]:
 
 def _text(place: Place) -> Path:
     config = TrainConfig.load(ROOT / "configs" / "pocket-text.toml")
-    return written(
-        config, place.work / "text.toml", out=str(place.work / WORDS), **({"batch": 4} if place.tiny else {})
-    )
+    return written(config, place.work / "text.toml", out=str(place.work / WORDS), **_small(place))
 
 
 def _autoencoder(place: Place) -> Path:
@@ -113,7 +113,7 @@ def _autoencoder(place: Place) -> Path:
     start = str(place.start) if place.start.exists() else config.start_from
     return written(
         config, place.work / "autoencoder.toml", out=str(place.work / AUTOENCODER), steps=FOREVER, start_from=start,
-        data={"pictures": str(place.packed), **({"crop": 32} if place.tiny else {})}, **_small(place),
+        data={"pictures": str(place.packed)} | _cropped(place), **_small(place),
     )  # fmt: skip
 
 
@@ -121,14 +121,20 @@ def _video(place: Place) -> Path:
     """The autoencoder is the one just trained or, where there is none, the one it would have started from."""
     config = TrainConfig.load(ROOT / "configs" / "pocket-video.toml")
     coded = place.model(AUTOENCODER)
+    clip = ClipConfig(width=SIDE, height=SIDE) if place.tiny else config.clip
     return written(
-        config, place.work / "video.toml", out=str(place.work / VIDEO), steps=FOREVER,
-        autoencoder=str(coded if coded.exists() else place.start), text_encoder=str(place.text), videos=str(place.clips("train")), **_small(place),
+        config, place.work / "video.toml", out=str(place.work / VIDEO), steps=FOREVER, clip=clip,
+        rendered=str(place.work / "clips"), data={"clips": CLIPS} | _cropped(place),
+        autoencoder=str(coded if coded.exists() else place.start), text_encoder=str(place.text), **_small(place),
     )  # fmt: skip
 
 
 def _small(place: Place) -> dict[str, int]:
     return {"batch": 2, "reported": 2} if place.tiny else {}
+
+
+def _cropped(place: Place) -> dict[str, int]:
+    return {"crop": 32} if place.tiny else {}
 
 
 def _evaluated(place: Place) -> Sequence[str]:

@@ -12,8 +12,9 @@ class Stage:
     """A process of its own.
 
     command: its words after Python's, of the seconds it has; made when it starts, so that it may look what others left.
-    until: of all the time, 0..1, when it has to have ended. after: stages that must have ended, well or not; those that are not there have.
-    aside: it computes on the cores that the others leave alone. leaves: its results, by the names they travel under.
+    until: of all the time, 0..1, when it has to have ended. after: stages that must have ended, well or not; one that
+    is not run counts as ended. aside: it computes on the cores that the others leave alone. leaves: its results, by the
+    names they travel under.
     """
 
     name: str
