@@ -165,6 +165,7 @@ class UNetConfig(Config):
     timestep_scale: float = 1.0  # 1000 where the schedule's time runs over 0..1
     injection: Injection = Injection.ADD_BOTH_SPADE
     spade_hidden: int = 128
+    guide_mask: bool = False  # mode concat: how much of the guide is known is read beside it
 
     def __post_init__(self) -> None:
         levels = len(self.block_out_channels)
@@ -185,6 +186,9 @@ class UNetConfig(Config):
             )
         _require(1e-6 <= self.timestep_scale <= 1e6, "unet: timestep_scale must be between 1e-6 and 1e6")
         _require(self.temporal_head_dim % 2 == 0, "unet: temporal_head_dim must be even")
+        _require(
+            self.injection is Injection.CONCAT or not self.guide_mask, "unet: guide_mask goes with injection concat"
+        )
         _require(
             self.temporal_layers is TemporalLayers.NATIVE or self.temporal_positions is Positions.NONE,
             "unet: temporal_layers modelscope have no positions; temporal_positions must be none",
@@ -371,6 +375,7 @@ POCKET = ModelConfig(
         timestep_scale=1000.0,
         injection=Injection.CONCAT,
         spade_hidden=16,
+        guide_mask=True,
     ),
     diffusion=DiffusionConfig(ScheduleName.COSINE, Prediction.V, prior_gamma=0.0),
     latent=LatentConfig(mean=(0.0,) * 16, std=(1.0,) * 16),
@@ -401,4 +406,5 @@ def image_stage(config: ModelConfig) -> ModelConfig:
 
 def with_injection(config: ModelConfig, injection: Injection) -> ModelConfig:
     """A model's configuration with another injection mode."""
-    return replace(config, unet=replace(config.unet, injection=injection))
+    mask = config.unet.guide_mask and injection is Injection.CONCAT
+    return replace(config, unet=replace(config.unet, injection=injection, guide_mask=mask))

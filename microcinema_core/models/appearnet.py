@@ -10,7 +10,7 @@ from ..backend import Backend
 from ..config import Injection, UNetConfig
 from .blocks import Conditions, DownLevel, MidLevel
 from .embedding import EmbeddingMLP, time_embedding
-from .guide import Guide
+from .guide import Guide, with_known
 from .injection import MID_LEVEL, Appearance, down_level, injected_levels, resblocks_of
 from .zero_start import Adds, starts_at_zero
 
@@ -43,7 +43,8 @@ class AppearNet(nn.Module):
         self.config = config
         channels = config.block_out_channels
         if config.injection is Injection.CONCAT:
-            self.concat = starts_at_zero(backend.conv(config.in_channels, channels[0], 3), Adds.APPEARANCE)
+            read = config.in_channels + config.guide_mask
+            self.concat = starts_at_zero(backend.conv(read, channels[0], 3), Adds.APPEARANCE)
             return
         context = torch.zeros(1, text_length, config.cross_attention_dim, **backend.factory)
         self.register_buffer("null_context", context)
@@ -62,9 +63,13 @@ class AppearNet(nn.Module):
                     self.spade[name] = SpadeHead(c, config.spade_hidden, backend)
 
     def forward(self, guide: Guide) -> Appearance:
-        """Of latents [B, C, T, h, w], whatever is known of them: T = 1 for a keyframe, or one for each frame (TSR)."""
-        frames = guide.latents.shape[2]
-        folded = guide.latents.transpose(1, 2).flatten(0, 1)  # [B*T, C, h, w]
+        """Of latents [B, C, T, h, w]: T = 1 for a keyframe, or one for each frame (TSR).
+
+        Whatever is known of them; with `guide_mask` that is read too.
+        """
+        latents = with_known(guide) if self.config.guide_mask else guide.latents
+        frames = latents.shape[2]
+        folded = latents.transpose(1, 2).flatten(0, 1)  # [B*T, C, h, w]
 
         def per_clip(x: Tensor) -> Tensor:
             return x.unflatten(0, (-1, frames))

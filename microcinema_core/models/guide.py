@@ -49,3 +49,11 @@ def together(guides: Sequence[Guide]) -> Guide:
     """Guides of single clips [1, C, T, h, w] as that of a batch of them [B, C, T, h, w]."""
     known = [guide.known for guide in guides if guide.known is not None]
     return Guide(torch.cat([guide.latents for guide in guides]), torch.cat(known) if known else None)
+
+
+def with_known(guide: Guide) -> Tensor:
+    """Latents and, as one channel more, how much of each place they really say: [B, C + 1, T, h, w]."""
+    latents, known = guide.latents, guide.known
+    known = torch.ones_like(latents[:, :1]) if known is None else known.to(latents)
+    frames = max(latents.shape[2], known.shape[2])
+    return torch.cat([part.expand(-1, -1, frames, -1, -1) for part in (latents, known)], dim=1)

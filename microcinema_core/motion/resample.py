@@ -182,7 +182,7 @@ def enlarged(pixels: Tensor, factor: int, smooth: int) -> Tensor:
     if factor == 1:
         return pixels
     colour, plain = pixels[:smooth], pixels[smooth:]
-    parts = [_finer(_finer(colour, factor, 2), factor, 1)]
+    parts = [_finer(_finer(colour, factor, 2), factor, 1)] if smooth else []
     if plain.shape[0]:
         size = [factor * (side - 1) + 1 for side in pixels.shape[1:]]
         parts.append(F.interpolate(plain[None], size, mode="bilinear", align_corners=True)[0])

@@ -70,6 +70,7 @@ def test_every_field_is_read():
             timestep_scale=2.0,
             injection=Injection.CONCAT,
             spade_hidden=9,
+            guide_mask=True,
         ),
         diffusion=DiffusionConfig(ScheduleName.COSINE, Prediction.V, 0.1, 0.2, (0.5, 0.1)),
         latent=LatentConfig(4, (1.0,) * 5, (2.0,) * 5),

@@ -1,13 +1,17 @@
 """The guide and what its readers make of a part that is unknown."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from microcinema_core.config import DiffusionConfig, Prediction, ScheduleName
+from microcinema_core.config import POCKET, DiffusionConfig, Injection, Prediction, ScheduleName, with_injection
 from microcinema_core.diffusion.guidance import GuidedDenoiser
 from microcinema_core.diffusion.noise import biased_noise, gamma_for, prior_mean, start_noise
 from microcinema_core.diffusion.prediction import Denoiser
 from microcinema_core.diffusion.schedule import make_schedule
+from microcinema_core.errors import ConfigError
+from microcinema_core.models.appearnet import AppearNet
 from microcinema_core.models.guide import Guide
 
 
@@ -78,3 +82,35 @@ def test_gamma_is_what_was_asked_for_else_the_files_where_there_is_something_to_
     asked: float | None, schedule: ScheduleName, gamma: float
 ) -> None:
     assert gamma_for(asked, DiffusionConfig(schedule), make_schedule(schedule).signal) == gamma
+
+
+def test_appearnet_reads_what_is_known_of_each_frame() -> None:
+    """One convolution over latents and mask, frame by frame; what is not told is known."""
+    torch.manual_seed(0)
+    network, latents = AppearNet(POCKET.unet).double(), normal(2, 16, 3, 4, 6)
+    known = normal(2, 1, 3, 4, 6, seed=1).sigmoid()
+    made = network(Guide(latents, known)).concat
+    for frame in range(3):
+        both = torch.cat([latents[:, :, frame], known[:, :, frame]], 1)
+        wanted = torch.nn.functional.conv2d(both, network.concat.weight, network.concat.bias, padding=1)
+        assert torch.allclose(made[:, frame], wanted, atol=1e-12)
+    assert torch.equal(network(Guide(latents)).concat, network(Guide(latents, torch.ones_like(known))).concat)
+    shared = network(Guide(latents[:, :, :1], known)).concat  # one latent for all frames, known in each as far as told
+    assert torch.allclose(shared[:, 2], network(Guide(latents[:, :, :1], known[:, :, 2:])).concat[:, 0], atol=1e-12)
+
+
+def test_what_is_unknown_changes_what_is_near_it_in_its_own_frame_alone() -> None:
+    torch.manual_seed(0)
+    network, latents = AppearNet(POCKET.unet).double(), normal(1, 16, 3, 6, 6)
+    known = torch.ones(1, 1, 3, 6, 6, dtype=torch.float64)
+    known[0, 0, 1, 0, 0] = 0
+    changed = (network(Guide(latents, known)).concat != network(Guide(latents)).concat).any(dim=2)[0]
+    assert changed[1, :2, :2].all()
+    assert int(changed.sum()) == 4
+
+
+def test_a_mask_is_read_in_mode_concat_alone() -> None:
+    assert with_injection(POCKET, Injection.ADD_BOTH).unet.guide_mask is False
+    assert with_injection(POCKET, Injection.CONCAT).unet.guide_mask is True
+    with pytest.raises(ConfigError, match="guide_mask goes with injection concat"):
+        replace(POCKET.unet, injection=Injection.ADD_BOTH)

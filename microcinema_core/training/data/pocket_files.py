@@ -1,0 +1,77 @@
+"""Clips of the world in files: uint8 frames, and of each clip what it shows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ...checkpoint.format import opened
+from ...errors import CheckpointError, InputError
+from ...files import disk_errors, parse_json, written_whole
+from ...worlds.pocket.effects import Asked, Effect, Strength
+from ...worlds.pocket.world import Clip
+
+NOTE = "microcinema.pocket"
+FRAMES = ("truth", "guide", "known", "mask")
+MAX_NOTE = 10_000_000  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a clip shows: the sentence, and what it was made from."""
+
+    caption: str
+    asked: Asked
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clips:
+    """N clips, uint8. truth, guide: [N, T, 3, H, W]. known, mask: [N, T, 1, H, W], 255 = yes."""
+
+    truth: Tensor
+    guide: Tensor
+    known: Tensor
+    mask: Tensor
+    told: Sequence[Told]
+
+    def __len__(self) -> int:
+        return len(self.told)
+
+
+def write_clips(path: Path, clips: Sequence[Clip]) -> None:
+    """One file of them, whole or not at all. Raises OSError where the disk refuses."""
+    tensors = {name: torch.stack([getattr(clip, name) for clip in clips]) for name in FRAMES}
+    note = json.dumps([{"caption": clip.caption, "asked": asdict(clip.asked)} for clip in clips])
+    with disk_errors(path), written_whole(path) as temporary:
+        save_file(tensors, temporary, metadata={NOTE: note})
+
+
+def clip_files(folder: Path) -> list[Path]:
+    """In the order of their numbers. Raises InputError where there are none."""
+    files = sorted(folder.glob("clips-*.safetensors"))
+    if not files:
+        raise InputError(f"{folder} holds no clips; write some with python -m studies.pocket.clips POOL {folder}")
+    return files
+
+
+def read_clips(path: Path) -> Clips:
+    """A file's clips, on the CPU. Raises CheckpointError for another file."""
+    with opened(path) as file:
+        note = (file.metadata() or {}).get(NOTE)
+        if note is None:
+            raise CheckpointError(f"{path}: holds no clips of Pocket's world")
+        tensors = {name: file.get_tensor(name) for name in FRAMES}
+    told = [_told(one) for one in parse_json(note, str(path), MAX_NOTE)]
+    return Clips(**tensors, told=told)
+
+
+def _told(one: dict[str, dict[str, str] | str]) -> Told:
+    asked = one["asked"]
+    assert isinstance(asked, dict)
+    return Told(str(one["caption"]), Asked(Effect(asked["effect"]), Strength(asked["strength"]), bool(asked["comes"])))

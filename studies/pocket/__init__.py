@@ -1,0 +1,1 @@
+"""Pocket: its clips, its figures, and how its files travel."""
