@@ -52,6 +52,21 @@ def test_a_stage_that_fails_or_hangs_stops_no_other(tmp_path: Path) -> None:
     assert any(line.startswith("fails: 20 s for -c") for line in said)
 
 
+def test_what_cannot_begin_or_be_collected_is_said(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def words(_: float) -> list[str]:
+        raise InputError("no pictures")
+
+    def collect() -> None:
+        raise OSError("disk full")
+
+    made = run(tmp_path, Stage("first", words, 1.0), stage("second", ""), say=said.append, collect=collect)
+    assert made["first"].told == "could not begin: no pictures"
+    assert made["second"].well
+    assert said.count("not collected: disk full") == 2
+
+
 def test_what_has_no_time_is_left_out(tmp_path: Path) -> None:
     made = run(tmp_path, stage("slow", TICKS.format(100)), stage("late", "", 0.1, after=("slow",)), seconds=1.5)
     assert made["late"].told == "no time was left"

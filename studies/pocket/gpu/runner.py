@@ -13,6 +13,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from safetensors import SafetensorError
+
+from microcinema_core.errors import MicroCinemaError
+
 from ...journal import ROOT
 from .clock import ActiveClock
 from .stage import ENDED, Outcome, Stage
@@ -130,12 +134,17 @@ class Runner:
             left = self.seconds * stage.until - self.clock()
             if left <= 0:
                 self._note(Outcome(stage, "no time was left", 0.0))
+                continue
+            try:
+                words = stage.command(left)
+            except (MicroCinemaError, OSError) as error:
+                self._note(Outcome(stage, f"could not begin: {error}", 0.0))
             else:
-                self.running.append(self._started(stage, left))
+                self.running.append(self._started(stage, words, left))
 
-    def _started(self, stage: Stage, left: float) -> Process:
+    def _started(self, stage: Stage, words: Sequence[str], left: float) -> Process:
         log = self.folder / f"{stage.name}.log"
-        command = [sys.executable, *stage.command(left)]
+        command = [sys.executable, *words]
         self.say(f"{stage.name}: {left:.0f} s for {' '.join(command[1:])}")
         threads = str(1 if stage.aside or not self.cuda else stage.threads)
         environment = {**os.environ, **QUIET, "OMP_NUM_THREADS": threads}
@@ -164,8 +173,7 @@ class Runner:
                 one.told = now
                 self.say(f"{one.stage.name}: {news}")
         if now > self.collected + COLLECT:
-            self.collected = now
-            self.collect()
+            self._collect()
 
     def _end(self, one: Process, told: str) -> None:
         one.kill()
@@ -175,7 +183,14 @@ class Runner:
     def _note(self, outcome: Outcome) -> None:
         self.outcomes[outcome.stage.name] = outcome
         self.say(str(outcome))
-        self.collect()
+        self._collect()
+
+    def _collect(self) -> None:
+        self.collected = self.clock()
+        try:
+            self.collect()
+        except (OSError, SafetensorError) as error:  # nothing that is made is lost by it
+            self.say(f"not collected: {error}")
 
 
 def _read(path: Path) -> str:
