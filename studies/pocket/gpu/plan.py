@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ CLIPS, HELD_OUT = 3000, 96
 SIDE = 64  # pixels of the smallest form
 RENDERED, CODED, LEARNT, MEASURED = 0.33, 0.35, 0.8, 0.95  # of the time, when clips, autoencoder and so on are there
 AUTOENCODER, WORDS, VIDEO, FIGURES = "autoencoder", "text", "video", "figures"
-MODEL = "model.safetensors"
+NAME, MODEL = "pocket", "model.safetensors"
 FOREVER = 10**9  # steps: time ends a run
 
 
@@ -35,6 +36,14 @@ class Place:
     @property
     def start(self) -> Path:
         return self.packed / START
+
+    def named(self, stage: str, file: Path) -> Path:
+        """The file under the name by which the files of other stages know it, beside theirs."""
+        path = self.work / "files" / f"{NAME}-{stage}{file.suffix}"
+        path.parent.mkdir(exist_ok=True)
+        if file.exists():  # or else whoever reads it says so
+            shutil.copyfile(file, path)
+        return path
 
     @property
     def text(self) -> Path:
@@ -76,7 +85,7 @@ def plan(place: Place) -> list[Stage]:
 
 def _left(place: Place, stage: str) -> tuple[tuple[str, Path], ...]:
     """By a training run: its file, and the sheets of its reports."""
-    return (stage, place.model(stage)), (f"{stage}-sheets", place.work / stage / "samples")
+    return (f"{NAME}-{stage}", place.model(stage)), (f"{stage}-sheets", place.work / stage / "samples")
 
 
 def _clips(place: Place, split: str, count: int, *, share: float, after: tuple[str, ...] = ()) -> Stage:
@@ -113,7 +122,7 @@ def _autoencoder(place: Place) -> Path:
     start = str(place.start) if place.start.exists() else config.start_from
     return written(
         config, place.work / "autoencoder.toml", out=str(place.work / AUTOENCODER), steps=FOREVER, start_from=start,
-        data={"pictures": str(place.packed)} | _cropped(place), **_small(place),
+        data={"pictures": str(place.packed / "pictures")} | _cropped(place), **_small(place),
     )  # fmt: skip
 
 
@@ -121,11 +130,12 @@ def _video(place: Place) -> Path:
     """The autoencoder is the one just trained or, where there is none, the one it would have started from."""
     config = TrainConfig.load(ROOT / "configs" / "pocket-video.toml")
     coded = place.model(AUTOENCODER)
+    coded = place.named(AUTOENCODER, coded if coded.exists() else place.start)
     clip = ClipConfig(width=SIDE, height=SIDE) if place.tiny else config.clip
     return written(
         config, place.work / "video.toml", out=str(place.work / VIDEO), steps=FOREVER, clip=clip,
         rendered=str(place.work / "clips"), data={"clips": CLIPS} | _cropped(place),
-        autoencoder=str(coded if coded.exists() else place.start), text_encoder=str(place.text), **_small(place),
+        autoencoder=str(coded), text_encoder=str(place.named(WORDS, place.text)), **_small(place),
     )  # fmt: skip
 
 
@@ -138,7 +148,5 @@ def _cropped(place: Place) -> dict[str, int]:
 
 
 def _evaluated(place: Place) -> Sequence[str]:
-    return [
-        "-m", "studies.pocket.evaluate", str(place.model(VIDEO)), "--clips", str(place.clips("final")),
-        "--pictures", str(place.packed), "--out", str(place.work / FIGURES),
-    ]  # fmt: skip
+    model, clips = place.named(VIDEO, place.model(VIDEO)), place.clips("final")
+    return ["-m", "studies.pocket.evaluate", str(model), str(clips), "--out", str(place.work / FIGURES)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -85,10 +86,12 @@ class Results:
         return new
 
     def _weights(self, name: str, path: Path) -> None:
-        parts = split(path)
-        names = [f"{name}{WEIGHTS}"] if len(parts) == 1 else [f"{name}-{i}{WEIGHTS}" for i in range(len(parts))]
-        for part_name, (tensors, about) in zip(names, parts, strict=True):
-            with written_whole(self.folder / part_name) as temporary:
+        if path.stat().st_size <= PART:  # as it is, since others name it by its hash
+            with written_whole(self.folder / f"{name}{WEIGHTS}") as temporary:
+                shutil.copyfile(path, temporary)
+            return
+        for i, (tensors, about) in enumerate(split(path)):
+            with written_whole(self.folder / f"{name}-{i}{WEIGHTS}") as temporary:
                 save_file(tensors, temporary, metadata=about)
 
     def _sheets(self, folders: Mapping[str, Path]) -> None:
