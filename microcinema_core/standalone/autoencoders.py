@@ -82,10 +82,13 @@ class LatentCodec:
         return max(1, pixels // (height * width * self.downscale**2))
 
     @torch.no_grad()
-    def encode(self, pixels: Tensor) -> Tensor:
-        """Pixels [N, 3, H, W] in 0..1 -> model-space latents [N, C, H/8, W/8], float32 on the pixels' device."""
+    def encode(self, pixels: Tensor, together: int | None = None) -> Tensor:
+        """Pixels [N, 3, H, W] in 0..1 -> model-space latents [N, C, H/8, W/8], float32 on the pixels' device.
+
+        together: how many frames go through at once, in the place of what `at_once` says.
+        """
         height, width = (side // self.downscale for side in pixels.shape[-2:])
-        parts = pixels.split(self.at_once(height, width, pixels.device))
+        parts = pixels.split(together or self.at_once(height, width, pixels.device))
         latents = torch.cat([self._through("encoder", 2 * part - 1) for part in parts]).contiguous()
         return (latents - self.mean.to(latents)) / self.std.to(latents)
 

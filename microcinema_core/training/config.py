@@ -113,7 +113,8 @@ class DataConfig(Settings):
     clips: Annotated[int, CLIPS] = 4000  # of videos of one's own, as many of each and so many at least
     workers: Annotated[int, Dial("Videos decoded at once, by each process.", 1, 256)] = 4
     seed: Annotated[int, SEED] = 0  # of those clips, so that runs with other seeds share them
-    crop: Annotated[int, Dial("autoencoder: crops of whole frames, in pixels.", 8, 4096)] = 64
+    crop: Annotated[int, Dial("autoencoder, rendered clips: crops of whole frames, in pixels.", 8, 4096)] = 64
+    singles: Annotated[float, SHARE] = 0.25  # rendered: of batches of single frames, to learn filling alone
     other_keyframes: Annotated[float, SHARE] = 0.3  # of clips whose keyframe is not the centre frame
     # Of batches without their keyframes, for a model of text alone; lambda has to be 0.
     no_keyframe: Annotated[float, SHARE] = 0.0
@@ -155,6 +156,8 @@ class TrainConfig(Settings):
     # video, tsr, in the place of Toybox: a folder of videos, each with NAME.txt beside it, a list of both (.csv or
     # .jsonl), or shards (.tar, or a pattern such as films-{000..012}.tar)
     videos: str = ""
+    # video, in the place of both: a folder of clips of Pocket's world, CLIPS/train to learn from and CLIPS/select
+    rendered: str = ""
     clip: ClipConfig | None = None  # frames, rate and size to train at; None: the model's
     injection: Injection | None = None  # None: the preset's
     prior_lambda: Annotated[float | None, Dial("Eq. 3's lambda.", 0, 1, unset="the preset's")] = None

@@ -42,6 +42,6 @@ class Denoising:
         denoiser = Denoiser(model, make_schedule(diffusion.schedule), diffusion.prediction, diffusion.prior_lambda)
         t = t.to(z_0.device)
         z_t, target = denoiser.training_pair(z_0, batch.guide, eps_n.to(z_0), t)
-        context = self.text.encode(batch.texts).to(z_t)
+        context = self.text.encode(batch.texts).to(z_t) if batch.context is None else batch.context
         output = model(z_t, t, context, batch.guide, batch.frame_time)
         return F.mse_loss(output.float(), target)

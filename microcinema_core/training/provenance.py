@@ -23,7 +23,7 @@ def provenance(config: TrainConfig, step: int) -> dict[str, Any]:
         "commit": code_commit(),
         "seed": config.seed,
         "steps": step,
-        "data": f"{Path(config.videos).name or 'Toybox, procedural'}; {config.data.clips} clips",
+        "data": f"{Path(config.videos or config.rendered).name or 'Toybox, procedural'}; {config.data.clips} clips",
         "torch": torch.__version__,
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "config": config.to_dict(),

@@ -11,6 +11,7 @@ from .autoencoder import autoencoder
 from .caption_reader import text_encoder
 from .config import TrainConfig
 from .diffusion import image, video
+from .pocket import pocket_video
 from .stage import Stage
 from .tsr import tsr
 
@@ -24,7 +25,11 @@ STAGES: dict[Kind, Callable[[TrainConfig], Stage[Any]]] = {
 
 
 def build_stage(config: TrainConfig) -> Stage[Any]:
-    """Raises ConfigError for a stage that cannot learn from videos where some are given."""
+    """Raises ConfigError for a stage that cannot learn from videos or rendered clips where some are given."""
     if config.videos and config.stage not in (Kind.VIDEO, Kind.TSR):
         raise ConfigError(f"train: stage {config.stage} learns from Toybox alone; leave `videos` out")
+    if config.rendered:
+        if config.stage is not Kind.VIDEO or config.videos:
+            raise ConfigError("train: `rendered` clips are for stage video alone, without `videos`; leave one out")
+        return pocket_video(config)
     return STAGES[config.stage](config)

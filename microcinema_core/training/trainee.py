@@ -138,7 +138,8 @@ def begin(kind: Kind, config: TrainConfig, model: ModelConfig, coders: Coders) -
     frame in the place of one for all; frame time's projection, which then counts from a segment's start in the place
     of the keyframe. A segment's length, its rate and the remainders' deviations are no weights.
 
-    Raises ConfigError for a video model with neither, CheckpointError for files that do not fit.
+    Raises ConfigError for a video model with neither, unless its clips are rendered, whose guide leaves little to be
+    learnt from single pictures first; CheckpointError for files that do not fit.
     """
     trainee = Trainee(kind, model, DiffusionNetworks(model.unet, coders.null.shape[1]), coders)
     unet, appearnet = trainee.networks.unet, trainee.networks.appearnet
@@ -147,7 +148,7 @@ def begin(kind: Kind, config: TrainConfig, model: ModelConfig, coders: Coders) -
         return replace(trainee, earlier=_filled(trainee.networks, path), source=path)
     if appearnet is None:
         return trainee
-    if config.image or kind is Kind.VIDEO:
+    if config.image or (kind is Kind.VIDEO and not config.rendered):
         image = read_checkpoint(earlier_file(config.image, "image", Kind.IMAGE))
         inflate_(unet, appearnet, image.sections[UNET], coders.null)
     else:

@@ -16,17 +16,22 @@ from .clips import Clip
 
 @dataclass(frozen=True, slots=True)
 class ClipBatch:
-    """latents: what is diffused, model-space [B, C, T, h, w]; frame_time: seconds from the keyframe, [B, T]."""
+    """latents: what is diffused, model-space [B, C, T, h, w]; frame_time: seconds from the keyframe, [B, T].
+
+    context: what the text model makes of the texts, [B, L, D], where that has been read already.
+    """
 
     latents: Tensor
     texts: list[str]
     guide: Guide | None = None
     frame_time: Tensor | None = None
+    context: Tensor | None = None
 
     def to(self, device: torch.device) -> ClipBatch:
         guide = None if self.guide is None else self.guide.to(device)
         times = None if self.frame_time is None else self.frame_time.to(device)
-        return ClipBatch(self.latents.to(device), self.texts, guide, times)
+        context = None if self.context is None else self.context.to(device)
+        return ClipBatch(self.latents.to(device), self.texts, guide, times, context)
 
 
 def without_guide(clips: Sequence[Clip]) -> ClipBatch:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -14,6 +15,7 @@ from torch import Tensor
 from ...checkpoint.format import opened
 from ...errors import CheckpointError, InputError
 from ...files import disk_errors, parse_json, written_whole
+from ...motion.plan import Camera, Plan
 from ...worlds.pocket.effects import Asked, Effect, Strength
 from ...worlds.pocket.world import Clip
 
@@ -28,6 +30,7 @@ class Told:
 
     caption: str
     asked: Asked
+    camera: Camera
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,11 +46,24 @@ class Clips:
     def __len__(self) -> int:
         return len(self.told)
 
+    def first(self, count: int) -> Clips:
+        """At most so many of them."""
+        return self._part(slice(0, count))
+
+    def parts(self, size: int) -> list[Clips]:
+        """All of them, at most so many in each."""
+        return [self._part(slice(start, start + size)) for start in range(0, len(self), size)]
+
+    def _part(self, part: slice) -> Clips:
+        return Clips(self.truth[part], self.guide[part], self.known[part], self.mask[part], self.told[part])
+
 
 def write_clips(path: Path, clips: Sequence[Clip]) -> None:
     """One file of them, whole or not at all. Raises OSError where the disk refuses."""
     tensors = {name: torch.stack([getattr(clip, name) for clip in clips]) for name in FRAMES}
-    note = json.dumps([{"caption": clip.caption, "asked": asdict(clip.asked)} for clip in clips])
+    note = json.dumps(
+        [{"caption": clip.caption, "asked": asdict(clip.asked), "plan": clip.plan.to_json()} for clip in clips]
+    )
     with disk_errors(path), written_whole(path) as temporary:
         save_file(tensors, temporary, metadata={NOTE: note})
 
@@ -66,12 +82,15 @@ def read_clips(path: Path) -> Clips:
         note = (file.metadata() or {}).get(NOTE)
         if note is None:
             raise CheckpointError(f"{path}: holds no clips of Pocket's world")
-        tensors = {name: file.get_tensor(name) for name in FRAMES}
+        tensors = {name: file.get_tensor(name).clone() for name in FRAMES}  # a mapped page is read only when it is used
     told = [_told(one) for one in parse_json(note, str(path), MAX_NOTE)]
     return Clips(**tensors, told=told)
 
 
-def _told(one: dict[str, dict[str, str] | str]) -> Told:
+def _told(one: dict[str, Any]) -> Told:
     asked = one["asked"]
-    assert isinstance(asked, dict)
-    return Told(str(one["caption"]), Asked(Effect(asked["effect"]), Strength(asked["strength"]), bool(asked["comes"])))
+    return Told(
+        one["caption"],
+        Asked(Effect(asked["effect"]), Strength(asked["strength"]), bool(asked["comes"])),
+        Plan.from_json(one["plan"]).camera,
+    )

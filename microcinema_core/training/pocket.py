@@ -1,0 +1,78 @@
+"""The video stage of Pocket: what the camera uncovers is filled, and what words ask for is painted, around a guide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+from torch import Tensor
+
+from ..config import Kind
+from ..diffusion.prediction import Network
+from ..diffusion.schedule import make_schedule
+from .coders import Coders, load_coders
+from .config import TrainConfig
+from .data.batches import ClipBatch
+from .data.pocket import PocketBatches, StoredPocket
+from .denoising import Denoising
+from .recipe import learning_groups
+from .reports.pocket import PocketClipsMade
+from .stage import Draw, Stage
+from .trainee import Trainee, asked_for, begin
+
+TRAIN, SELECT = "train", "select"  # folders of clips
+
+
+@dataclass(frozen=True, slots=True)
+class DenoisingThere:
+    """The loss of every diffusion stage, its noise drawn where the batch is: a processor would be too slow for it."""
+
+    denoising: Denoising
+
+    def __call__(self, model: Network, batch: ClipBatch, draw: Draw) -> dict[str, Tensor]:
+        latents, loss = batch.latents, self.denoising
+        generator = torch.Generator(latents.device).manual_seed(draw.generator.initial_seed())
+        u = torch.rand(len(latents), generator=generator, device=latents.device)
+        t = make_schedule(loss.diffusion.schedule).sample_time(u, loss.towards_noise)
+        eps_n = torch.randn(latents.shape, generator=generator, device=latents.device)
+        return {"denoising": loss.error(model, batch, t, eps_n)}
+
+
+def pocket_video(config: TrainConfig) -> Stage[ClipBatch]:
+    """Guides and text to clips, from clips of Pocket's world; from no weights at all, or from a file to go on from."""
+    trainee = _trainee(config)
+    coders = trainee.coders
+    clip, data, folder = trainee.config.clip, config.data, Path(config.rendered)
+    stored = StoredPocket.of(folder / TRAIN, coders, clip, data.clips)
+    return Stage(
+        model=trainee.networks,
+        source=PocketBatches(stored, config.batch, data.crop // coders.codec.downscale, data.singles, data.no_text),
+        loss=DenoisingThere(Denoising(trainee.config.diffusion, coders.text, towards_noise=config.towards_noise)),
+        report=PocketClipsMade(trainee, folder / SELECT, config.reported),
+        export=trainee.save,
+        groups=learning_groups(trainee.networks, config),
+    )
+
+
+def whole_model(config: TrainConfig, device: torch.device) -> Trainee:
+    """A finished model, `start_from`'s, with its coders, on a device: for reports alone."""
+    PartialState(cpu=device.type == "cpu")
+    trainee = _trainee(config)
+    trainee.networks.to(device).eval()
+    return trainee
+
+
+def _trainee(config: TrainConfig) -> Trainee:
+    """The networks as `begin` starts them, their autoencoder on its device."""
+    coders = load_coders(config)
+    trainee = begin(Kind.VIDEO, config, asked_for(config, coders.config), coders)
+    _to_device(coders)
+    return trainee
+
+
+def _to_device(coders: Coders) -> None:
+    """In float16 where a device has it: half of the time, and what is kept is float16 anyway."""
+    if coders.device.type != "cpu":
+        coders.codec.to_(coders.device, torch.float16)
