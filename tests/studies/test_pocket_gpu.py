@@ -140,6 +140,7 @@ def test_the_clock_stands_while_it_is_stopped(tmp_path: Path) -> None:
 def test_of_a_bar_the_last_state_is_told() -> None:
     assert last_line("one\ntwo 1/4\rtwo 2/4\r\n") == "two 2/4"
     assert last_line("\n \r") == ""
+    assert last_line("\rvideo:   1%|▎ | 13/1000 [00:09<01:26,  8.94it/s, loss=3.5]") == "video 13, 8.94it/s, loss=3.5]"
 
 
 def weights(path: Path, *sizes: int) -> dict[str, np.ndarray]:
@@ -237,7 +238,7 @@ def test_every_stage_follows_on_those_that_it_reads(tmp_path: Path) -> None:
     (tmp_path / "text.safetensors").touch()
     stages = plan(Place(tmp_path, tmp_path))
     assert "text" not in {one.name for one in stages}
-    assert [one.name for one in stages][-3:] == ["autoencoder", "video", "figures"]
+    assert [one.name for one in stages][-3:] == ["video", "figures", "round-trip"]
     ends = {one.name: one.until for one in stages}
     assert all(ends[name] <= one.until for one in stages for name in one.after if name in ends)
     assert max(ends.values()) <= 0.95

@@ -21,6 +21,7 @@ CLIPS, HELD_OUT = 3000, 96
 SIDE = 64  # pixels of the smallest form
 RENDERED, CODED, LEARNT, MEASURED = 0.33, 0.35, 0.8, 0.95  # of the time, when clips, autoencoder and so on are there
 AUTOENCODER, WORDS, VIDEO, FIGURES = "autoencoder", "text", "video", "figures"
+ROUND_TRIP = "round-trip"
 NAME, MODEL = "pocket", "model.safetensors"
 FOREVER = 10**9  # steps: time ends a run
 
@@ -79,6 +80,10 @@ def plan(place: Place) -> list[Stage]:
         Stage(
             FIGURES, lambda _: _evaluated(place), MEASURED, (VIDEO, "clips-final"),
             leaves=((FIGURES, place.work / FIGURES),),
+        ),
+        Stage(
+            ROUND_TRIP, lambda _: _round_trip(place), MEASURED, (VIDEO,),
+            leaves=((ROUND_TRIP, place.work / ROUND_TRIP),),
         ),
     ]  # fmt: skip
 
@@ -150,3 +155,8 @@ def _cropped(place: Place) -> dict[str, int]:
 def _evaluated(place: Place) -> Sequence[str]:
     model, clips = place.named(VIDEO, place.model(VIDEO)), place.clips("final")
     return ["-m", "studies.pocket.evaluate", str(model), str(clips), "--out", str(place.work / FIGURES)]
+
+
+def _round_trip(place: Place) -> Sequence[str]:
+    words = str(place.model(AUTOENCODER)), str(place.packed / "pictures" / "final")
+    return ["-m", "studies.pocket.round_trip", *words, "--out", str(place.work / ROUND_TRIP)]

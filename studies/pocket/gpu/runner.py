@@ -29,6 +29,7 @@ TELL = 4.0  # seconds between two lines of a stage
 PATIENCE = 2.0  # seconds from being asked to end to being ended
 RESERVED = 4  # cores that what runs aside leaves alone
 NICE = 10
+BAR = re.compile(r":\s+\d+%\|[^|]*\|\s*(\d+)/\d+ \[[\d:]+<[^,]*, *")
 QUIET = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
 
 
@@ -74,9 +75,10 @@ class Process:
 
 
 def last_line(text: str) -> str:
-    """Of a log, whose bars write over themselves."""
+    """Of a log, whose bars write over themselves; of a bar its step and what follows its times."""
     lines = [line.strip() for line in re.split(r"[\r\n]", text)]
-    return next((line[:200] for line in reversed(lines) if line), "")
+    line = next((line for line in reversed(lines) if line), "")
+    return BAR.sub(r" \1, ", line)[:200]
 
 
 class Runner:
