@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from accelerate import PartialState
 from torch import Tensor
 
-from ..config import Kind
+from ..checkpoint.format import Header, read_header
+from ..config import POCKET, Kind
 from ..diffusion.prediction import Network
 from ..diffusion.schedule import make_schedule
 from .coders import Coders, load_coders
@@ -42,8 +43,9 @@ class DenoisingThere:
 
 def pocket_video(config: TrainConfig) -> Stage[ClipBatch]:
     """Guides and text to clips, from clips of Pocket's world; from no weights at all, or from a file to go on from."""
-    trainee = _trainee(config)
-    coders = trainee.coders
+    coders = load_coders(config)
+    trainee = begin(Kind.VIDEO, config, asked_for(config, coders.config), coders)
+    _to_device(coders)
     clip, data, folder = trainee.config.clip, config.data, Path(config.rendered)
     stored = StoredPocket.of(folder / TRAIN, coders, clip, data.clips)
     return Stage(
@@ -56,23 +58,32 @@ def pocket_video(config: TrainConfig) -> Stage[ClipBatch]:
     )
 
 
-def whole_model(config: TrainConfig, device: torch.device) -> Trainee:
-    """A finished model, `start_from`'s, with its coders, on a device: for reports alone."""
+def whole_model(path: Path, device: torch.device) -> Trainee:
+    """A finished model on a device, for reports alone, with the coders that it was trained on.
+
+    They are where it says that they were, or else the files beside it that it names. Raises CheckpointError for files
+    that do not fit each other.
+    """
     PartialState(cpu=device.type == "cpu")
-    trainee = _trainee(config)
+    header = read_header(path)
+    autoencoder, text_encoder = (_where(header, key) for key in ("autoencoder", "text_encoder"))
+    config = TrainConfig(Kind.VIDEO, out="", preset=POCKET.name, start_from=str(path))
+    if autoencoder and text_encoder:
+        config = replace(config, autoencoder=autoencoder, text_encoder=text_encoder)
+    trainee = begin(Kind.VIDEO, config, header.config, load_coders(config))
+    _to_device(trainee.coders)
     trainee.networks.to(device).eval()
     return trainee
 
 
-def _trainee(config: TrainConfig) -> Trainee:
-    """The networks as `begin` starts them, their autoencoder on its device."""
-    coders = load_coders(config)
-    trainee = begin(Kind.VIDEO, config, asked_for(config, coders.config), coders)
-    _to_device(coders)
-    return trainee
+def _where(header: Header, key: str) -> str:
+    """A file of an earlier stage, if it is still there; else nothing."""
+    found = header.provenance.get("config", {}).get(key, "")
+    return found if found and Path(found).is_file() else ""
 
 
 def _to_device(coders: Coders) -> None:
     """In float16 where a device has it: half of the time, and what is kept is float16 anyway."""
     if coders.device.type != "cpu":
         coders.codec.to_(coders.device, torch.float16)
+        torch.backends.cudnn.benchmark = True  # shapes are few, here and in training

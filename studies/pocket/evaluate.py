@@ -1,9 +1,9 @@
 """What a model makes of clips that it never saw: `python -m studies.pocket.evaluate MODEL CLIPS --out FOLDER`.
 
-MODEL is a file of kind video beside those that it names, CLIPS a folder of python -m studies.pocket.clips. Writes
-FOLDER/figures.md, decibels of each effect against the truth, where the keyframe shows a place and where it does not: of
-what was made, of the guide, and of the truth through the autoencoder; FOLDER/figures.json; and FOLDER/sheet.png, rows
-of truth, guide and made for the first clips of each effect.
+MODEL is a file of kind video, beside those that it names or as training left it; CLIPS is a folder of
+python -m studies.pocket.clips. Writes FOLDER/figures.md, decibels of each effect against the truth, where the keyframe
+shows a place and where it does not: of what was made, of the guide, and of the truth through the autoencoder;
+FOLDER/figures.json; and FOLDER/sheet.png, rows of truth, guide and made for the first clip of each effect.
 """
 
 from __future__ import annotations
@@ -17,11 +17,9 @@ from pathlib import Path
 
 import torch
 
-from microcinema_core.config import Kind
 from microcinema_core.media import Frames
 from microcinema_core.shot.settings import SamplingConfig
 from microcinema_core.standalone.precision import default_device
-from microcinema_core.training.config import TrainConfig
 from microcinema_core.training.data.pocket import read_folder
 from microcinema_core.training.pocket import whole_model
 from microcinema_core.training.reports.pocket import AT_ONCE, SAMPLING, WAYS, Measured, make, middle
@@ -59,7 +57,7 @@ def _measured(
     path: Path, folder: Path, sampling: SamplingConfig, most: int | None
 ) -> tuple[dict[Effect, list[Measured]], list[Frames]]:
     """Every clip by its effect, and rows of the first of each."""
-    model = whole_model(TrainConfig(Kind.VIDEO, "", start_from=str(path)), default_device())
+    model = whole_model(path, default_device())
     measured: dict[Effect, list[Measured]] = {effect: [] for effect in Effect}
     rows: list[Frames] = []
     seed, started = 0, time.monotonic()
