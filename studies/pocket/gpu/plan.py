@@ -83,7 +83,6 @@ def plan(place: Place) -> list[Stage]:
         ),
         Stage(
             ROUND_TRIP, lambda _: _round_trip(place), MEASURED, (VIDEO,),
-            leaves=((ROUND_TRIP, place.work / ROUND_TRIP),),
         ),
     ]  # fmt: skip
 
@@ -124,9 +123,9 @@ def _text(place: Place) -> Path:
 
 def _autoencoder(place: Place) -> Path:
     config = TrainConfig.load(ROOT / "configs" / "pocket-autoencoder.toml")
-    start = str(place.start) if place.start.exists() else config.start_from
     return written(
-        config, place.work / "autoencoder.toml", out=str(place.work / AUTOENCODER), steps=FOREVER, start_from=start,
+        config, place.work / "autoencoder.toml", out=str(place.work / AUTOENCODER), steps=FOREVER,
+        start_from=_start(place),
         data={"pictures": str(place.packed / "pictures")} | _cropped(place), **_small(place),
     )  # fmt: skip
 
@@ -135,7 +134,7 @@ def _video(place: Place) -> Path:
     """The autoencoder is the one just trained or, where there is none, the one it would have started from."""
     config = TrainConfig.load(ROOT / "configs" / "pocket-video.toml")
     coded = place.model(AUTOENCODER)
-    coded = place.named(AUTOENCODER, coded if coded.exists() else place.start)
+    coded = place.named(AUTOENCODER, coded if coded.exists() else ROOT / _start(place))
     clip = ClipConfig(width=SIDE, height=SIDE) if place.tiny else config.clip
     return written(
         config, place.work / "video.toml", out=str(place.work / VIDEO), steps=FOREVER, clip=clip,
@@ -158,5 +157,18 @@ def _evaluated(place: Place) -> Sequence[str]:
 
 
 def _round_trip(place: Place) -> Sequence[str]:
-    words = str(place.model(AUTOENCODER)), str(place.packed / "pictures" / "final")
-    return ["-m", "studies.pocket.round_trip", *words, "--out", str(place.work / ROUND_TRIP)]
+    """Beside the file that it started from."""
+    return [
+        "-m",
+        "studies.pocket.autoencoder",
+        str(place.model(AUTOENCODER)),
+        str(place.packed),
+        "--beside",
+        _start(place),
+    ]
+
+
+def _start(place: Place) -> str:
+    """Of the autoencoder: what has travelled, or else what the committed configuration names."""
+    config = TrainConfig.load(ROOT / "configs" / "pocket-autoencoder.toml")
+    return str(place.start) if place.start.exists() else config.start_from
