@@ -96,7 +96,7 @@ WHAT = (
     "painting", "an old photograph", "a church", "a garden", "a waterfall", "a desert", "clouds over fields", "a train",
 )  # fmt: skip
 STILL = (
-    "nothing moves", "a still picture", "a quiet scene", "everything stays as it is", "only the camera moves", "calm",
+    "nothing moves", "a still picture", "a quiet scene", "everything stays as it is", "calm",
     "no wind and no weather", "the scene is at rest", "nothing changes",
 )  # fmt: skip
 MOVES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = MappingProxyType(  # forwards and backwards

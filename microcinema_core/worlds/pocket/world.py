@@ -32,7 +32,7 @@ from .moves import EASES, MOVES_ITSELF, PASTED, drawn_camera, drawn_region, weak
 from .pool import Pool, read_cut_out, scaled_picture
 
 STREAM = 1 << 43  # of clips
-VIEW = (0.5, 0.85)  # of a picture's shorter side, that a keyframe shows
+VIEW = (0.6, 0.9)  # of a picture's shorter side, that a keyframe shows
 GAMMA = (0.75, 1.3)  # of each colour: pictures that are as often light as dark, warm as cold
 CUT_OUT = (0.25, 0.65)  # of the keyframe's side, that a cut-out is long
 TRIES, SMALLER = 8, 0.7  # of a camera's move that would leave the picture; how much smaller each is
