@@ -24,7 +24,9 @@ STAGES: dict[Kind, Callable[[TrainConfig], Stage[Any]]] = {
 
 
 def build_stage(config: TrainConfig) -> Stage[Any]:
-    """Raises ConfigError for a stage that cannot learn from videos where some are given."""
+    """Raises ConfigError for a stage that cannot learn from videos, or from pictures, where some are given."""
     if config.videos and config.stage not in (Kind.VIDEO, Kind.TSR):
         raise ConfigError(f"train: stage {config.stage} learns from Toybox alone; leave `videos` out")
+    if config.data.pictures and config.stage is not Kind.AUTOENCODER:
+        raise ConfigError(f"train: stage {config.stage} learns from no pictures; leave `pictures` out of [data]")
     return STAGES[config.stage](config)
