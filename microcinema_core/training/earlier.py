@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from ..checkpoint.format import read_header
+from ..checkpoint.format import Header, read_header
 from ..checkpoint.load import expect_kind
 from ..config import Kind
 from ..errors import ConfigError
@@ -24,3 +25,11 @@ def earlier_file(path: str, key: str, *kinds: Kind) -> Path:
         raise ConfigError(f"train: this stage needs `{key}`, the file of an earlier stage")
     expect_kind(read_header(Path(path)), Path(path), *kinds)
     return Path(path)
+
+
+def with_history(header: Header, earlier: Header | None) -> Header:
+    """The new file's header with the licence and the history of the file gone on from, if any."""
+    if earlier is None:
+        return header
+    history = {"started_from": earlier.provenance}
+    return replace(header, provenance=header.provenance | history, licence=earlier.licence)

@@ -23,11 +23,17 @@ def provenance(config: TrainConfig, step: int) -> dict[str, Any]:
         "commit": code_commit(),
         "seed": config.seed,
         "steps": step,
-        "data": f"{Path(config.videos or config.rendered).name or 'Toybox, procedural'}; {config.data.clips} clips",
+        "data": _data(config),
         "torch": torch.__version__,
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "config": config.to_dict(),
     }
+
+
+def _data(config: TrainConfig) -> str:
+    if config.data.pictures:
+        return f"pictures of {Path(config.data.pictures).name}"
+    return f"{Path(config.videos or config.rendered).name or 'Toybox, procedural'}; {config.data.clips} clips"
 
 
 def code_commit() -> str:

@@ -25,11 +25,13 @@ STAGES: dict[Kind, Callable[[TrainConfig], Stage[Any]]] = {
 
 
 def build_stage(config: TrainConfig) -> Stage[Any]:
-    """Raises ConfigError for a stage that cannot learn from videos or rendered clips where some are given."""
+    """Raises ConfigError for a stage that cannot learn from videos, pictures or rendered clips where some are given."""
     if config.videos and config.stage not in (Kind.VIDEO, Kind.TSR):
         raise ConfigError(f"train: stage {config.stage} learns from Toybox alone; leave `videos` out")
     if config.rendered:
         if config.stage is not Kind.VIDEO or config.videos:
             raise ConfigError("train: `rendered` clips are for stage video alone, without `videos`; leave one out")
         return pocket_video(config)
+    if config.data.pictures and config.stage is not Kind.AUTOENCODER:
+        raise ConfigError(f"train: stage {config.stage} learns from no pictures; leave `pictures` out of [data]")
     return STAGES[config.stage](config)

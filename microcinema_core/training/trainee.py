@@ -30,7 +30,7 @@ from ..models.unet import VideoUNet
 from ..models.zero_start import zero_start_
 from .coders import Coders
 from .config import TrainConfig
-from .earlier import earlier_file, start_file
+from .earlier import earlier_file, start_file, with_history
 from .shares import gathered
 
 UNET_PART, APPEARNET_PART = f"{UNET}.", f"{APPEARNET}."  # of names in DiffusionNetworks, as in a file
@@ -99,9 +99,7 @@ class Trainee:
 
     def _header(self, provenance: dict[str, Any]) -> Header:
         header = Header(self.kind, self.config, provenance=provenance, companions=dict(self.coders.companions))
-        if self.earlier is not None:
-            history = {"started_from": self.earlier.provenance}
-            header = replace(header, provenance=provenance | history, licence=self.earlier.licence)
+        header = with_history(header, self.earlier)
         if self.coders.carried:
             header = replace(header, tokenizer=self.coders.carried[TEXT_ENCODER].header.tokenizer)
         return header
