@@ -17,7 +17,7 @@ from microcinema_core.training.provenance import COMMIT, code_commit
 from studies.pocket.gpu import __main__ as command
 from studies.pocket.gpu.clock import STOPPED, ActiveClock, active_clock
 from studies.pocket.gpu.configured import written
-from studies.pocket.gpu.pack import pack
+from studies.pocket.gpu.pack import few, pack
 from studies.pocket.gpu.plan import Place, plan
 from studies.pocket.gpu.results import LOG, SHEETS, Results, joined, split
 from studies.pocket.gpu.runner import PAUSE, Runner, last_line, spare_cores
@@ -207,6 +207,8 @@ def test_what_is_packed_keeps_within_its_room_held_out_pictures_first(tmp_path: 
     }  # fmt: skip
     assert command.main(["--pack", str(folder), "--pictures", str(tmp_path / "pool")]) == 0
     assert len(list(folder.rglob("*.jpg"))) == 50
+    assert len(list(few(folder, tmp_path / "few", 2).rglob("*.jpg"))) == 12
+    assert (tmp_path / "few" / "commit.txt").exists()
 
 
 def test_code_without_its_history_says_which_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from microcinema_core.errors import InputError
 from microcinema_core.training.provenance import COMMIT
 
 from .clock import STOPPED, ActiveClock
-from .pack import HISTORY, MB, START, TEXT, pack
+from .pack import HISTORY, MB, START, TEXT, few, pack
 from .plan import Place, plan
 from .results import Results, joined
 from .runner import Runner
@@ -70,7 +70,8 @@ def run(options: argparse.Namespace) -> int:
     history = options.packed / HISTORY
     if history.exists():  # the code has come without its own
         os.environ[COMMIT] = history.read_text(encoding="utf-8")
-    stages = plan(Place(options.packed.resolve(), work, options.tiny))
+    packed = few(options.packed, work / "few") if options.tiny else options.packed.resolve()
+    stages = plan(Place(packed, work, options.tiny))
     clock = ActiveClock(work)
     results = Results(options.out.resolve(), work, [one for stage in stages for one in stage.leaves])
 

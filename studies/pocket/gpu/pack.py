@@ -34,6 +34,17 @@ def pack(pictures: Path, files: Mapping[str, Path], folder: Path, room: int = RO
     return spent
 
 
+def few(folder: Path, to: Path, count: int = 6) -> Path:
+    """The same with a few pictures of each kind, for the smallest form."""
+    for path in folder.glob("*.*"):
+        _copied(path, to / path.name)
+    for kind in KINDS:
+        for split in SPLITS:
+            for path in sorted((folder / kind / split).glob("*"))[:count]:
+                _copied(path, to / path.relative_to(folder))
+    return to
+
+
 def _in_order(pictures: Path) -> Iterator[Path]:
     """Of each split, the same share of each kind at any moment."""
     for split in SPLITS:
