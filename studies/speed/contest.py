@@ -200,7 +200,9 @@ class Contest:
         network, rival = self._network(one.rival, RIVALS[one.rival]), RIVALS[one.rival]
         if one.compiled is Compiled.BOTH:
             name = _compiled(one.rival)
-            network = self.networks[name] = self.networks.get(name) or compiled(network, self.backend)
+            if name not in self.networks:  # a compiled network is not asked for its truth: it would be for its length
+                self.networks[name] = compiled(network, self.backend)
+            network = self.networks[name]
         return partial(rival.forward, network)
 
     def _decoders(self, given: Given) -> dict[str, Work]:
