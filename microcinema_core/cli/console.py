@@ -39,8 +39,8 @@ CompileOption = Annotated[
     Compile,
     typer.Option(
         "--compile",
-        help="torch.compile for the U-Nets: a slow first step for faster ones after it; reduce-overhead: with CUDA "
-        "graphs too, for small clips on a GPU.",
+        help="Faster steps of the U-Nets. cuda-graph, on a GPU: each is launched as one, at once; default: by "
+        "torch.compile, whose first step is slow; reduce-overhead: both.",
     ),
 ]
 Debug = Annotated[

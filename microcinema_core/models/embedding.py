@@ -62,7 +62,10 @@ def time_embedding(mlp: EmbeddingMLP, t: Tensor, config: UNetConfig, dtype: torc
 
 @dataclass(frozen=True, slots=True)
 class Turns:
-    """Rotary positions: the cosine and sine by which each frame's pairs of numbers are turned, [1, T, 1, D / 2]."""
+    """Rotary positions: the cosine and sine by which each frame's pairs of numbers are turned.
+
+    cos: [1, T, 1, 1, D / 2]; sin: [1, T, 1, 2, D / 2], negative for the first number of a pair.
+    """
 
     cos: Tensor
     sin: Tensor
@@ -75,12 +78,12 @@ class Turns:
         angles = position[:, None] * frequencies
         if like.dtype == torch.float64:
             angles = angles.double()
-        cos, sin = (f(angles).to(like.dtype)[None, :, None] for f in (torch.cos, torch.sin))
-        return cls(cos, sin)
+        cos, sin = torch.cos(angles), torch.sin(angles)
+        return cls(cos[None, :, None, None].to(like.dtype), torch.stack([-sin, sin], 1)[None, :, None].to(like.dtype))
 
 
 def rotate(x: Tensor, heads: int, turns: Turns) -> Tensor:
     """Each head [B, T, H*D] turned by its frame's position. -> same."""
-    first, second = x.unflatten(-1, (heads, 2, -1)).unbind(-2)
+    pairs = x.unflatten(-1, (heads, 2, -1))
     cos, sin = turns.cos.to(x.dtype), turns.sin.to(x.dtype)
-    return torch.stack([first * cos - second * sin, first * sin + second * cos], dim=-2).flatten(2)
+    return torch.addcmul(pairs * cos, pairs.flip(-2), sin).flatten(2)

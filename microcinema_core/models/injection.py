@@ -5,7 +5,7 @@ AppearNet makes an `Appearance` once per clip; a denoising step pays only the mu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -38,6 +38,19 @@ class Appearance:
     def at(self, frames: Sequence[int]) -> Appearance:
         """What it says of some frames, where it says something of each."""
         return self._each(lambda term: term if term.shape[1] == 1 else term[:, list(frames)])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of them, by name."""
+        added, pairs = (
+            {f"{part}.{name}": term for name, term in terms.items()}
+            for part, terms in (("add", self.add), ("spade", self.spade))
+        )
+        return ({} if self.concat is None else {"concat": self.concat}) | added | pairs
+
+    def of(self, tensors: Mapping[str, Tensor]) -> Appearance:
+        """The same terms of other tensors, under the names that `tensors` gives."""
+        add, spade = ({name: tensors[f"{part}.{name}"] for name in getattr(self, part)} for part in ("add", "spade"))
+        return Appearance(None if self.concat is None else tensors["concat"], add, spade)
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Appearance:
         return Appearance(

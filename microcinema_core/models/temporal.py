@@ -16,6 +16,8 @@ from .slices import in_slices, rows_at_once
 from .spatial import WIDEST, FeedForward
 from .zero_start import Adds, starts_at_zero
 
+SMALL = 256  # pixels of a frame up to which one product for all three taps is as fast
+
 
 class TemporalConv(nn.Module):
     """Residual 3-tap convolution over time, one sequence per pixel.
@@ -30,7 +32,30 @@ class TemporalConv(nn.Module):
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
         """[B*T, C, H, W] -> same."""
-        return self._out_of_place(x, frames) if torch.is_grad_enabled() else self._in_place(x, frames)
+        if torch.is_grad_enabled():
+            return self._out_of_place(x, frames)
+        return self._by_tap(x, frames) if self._plain(x) else self._in_place(x, frames)
+
+    def _plain(self, x: Tensor) -> bool:
+        """Whether the weights may be used without the layer, and it pays.
+
+        A layer of the host's, or one with low-rank parts beside it, has to be called, and so has one whose weights are
+        in another format (autocast); a compiler adds better.
+        """
+        large, alike = x.shape[-2] * x.shape[-1] > SMALL, x.dtype == self.taps.weight.dtype
+        return large and alike and type(self.taps) is nn.Conv2d and not torch.compiler.is_compiling()
+
+    def _by_tap(self, x: Tensor, frames: int) -> Tensor:
+        """Three products, each added to what is there: nothing of 3C channels is ever made."""
+        before, here, after = self.taps.weight.view(3, x.shape[1], x.shape[1])
+        flat = x.flatten(2)
+        summed = torch.baddbmm(flat, here.expand(len(flat), -1, -1), flat)
+        if frames > 1:
+            before, after = (tap.expand(frames - 1, -1, -1) for tap in (before, after))
+            for clip, into in zip(flat.split(frames), summed.split(frames), strict=True):
+                into[1:].baddbmm_(before, clip[:-1])
+                into[:-1].baddbmm_(after, clip[1:])
+        return summed.view(x.shape)
 
     def _out_of_place(self, x: Tensor, frames: int) -> Tensor:
         """As autograd wants it."""
@@ -101,9 +126,10 @@ class TemporalTransformer(nn.Module):
         normed = self.norm_1(h)
         if self.positions is Positions.SINUSOIDAL:
             normed = normed + sinusoid(torch.arange(h.shape[1], device=h.device), h.shape[2]).to(normed)
-        q, k, v = self.to_qkv(normed).chunk(3, dim=-1)
+        qkv = self.to_qkv(normed)
+        q, k, v = qkv.chunk(3, dim=-1)
         if turns is not None:
-            q, k = rotate(q, self.heads, turns), rotate(k, self.heads, turns)
+            q, k = rotate(qkv[..., : -v.shape[-1]], 2 * self.heads, turns).chunk(2, dim=-1)
         h = h + self.to_out(self.attention(q, k, v, self.heads))
         out: Tensor = h + self.ff(self.norm_2(h))
         return out

@@ -38,9 +38,13 @@ class Precision(StrEnum):
 
 
 class Compile(StrEnum):
-    """Whether torch.compile makes the U-Nets' kernels, and with REDUCE_OVERHEAD, on a GPU, one CUDA graph of them."""
+    """Whether torch.compile makes the U-Nets' kernels, and with REDUCE_OVERHEAD, on a GPU, one CUDA graph of them.
+
+    CUDA_GRAPH: a CUDA graph of the kernels that there are; nothing is compiled.
+    """
 
     NONE = "none"
+    CUDA_GRAPH = "cuda-graph"
     DEFAULT = "default"
     REDUCE_OVERHEAD = "reduce-overhead"
 

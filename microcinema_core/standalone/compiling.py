@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..errors import InputError, shown
 from ..models.unet import VideoUNet
 from ..shot.settings import Compile
+from .replaying import ReplayedUNet
 
 BACKEND: str | Callable[..., Any] = "inductor"
 
@@ -28,8 +29,10 @@ def check_compile(how: Compile, device: torch.device) -> None:
     """
     if how is Compile.NONE:
         return
-    if how is Compile.REDUCE_OVERHEAD and device.type == "cpu":
-        raise InputError(f"compile {how} is CUDA graphs, which a CPU has not; use {Compile.DEFAULT}")
+    if how in (Compile.CUDA_GRAPH, Compile.REDUCE_OVERHEAD) and device.type != "cuda":
+        raise InputError(f"compile {how} is CUDA graphs, which a {device.type.upper()} has not; use {Compile.DEFAULT}")
+    if how is Compile.CUDA_GRAPH:
+        return
     try:
         torch.compile(_smallest, backend=BACKEND, dynamic=False)(torch.ones(8, device=device))
     except RuntimeError as error:
@@ -51,8 +54,10 @@ def _reason(error: RuntimeError) -> str:
 
 
 def compiled(unet: VideoUNet, how: Compile, name: str) -> VideoUNet:
-    """What stands in for the network: itself, or its compiled form. name: of its file."""
-    return unet if how is Compile.NONE else cast(VideoUNet, CompiledUNet(unet, how, name))
+    """What stands in for the network: itself, its records or its compiled form. name: of its file."""
+    if how is Compile.NONE:
+        return unet
+    return cast(VideoUNet, ReplayedUNet(unet) if how is Compile.CUDA_GRAPH else CompiledUNet(unet, how, name))
 
 
 class CompiledUNet(nn.Module):

@@ -5,6 +5,8 @@ Imports none of them: each brings large libraries into its own process.
 
 from __future__ import annotations
 
+import os
+
 from microcinema_core.config import Kind
 
 from .part import Part
@@ -12,6 +14,7 @@ from .part import Part
 REFERENCE = "frames on the CPU"  # the parts that others are compared with
 PLAIN, ON_CPU = "ComfyUI", "ComfyUI on the CPU"
 SIDES = (320, 512)  # pixels, of what is compiled
+COMPILING = max(4, (os.cpu_count() or 0) // 2)  # threads of each of the two that compile, side by side
 FULL_STEP = 60_000  # MiB: float32 weights, gradients, two moments, their average, and every activation
 
 
@@ -36,5 +39,8 @@ def plan(*, card: bool, tiny: bool = False) -> list[Part]:
         Part("frames", frames, 4, 45, after=(REFERENCE,)),
         Part("ComfyUI, low memory", host, 4, 45, "low", after=(PLAIN,)),
         Part("ComfyUI, float8", host, 4, 45, "float8", after=(PLAIN,)),
-        *(Part(f"compiled, {side}", speed, 5 + i, 150, str(side), starts=3) for i, side in enumerate(sides)),
+        *(
+            Part(f"compiled, {side}", speed, 5 + i, 150, str(side), starts=3, threads=COMPILING)
+            for i, side in enumerate(sides)
+        ),
     ]

@@ -27,19 +27,26 @@ NOTHING_COMPILED = "eager"  # the backend of the tiny form: it goes the same way
 
 
 def plan(option: str) -> list[Measurement]:
-    """`eager`, `shot`, or the size whose compiled steps are measured: first beside peers as they are."""
+    """`eager`, `shot`, or the size whose compiled steps are measured beside peers as they are.
+
+    Compiling peers too takes minutes for each: that is `make bench`'s.
+    """
     if option == "eager":
-        return [Measurement(What.STEP, peer, 5, pixels=side, guided=True) for peer in PEERS for side in SIDES]
+        pairs = [(Compiled.NOBODY, peer) for peer in PEERS] + [(Compiled.GRAPH, PEERS[0])]
+        return [_step(peer, side, how) for how, peer in pairs for side in SIDES]
     if option == "shot":
-        return [Measurement(What.SHOT, peer, 1) for peer in PEERS]
+        return [_shot(how) for how in (Compiled.NOBODY, Compiled.GRAPH)]
     side = int(option)
-    steps = [
-        Measurement(What.STEP, peer, 5, pixels=side, guided=True, compiled=how)
-        for how in (Compiled.OURS, Compiled.BOTH)
-        for peer in PEERS
-    ]
-    shot = Measurement(What.SHOT, PEERS[0], 1, compiled=Compiled.OURS)
-    return [*steps[: len(PEERS)], *([shot] if side == shot.pixels else []), *steps[len(PEERS) :]]
+    first, *others = (_step(peer, side, Compiled.OURS) for peer in PEERS)
+    return [first, *([_shot(Compiled.OURS)] if side == SIDES[0] else []), *others]
+
+
+def _step(peer: str, side: int, how: Compiled) -> Measurement:
+    return Measurement(What.STEP, peer, 5, pixels=side, guided=True, compiled=how)
+
+
+def _shot(how: Compiled) -> Measurement:
+    return Measurement(What.SHOT, PEERS[0], 1, compiled=how)
 
 
 def smallest(option: str) -> list[Measurement]:
@@ -72,24 +79,24 @@ def measured(contest: Contest, one: Measurement, *, tiny: bool) -> Iterator[Figu
     """What one measurement says."""
     made = row(one, contest.measure(one), {}, {}, contest.compile_seconds(one))
     title, times = RIVALS[one.rival].title, made["seconds"]
-    how = {Compiled.NOBODY: "", Compiled.OURS: ", ours compiled", Compiled.BOTH: ", both compiled"}[one.compiled]
+    how = {Compiled.NOBODY: "", Compiled.GRAPH: ", ours replayed", Compiled.OURS: ", ours compiled"}[one.compiled]
     work = f"{one.what} of {one.frames}x{one.pixels}x{one.pixels}{how}"
     limit = None if tiny or one.what is What.SHOT else _aim(one)
     yield Figure(f"{work}: ours / {title}", made["ratio"]["median"], limit=limit)
     milliseconds = one.what is What.STEP
     scale, unit = (1000, "ms") if milliseconds else (1, "s")
-    seconds = None if tiny or milliseconds else _shot_aim(contest)
+    seconds = None if tiny or milliseconds or not one.compiled else _shot_aim(contest)
     yield Figure(f"{work}: ours", scale * times[OURS]["median"], unit, seconds)
     yield Figure(f"{work}: {title}", scale * times[RIVAL]["median"], unit)
     for who, spent in made.get("first_seconds", {}).items():
-        yield Figure(f"{work}: compiling {'ours' if who == OURS else title}", spent, "s")
+        yield Figure(f"{work}: first step of {'ours' if who == OURS else title}", spent, "s")
     if one.what is What.SHOT:
         yield Figure(f"{work}: peak of ours beyond weights", contest.peaks(one)[OURS] / 2**20, "MiB")
 
 
 def _aim(one: Measurement) -> float | None:
-    """The ratio that is wanted; none of both compiled."""
-    return {Compiled.NOBODY: EAGER, Compiled.OURS: AIMS[one.pixels], Compiled.BOTH: None}[one.compiled]
+    """The ratio that is wanted."""
+    return AIMS[one.pixels] if one.compiled is Compiled.OURS else EAGER
 
 
 def _shot_aim(contest: Contest) -> float | None:

@@ -65,6 +65,10 @@ class Contest:
     def ours_compiled(self) -> Ours:
         return self.ours.compiled(self.backend)
 
+    @cached_property
+    def ours_replayed(self) -> Ours:
+        return self.ours.replayed()
+
     @torch.inference_mode()
     def measure(self, one: Measurement) -> list[Record]:
         """Every round of it, and its peaks. Raises OutOfTime."""
@@ -147,7 +151,7 @@ class Contest:
         rows = 2 if one.guided or one.what is What.SHOT else 1
         given = Given.of(self.config, self.place, one.frames, one.pixels, rows)
         self._keep(self._needed(one))
-        ours = self.ours_compiled if one.compiled else self.ours
+        ours = self._ours(one)
         match one.what:
             case What.DECODE:
                 return self._decoders(given)
@@ -182,12 +186,23 @@ class Contest:
             RIVAL: lambda: their_shot(forward, lambda x: network.decode(x, return_dict=False)[0], given),
         }
 
+    def _ours(self, one: Measurement) -> Ours:
+        match one.compiled:
+            case Compiled.NOBODY:
+                return self.ours
+            case Compiled.GRAPH:
+                return self.ours_replayed
+            case _:
+                return self.ours_compiled
+
     def _forward(self, one: Measurement) -> Forward:
         """A rival's step."""
         network, rival = self._network(one.rival, RIVALS[one.rival]), RIVALS[one.rival]
         if one.compiled is Compiled.BOTH:
             name = _compiled(one.rival)
-            network = self.networks[name] = self.networks.get(name) or compiled(network, self.backend)
+            if name not in self.networks:  # a compiled network is not asked for its truth: it would be for its length
+                self.networks[name] = compiled(network, self.backend)
+            network = self.networks[name]
         return partial(rival.forward, network)
 
     def _decoders(self, given: Given) -> dict[str, Work]:

@@ -9,6 +9,7 @@ kernel, as it is on a GPU. CHECKOUT: another folder with a `microcinema_core`, f
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -75,7 +76,7 @@ class Launched(TorchDispatchMode):
         name = function.overloadpacket.__name__
         if name not in VIEWS:
             self.kernels[name] += 1
-            moved = sum(leaf.nbytes for leaf in tree_leaves((args, kwargs, made)) if isinstance(leaf, Tensor))
+            moved = sum(_bytes(leaf) for leaf in tree_leaves((args, kwargs, made)) if isinstance(leaf, Tensor))
             self.bytes += moved
             self.copied += moved if name in COPIES else 0
             self.laid_out += 2 * (name == "convolution" and not _channels_last(args[0]))
@@ -84,6 +85,12 @@ class Launched(TorchDispatchMode):
     @property
     def copies(self) -> int:
         return sum(count for name, count in self.kernels.items() if name in COPIES)
+
+
+def _bytes(x: Tensor) -> int:
+    """Of what lies in memory: a dimension that is only repeated counts once."""
+    lengths = (length for length, stride in zip(x.shape, x.stride(), strict=True) if stride)
+    return x.element_size() * math.prod(lengths)
 
 
 def _channels_last(x: Tensor) -> bool:

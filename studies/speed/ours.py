@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import copy
 from functools import cached_property
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from microcinema_core.models.unet import VideoUNet
 from microcinema_core.shot.segments import ends_of
 from microcinema_core.shot.settings import SamplingConfig
 from microcinema_core.standalone.autoencoders import LatentCodec
+from microcinema_core.standalone.replaying import ReplayedUNet
 from microcinema_core.standalone.sampling import Conditioning, NoiseStream, Text, sample_latents, sample_segments
 
 from .given import Given, Place, random_network
@@ -55,6 +56,12 @@ class Ours:
         """The same networks, the U-Net through torch.compile."""
         other = copy(self)
         other.unet = compiled(self.unet, backend)
+        return other
+
+    def replayed(self) -> Self:
+        """The same networks, the U-Net as a CUDA graph."""
+        other = copy(self)
+        other.unet = cast(VideoUNet, ReplayedUNet(self.unet))
         return other
 
     def loop(self, given: Given, steps: int, cfg: float = 1.0) -> Tensor:

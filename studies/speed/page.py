@@ -6,10 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .contest import CONTROL, OURS, RIVAL
-from .plan import CLIP_PIXELS, FRAMES, PIXELS, PLAIN, SEGMENT, STEPS, WHOLE, What
+from .plan import CLIP_PIXELS, FRAMES, PIXELS, PLAIN, SEGMENT, STEPS, WHOLE, Compiled, What
 from .rivals import RIVALS
 from .summary import Row
 
+HOW = {
+    Compiled.NOBODY: "as they are",
+    Compiled.GRAPH: "ours replayed",
+    Compiled.OURS: "ours compiled",
+    Compiled.BOTH: "both compiled",
+}
 TITLES = {name: rival.title for name, rival in RIVALS.items()}
 INTRODUCTION = """# Speed and memory
 
@@ -92,8 +98,7 @@ def _how(row: Row) -> str:
     """What is other than usual in a row of the table of these."""
     if not (row.get("guided") or row.get("compiled")):
         return ""
-    told = {"compiled": "ours compiled", "both-compiled": "both compiled"}.get(row["compiled"], "as they are")
-    return f": {'a step with guidance' if row['guided'] else 'a ' + row['what']}, {told}"
+    return f": {'a step with guidance' if row['guided'] else 'a ' + row['what']}, {HOW[Compiled(row['compiled'])]}"
 
 
 def figure(spread: dict[str, float]) -> str:
@@ -161,7 +166,8 @@ def _work(rows: Sequence[Row]) -> str:
 
 def _first(rows: Sequence[Row]) -> str:
     """How long compiling took."""
-    spent = [seconds[OURS] for r in rows if (seconds := r.get("first_seconds"))]
+    kinds = (Compiled.OURS, Compiled.BOTH)
+    spent = [seconds[OURS] for r in rows if r.get("compiled") in kinds and (seconds := r.get("first_seconds"))]
     return f"The first step of ours that is compiled took {min(spent):.0f} to {max(spent):.0f} s." if spent else ""
 
 

@@ -30,9 +30,13 @@ class What(StrEnum):
 
 
 class Compiled(StrEnum):
-    """Whose networks go through torch.compile: nobody's, ours beside theirs as they ship them, or both sides'."""
+    """Whose networks go through torch.compile: nobody's, ours beside theirs as they ship them, or both sides'.
+
+    GRAPH: nobody's, but ours is replayed as a CUDA graph.
+    """
 
     NOBODY = ""
+    GRAPH = "graph"
     OURS = "compiled"
     BOTH = "both-compiled"
 
@@ -100,5 +104,9 @@ def _of_a_card(name: str) -> list[Measurement]:
     plan += [Measurement(What.SHOT, name, 2)]
     for compiled in Compiled:
         plan += [Measurement(What.STEP, name, 5, pixels=s, guided=True, compiled=compiled) for s in CLIP_PIXELS]
-    plan += [Measurement(what, name, 2, compiled=Compiled.BOTH) for what in (What.CLIP, What.SHOT)]
+    plan += [
+        Measurement(what, name, 2, compiled=how)
+        for how in (Compiled.GRAPH, Compiled.OURS, Compiled.BOTH)
+        for what in (What.CLIP, What.SHOT)
+    ]
     return plan
