@@ -13,6 +13,7 @@ PAGE = (TESTS.parent / "docs" / "hostile-input.md").read_text(encoding="utf-8")
 ELSEWHERE = {  # sections whose own tests read their table
     "Pictures": "core/media/test_hostile_pictures.py",
     "Videos to learn from": "training/test_hostile_films.py",
+    "Pictures to learn from": "training/test_pictures.py",
     "Lists and shards of videos": "training/test_hostile_sources.py",
     "Models of others": "core/importers/test_hostile_sources.py",
     "Training configurations": "training/test_parts.py",

@@ -11,6 +11,7 @@ import numpy as np
 import pretend_device
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from small_models import SMALL, SMALL_TSR
 
@@ -23,7 +24,7 @@ from microcinema_core.training.config import AverageOn, Learns, RecipeConfig, Tr
 from microcinema_core.training.reports import generation, segments
 from microcinema_core.training.stages import build_stage
 
-CPU, FILMS = torch.device("cpu"), "films"
+CPU, FILMS, PICTURES = torch.device("cpu"), "films", "pictures"
 NEEDED = {Kind.IMAGE: ["autoencoder", "text_encoder"], Kind.VIDEO: ["autoencoder", "text_encoder", "image"]}
 NEEDED[Kind.TSR] = NEEDED[Kind.IMAGE]
 
@@ -46,10 +47,10 @@ def small(stages: dict[Kind, Path], monkeypatch: pytest.MonkeyPatch) -> None:
 def configured(
     write_config: Callable[..., Path], stages: dict[Kind, Path], weights: Path, tmp_path: Path
 ) -> Callable[..., TrainConfig]:
-    """Two steps of a stage, or of the video stage on a film of one's own; each name has a cache of its own."""
+    """Two steps of a stage, also on a film or on pictures of one's own; each name has a cache of its own."""
 
     def configure(stage: str, name: str, recipe: RecipeConfig, **values: Any) -> TrainConfig:
-        kind = Kind.VIDEO if stage == FILMS else Kind(stage)
+        kind = {FILMS: Kind.VIDEO, PICTURES: Kind.AUTOENCODER}.get(stage) or Kind(stage)
         earlier = {key: str(stages[Kind(key)]) for key in NEEDED.get(kind, [])}
         preset = "small_tsr" if kind is Kind.TSR else "small"
         values = {"preset": preset, "steps": 2, "batch": 1, "checkpoint_every": 1, **earlier, **values}
@@ -59,7 +60,8 @@ def configured(
             clip = replace(SMALL.clip, frames=3, fps=4.0)
             config = replace(config, start_from=str(weights / "toybox-video.safetensors"), clip=clip)
             config = replace(config, videos=str(film(tmp_path / "films")), autoencoder="", text_encoder="", image="")
-        return replace(config, data=replace(config.data, clips=1, crop=16), recipe=recipe)
+        pictures = str(drawn(tmp_path / "pictures")) if stage == PICTURES else ""
+        return replace(config, data=replace(config.data, clips=1, crop=16, pictures=pictures), recipe=recipe)
 
     return configure
 
@@ -71,6 +73,15 @@ def film(folder: Path) -> Path:
         frames = np.broadcast_to(np.arange(0, 240, 30, dtype=np.uint8)[:, None, None, None], (8, 64, 64, 3))
         save_clip(str(folder / "film.mp4"), frames, 8.0, {})
         (folder / "film.txt").write_text("it becomes light")
+    return folder
+
+
+def drawn(folder: Path) -> Path:
+    """A folder with two pictures to learn from and one to report on."""
+    for number, part in enumerate(("train", "train", "select")):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+        levels = np.random.default_rng(number).integers(0, 255, (64, 72, 3), dtype=np.uint8)
+        Image.fromarray(levels).save(folder / part / f"{number}.png")
     return folder
 
 
@@ -87,7 +98,7 @@ def stop(_: int) -> None:
 LEAN = RecipeConfig(
     learns=Learns.TEMPORAL, average=AverageOn.CPU, gradient_checkpointing=True, micro_batches=2, coders_on_cpu=True
 )
-RUNS = [(stage, RecipeConfig()) for stage in (*map(str, Kind), FILMS)]
+RUNS = [(stage, RecipeConfig()) for stage in (*map(str, Kind), FILMS, PICTURES)]
 RUNS += [(FILMS, LEAN), (FILMS, RecipeConfig(learns=Learns.LORA, average=AverageOn.NONE))]
 
 
