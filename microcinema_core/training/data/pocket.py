@@ -16,13 +16,13 @@ from ...config import ClipConfig
 from ...errors import InputError
 from ...models.guide import Guide
 from ...shot.timing import frame_times
-from ...worlds.pocket.captions import caption
 from ...worlds.pocket.effects import Effect
+from ...worlds.pocket.told import Told
 from ..coders import Coders
 from ..stage import Draw
 from .ahead import ahead
 from .batches import ClipBatch
-from .pocket_files import Clips, Told, clip_files, read_clips
+from .pocket_files import Clips, clip_files, read_clips
 
 READERS = 3  # files read ahead
 TOGETHER = 96  # frames through the autoencoder on a card
@@ -59,7 +59,9 @@ class StoredPocket:
             parts.append(encoded(clips, coders))
             told += clips.told
         truth, guide, known = (torch.cat(some) for some in zip(*parts, strict=True))
-        context = read_texts([text for one in told for text in _wordings(one)], coders).unflatten(0, (-1, WORDINGS))
+        context = read_texts(
+            [text for one in told for text in (one.caption, *one.reworded(WORDINGS - 1))], coders
+        ).unflatten(0, (-1, WORDINGS))
         plain = [i for i, one in enumerate(told) if one.asked.effect is Effect.NONE]
         seconds = frame_times(clip.frames, clip.fps, clip.frames // 2)
         place = truth.device
@@ -111,12 +113,6 @@ def _latents(frames: Tensor, coders: Coders) -> Tensor:
     for part in frames.flatten(0, 1).split(4 * TOGETHER):
         made.append(coders.codec.encode(part.to(coders.device).float() / 255, together))
     return torch.cat(made).half().unflatten(0, frames.shape[:2])
-
-
-def _wordings(told: Told) -> list[str]:
-    """The clip's own caption, and others, the same in every run."""
-    rng = np.random.default_rng(list(told.caption.encode()))
-    return [told.caption, *(caption(told.asked, told.camera, rng) for _ in range(WORDINGS - 1))]
 
 
 def read_texts(texts: Sequence[str], coders: Coders) -> Tensor:

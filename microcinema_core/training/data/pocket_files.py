@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -15,22 +14,12 @@ from torch import Tensor
 from ...checkpoint.format import opened
 from ...errors import CheckpointError, InputError
 from ...files import disk_errors, parse_json, written_whole
-from ...motion.plan import Camera, Plan
-from ...worlds.pocket.effects import Asked, Effect, Strength
+from ...worlds.pocket.told import Told
 from ...worlds.pocket.world import Clip
 
 NOTE = "microcinema.pocket"
 FRAMES = ("truth", "guide", "known", "mask")
 MAX_NOTE = 10_000_000  # characters
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a clip shows: the sentence, and what it was made from."""
-
-    caption: str
-    asked: Asked
-    camera: Camera
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,9 +50,7 @@ class Clips:
 def write_clips(path: Path, clips: Sequence[Clip]) -> None:
     """One file of them, whole or not at all. Raises OSError where the disk refuses."""
     tensors = {name: torch.stack([getattr(clip, name) for clip in clips]) for name in FRAMES}
-    note = json.dumps(
-        [{"caption": clip.caption, "asked": asdict(clip.asked), "plan": clip.plan.to_json()} for clip in clips]
-    )
+    note = json.dumps([Told(clip.caption, clip.asked, clip.plan.camera).to_dict() for clip in clips])
     with disk_errors(path), written_whole(path) as temporary:
         save_file(tensors, temporary, metadata={NOTE: note})
 
@@ -83,14 +70,5 @@ def read_clips(path: Path) -> Clips:
         if note is None:
             raise CheckpointError(f"{path}: holds no clips of Pocket's world")
         tensors = {name: file.get_tensor(name).clone() for name in FRAMES}  # a mapped page is read only when it is used
-    told = [_told(one) for one in parse_json(note, str(path), MAX_NOTE)]
+    told = [Told.from_dict(one) for one in parse_json(note, str(path), MAX_NOTE)]
     return Clips(**tensors, told=told)
-
-
-def _told(one: dict[str, Any]) -> Told:
-    asked = one["asked"]
-    return Told(
-        one["caption"],
-        Asked(Effect(asked["effect"]), Strength(asked["strength"]), bool(asked["comes"])),
-        Plan.from_json(one["plan"]).camera,
-    )

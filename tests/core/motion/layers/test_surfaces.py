@@ -8,6 +8,7 @@ from torch import Tensor
 from microcinema_core.motion.layer import Layer, LayerKind
 from microcinema_core.motion.moments import Moments
 from microcinema_core.motion.plan import Camera, Plan
+from microcinema_core.motion.plates import View
 from microcinema_core.motion.render import Renderer
 from microcinema_core.motion.scene import Motion, cut
 
@@ -157,3 +158,20 @@ def test_what_is_cut_out_whole_has_no_surface_left(kind: str) -> None:
     alone = rendered(picture, motion_of((Layer(LayerKind.SWING), mask)))[7].picture
     both = rendered(picture, motion_of((Layer(LayerKind.SWING), mask), (Layer(LayerKind(kind)), mask)))[7].picture
     assert torch.equal(both, alone)
+
+
+@pytest.mark.parametrize("width", [80, 240])
+def test_a_region_stays_itself_in_the_keyframe_at_any_size(width: int) -> None:
+    """Waves move what is behind it; what its edge touches is found at the frame's own size."""
+    picture, region = smooth(), torch.zeros(SIZE[1], SIZE[0])
+    region[30:60, 50:100] = 1
+    view = View.covering(width, width * SIZE[1] // SIZE[0], SIZE)
+    frames = []
+    for layers in ([(Layer(LayerKind.WAVES, amount=3.0), torch.ones_like(region))], []):
+        motion = motion_of(*layers, region=region)
+        renderer = Renderer(cut(picture, motion, view).filled(), Moments(motion.plan, 3, 1), view)
+        frames.append(renderer[1].picture)
+    changed = (frames[0] - frames[1]).abs().amax(dim=0)
+    within = F.interpolate(region[None, None], changed.shape, mode="area")[0, 0] > 0
+    assert changed[within].max() == 0
+    assert changed[~within].max() > 0.003
