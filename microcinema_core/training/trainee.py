@@ -151,7 +151,8 @@ def begin(kind: Kind, config: TrainConfig, model: ModelConfig, coders: Coders) -
         inflate_(unet, appearnet, image.sections[UNET], coders.null)
     else:
         zero_start_(unet)
-        zero_start_(appearnet)
+        if not config.rendered:  # without an image model there is nothing that a guide could disturb at first
+            zero_start_(appearnet)
         if model.unet.injection is not Injection.CONCAT:  # which reads no text
             appearnet.null_context.copy_(coders.null)
     return trainee
