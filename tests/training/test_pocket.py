@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pretend_device
 import pytest
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from microcinema_core.config import ClipConfig, Injection, Kind, with_injection
 from microcinema_core.errors import CheckpointError, ConfigError, InputError
 from microcinema_core.motion.plan import Camera, Plan
 from microcinema_core.training import coders as coders_of
+from microcinema_core.training import loop
 from microcinema_core.training import pocket as stage_of
 from microcinema_core.training.caption_reader import PocketLessons
 from microcinema_core.training.coders import load_coders
@@ -205,3 +207,14 @@ def test_the_text_model_learns_what_captions_ask_for() -> None:
     nothing = [one for one in said if one.labels[0] == list(Effect).index(Effect.NONE)]
     assert {tuple(one.labels[1:]) for one in nothing} == {(3, 2)}
     assert not any(one.text == "" for one in said if one not in nothing)
+
+
+def test_all_of_it_happens_on_the_device(
+    config: TrainConfig, pretend: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two steps and their report, on a device on which nothing of the CPU's may be met; its noise comes from there."""
+    monkeypatch.setattr(stage_of, "DenoisingThere", lambda loss: loss)
+    pretend_device.train_on(pretend)
+    monkeypatch.setattr(loop, "default_device", lambda: pretend)
+    file = loop.train(replace(config, reported=1), build_stage, progress=False)
+    assert read_header(file).provenance["steps"] == 2
