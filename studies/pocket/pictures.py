@@ -27,9 +27,11 @@ from ..scene.pictures import LONGEST, QUALITY, opened, sources
 from .splits import SPLITS, share_of, split_of_cut_out, split_of_picture
 
 PICTURES, CUT_OUTS = "pictures", "cut-outs"
+UNFREE = ("Unsplash", "Pexels")  # what some files of a package may be under: none of it is taken
 SHORTEST = 256  # pixels of a picture's shorter side, of which training cuts squares
 FLAT = 3.5  # levels: the mean difference of neighbours, down and across; a drawn background has less
 ALIKE = 0.75  # correlation of two pictures' details: one scene with another light, one picture in two packages
+FLAT_LONGEST = 512  # pixels, at which that is measured
 SIDE, BLUR = 24, 2.5  # pixels of the small picture of which details are compared, and of what is no detail there
 CUT_OUTS_SHARE = 0.18  # of the bytes
 CUT_OUT_LICENCES = {"tuxpaint-stamps-default": "GPL-2+"}  # else that of the package's pictures
@@ -75,8 +77,10 @@ class Candidate:
 
 
 def picture_candidates(packages: Path, form: Form) -> Iterator[Candidate]:
-    """Pictures that are neither small nor flat."""
+    """Pictures under a free licence that are neither small nor flat."""
     for source in sources():
+        if any(word in source.licence for word in UNFREE):
+            continue
         picture = opened(packages, source)
         picture.thumbnail((form.longest, form.longest), Image.Resampling.LANCZOS)
         if min(picture.size) >= SHORTEST and not is_flat(picture):
@@ -110,9 +114,11 @@ def cut_out_name(path: Path) -> tuple[str, str]:
 
 
 def is_flat(picture: Image.Image) -> bool:
-    """Whether next to nothing is on it."""
-    grey = np.asarray(picture.convert("L"), np.float32)
-    return bool(np.abs(np.diff(grey, axis=0)).mean() + np.abs(np.diff(grey, axis=1)).mean() < FLAT)
+    """Whether next to nothing is on it, in whichever form."""
+    grey = picture.convert("L")
+    grey.thumbnail((FLAT_LONGEST, FLAT_LONGEST), Image.Resampling.LANCZOS)
+    levels = np.asarray(grey, np.float32)
+    return bool(np.abs(np.diff(levels, axis=0)).mean() + np.abs(np.diff(levels, axis=1)).mean() < FLAT)
 
 
 def details_of(picture: Image.Image) -> NDArray[np.float32]:
