@@ -51,10 +51,10 @@ class TemporalConv(nn.Module):
         flat = x.flatten(2)
         summed = torch.baddbmm(flat, here.expand(len(flat), -1, -1), flat)
         if frames > 1:
-            before, after = (tap.expand(frames - 1, -1, -1) for tap in (before, after))
+            between = (frames - 1, -1, -1)
             for clip, into in zip(flat.split(frames), summed.split(frames), strict=True):
-                into[1:].baddbmm_(before, clip[:-1])
-                into[:-1].baddbmm_(after, clip[1:])
+                into[1:].baddbmm_(before.expand(between), clip[:-1])
+                into[:-1].baddbmm_(after.expand(between), clip[1:])
         return summed.view(x.shape)
 
     def _out_of_place(self, x: Tensor, frames: int) -> Tensor:

@@ -55,8 +55,8 @@ class Given:
     def replaced(self, tensors: dict[str, Tensor]) -> Given:
         """The same of other tensors."""
         appearance = None if self.appearance is None else self.appearance.of(tensors)
-        given = (tensors[name] for name in ("x", "t", "context"))
-        return Given(*given, appearance, tensors.get("frame_time"), self.shared_frame)
+        x, t, context = (tensors[name] for name in ("x", "t", "context"))
+        return Given(x, t, context, appearance, tensors.get("frame_time"), self.shared_frame)
 
     @property
     def layout(self) -> tuple[object, ...]:
