@@ -5,6 +5,8 @@ Activations arrive with the frames folded into the batch, [B*T, C, H, W]: spatia
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -47,7 +49,7 @@ class TemporalConv(nn.Module):
 
     def _by_tap(self, x: Tensor, frames: int) -> Tensor:
         """Three products, each added to what is there: nothing of 3C channels is ever made."""
-        before, here, after = self.taps.weight.view(3, x.shape[1], x.shape[1])
+        before, here, after = cast(nn.Conv2d, self.taps).weight.view(3, x.shape[1], x.shape[1])
         flat = x.flatten(2)
         summed = torch.baddbmm(flat, here.expand(len(flat), -1, -1), flat)
         if frames > 1:
