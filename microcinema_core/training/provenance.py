@@ -33,7 +33,9 @@ def provenance(config: TrainConfig, step: int) -> dict[str, Any]:
 def _data(config: TrainConfig) -> str:
     if config.data.pictures:
         return f"pictures of {Path(config.data.pictures).name}"
-    return f"{Path(config.videos or config.rendered).name or 'Toybox, procedural'}; {config.data.clips} clips"
+    if config.rendered:  # as many as there were when it began
+        return f"{Path(config.rendered).name}; at most {config.data.clips} clips"
+    return f"{Path(config.videos).name or 'Toybox, procedural'}; {config.data.clips} clips"
 
 
 def code_commit() -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
 import time
@@ -32,7 +33,7 @@ from .summary import document
 
 QUICK_MINUTES = 8.0  # the turn that is under way then, and the page, take another
 MEASURED = ("microcinema_core/models", "studies/speed")  # whose code the times depend on
-DISTURBED = 0.1  # processors that others kept busy
+DISTURBED = 0.05  # of all processors, that others kept busy
 WORDS = ("page.py", "plot.py", "summary.py", "__main__.py", "plan.py")  # which only tell of them
 
 
@@ -68,12 +69,17 @@ def forget_disturbed(folder: Path) -> int:
     for path in folder.glob("*.jsonl"):
         Journal(path)  # which takes a torn line away
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        quiet = [line for line in lines if (json.loads(line)["record"].get("neighbours") or 0) <= DISTURBED]
+        quiet = [line for line in lines if _busy(json.loads(line)["record"]) <= DISTURBED]
         if len(quiet) < len(lines):
             forgotten += len(lines) - len(quiet)
             with written_whole(path) as temporary:
                 temporary.write_text("".join(quiet), encoding="utf-8")
     return forgotten
+
+
+def _busy(record: dict[str, Any]) -> float:
+    """The share of this machine's processors."""
+    return float(record.get("neighbours") or 0) / (os.cpu_count() or 1)
 
 
 def run(contest: Contest, plan: Sequence[Measurement]) -> None:

@@ -21,7 +21,7 @@ INTRODUCTION = """# Speed and memory
 
 `make bench` writes this page. It can be stopped at any time, and the same command goes on where it was;
 `make bench OPTIONS=--quick` measures the first figures only, in under ten minutes. Turns during which other processes
-kept more than a tenth of a processor busy are taken again by the next run. In float32 it needs 16 GB of memory.
+kept more than a twentieth of the processors busy are taken again by the next run. In float32 it needs 16 GB of memory.
 Nothing is downloaded.
 
 - **Beside**: diffusers' networks at Stable Diffusion 2.1's size, random weights (what a library starts at zero is

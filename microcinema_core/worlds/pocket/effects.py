@@ -67,7 +67,7 @@ LOOKS: Mapping[Effect, Look] = MappingProxyType(
         Effect.RAIN: Look(LayerKind.RAIN, 0.5, 5.0),
         Effect.FOG: Look(LayerKind.FOG, 1.2),
         Effect.RIPPLES: Look(LayerKind.WAVES, 1.5, 1.3),
-        Effect.WIND: Look(LayerKind.WIND, 6.0),
+        Effect.WIND: Look(LayerKind.WIND, 5.0),
         Effect.BRIGHTER: Look(LayerKind.BRIGHTER, 1.0, comes=0.8),
         Effect.DARKER: Look(LayerKind.DARKER, 1.2, comes=0.8),
         Effect.WARM: Look(LayerKind.WARMER, 1.0, comes=0.7),

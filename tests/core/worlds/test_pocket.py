@@ -124,6 +124,14 @@ def test_shares_are_those_that_are_written_down() -> None:
     assert moving == pytest.approx(0.65, abs=0.04)
 
 
+@pytest.mark.parametrize("effect", ASKED)
+def test_any_layer_that_is_drawn_is_one_that_can_be(effect: Effect) -> None:
+    """Its dials refuse what is beyond them, and a clip that cannot be made would end a run of thousands."""
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        assert layer_of(Asked(effect, Strength.STRONG), rng).amount > 0
+
+
 def test_strong_is_more_than_gentle() -> None:
     amounts = {
         strength: layer_of(Asked(Effect.SNOW, strength), np.random.default_rng(0)).amount for strength in Strength
