@@ -87,7 +87,8 @@ def test_each_clip_may_have_its_own_prompt(small: Kit, keyframes: torch.Tensor) 
     for number, text in enumerate(texts):
         own = keyframes[number : number + 1]
         single = small.ksampler(small.encode(own, text), small.prior(own))
-        assert (both.unflatten(0, (2, FRAMES))[number] - single).abs().max() < 1e-5 * both.abs().max()
+        # Products of another shape sum in another order, at every step anew.
+        assert (both.unflatten(0, (2, FRAMES))[number] - single).abs().max() < 3e-5 * both.abs().max()
     other = small.ksampler(small.encode(own, texts[0]), small.prior(own))
     assert (other - single).abs().max() > 1e-2 * single.abs().max()  # swapped prompts would not have passed
 

@@ -164,6 +164,7 @@ def test_ratios_are_of_neighbours_in_time() -> None:
     assert made["neighbours"] == 0.9
 
 
+@pytest.mark.slow
 def test_the_page_has_the_machine_every_table_and_a_picture(tmp_path: Path) -> None:
     plan = [small(What.STEP, "unet3d", 1), small(What.STEP, "svd", 1), small(What.LOOP, "svd", 1)]
     made = contest(tmp_path / "work")
@@ -214,6 +215,7 @@ def test_turns_during_which_others_were_busy_are_taken_again(tmp_path: Path) -> 
     assert command.forget_disturbed(tmp_path) == 0
 
 
+@pytest.mark.slow
 def test_compiled_networks_take_turns_with_guidance_and_say_what_compiling_took(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

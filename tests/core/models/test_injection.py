@@ -454,9 +454,8 @@ def test_channels_last_memory_gives_the_same(injection):
     torch.testing.assert_close(given.run(unet, appearnet(Guide(given.z_c))), wanted, **EXACT)
 
 
-@pytest.mark.parametrize(
-    "injection", [pytest.param(mode, marks=[] if mode is SMALL.injection else pytest.mark.slow) for mode in Injection]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("injection", list(Injection))
 @torch.no_grad()
 def test_both_networks_compile_as_one_graph_each(injection):
     """Graph capture alone, with no compiler behind it: what breaks a graph breaks here."""

@@ -20,7 +20,7 @@ from torch import Tensor
 from microcinema_core.config import ClipConfig
 from microcinema_core.errors import CheckpointError, InputError
 from microcinema_core.media import Frames, save_clip
-from microcinema_core.training.data import film_clips
+from microcinema_core.training.data import catalogue, film_clips
 from microcinema_core.training.data.ahead import ahead
 from microcinema_core.training.data.catalogue import Films, find_films
 from microcinema_core.training.data.division import divided
@@ -129,7 +129,7 @@ def test_an_excerpt_follows_from_seed_film_and_number(place: Place, tmp_path: Pa
 def test_sentences_may_change_and_videos_are_looked_at_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     place.clips(3)
     (place.films / "b.txt").write_text("It is changed")
-    monkeypatch.setattr("microcinema_core.training.data.catalogue.length_of", None)
+    monkeypatch.setattr(catalogue, "length_of", None)
     clips = place.clips(3)
     assert clips.clip(1).text == "It is changed"
     assert place.decoded == dict.fromkeys("abc", 1)
