@@ -18,7 +18,7 @@ from .slices import in_slices, rows_at_once
 from .spatial import WIDEST, FeedForward
 from .zero_start import Adds, starts_at_zero
 
-SMALL = 256  # pixels of a frame up to which one product for all three taps is as fast
+SMALL = 256  # pixels of a frame, Toybox's, up to which one product is for all three taps
 
 
 class TemporalConv(nn.Module):
@@ -41,11 +41,12 @@ class TemporalConv(nn.Module):
     def _plain(self, x: Tensor) -> bool:
         """Whether the weights may be used without the layer, and it pays.
 
-        A layer of the host's, or one with low-rank parts beside it, has to be called, and so has one whose weights are
-        in another format (autocast); a compiler adds better.
+        A layer of the host's, or one with a low-rank part, which is a hook, has to be called, and so has one whose
+        weights are in another format (autocast); a compiler adds better.
         """
         large, alike = x.shape[-2] * x.shape[-1] > SMALL, x.dtype == self.taps.weight.dtype
-        return large and alike and type(self.taps) is nn.Conv2d and not torch.compiler.is_compiling()
+        bare = type(self.taps) is nn.Conv2d and not self.taps._forward_hooks
+        return large and alike and bare and not torch.compiler.is_compiling()
 
     def _by_tap(self, x: Tensor, frames: int) -> Tensor:
         """Three products, each added to what is there: nothing of 3C channels is ever made."""

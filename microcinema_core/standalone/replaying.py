@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,9 +42,9 @@ class Given:
     x: Tensor
     t: Tensor
     context: Tensor
-    appearance: Appearance | None
-    frame_time: Tensor | None
-    shared_frame: int | None
+    appearance: Appearance | None = None
+    frame_time: Tensor | None = None
+    shared_frame: int | None = None
 
     def tensors(self) -> dict[str, Tensor]:
         """All of them, by name."""
@@ -105,17 +106,9 @@ class ReplayedUNet(nn.Module):
         self.config, self.network = unet.config, unet
         self.records: dict[tuple[object, ...], Record] = {}
 
-    def forward(
-        self,
-        x: Tensor,
-        t: Tensor,
-        context: Tensor,
-        appearance: Appearance | None = None,
-        frame_time: Tensor | None = None,
-        shared_frame: int | None = None,
-    ) -> Tensor:
+    def forward(self, *told: Any, **named: Any) -> Tensor:
         """As VideoUNet's: x [B, C, T, h, w] -> same. With gradients the network runs as it is."""
-        given = Given(x, t, context, appearance, frame_time, shared_frame)
+        given = Given(*told, **named)
         if torch.is_grad_enabled():
             return given.through(self.network)
         layout = given.layout

@@ -16,14 +16,13 @@ from ..diffusion.schedule import make_schedule
 from .coders import Coders, load_coders
 from .config import TrainConfig
 from .data.batches import ClipBatch
+from .data.pictures import SELECT, TRAIN
 from .data.pocket import PocketBatches, StoredPocket
 from .denoising import Denoising
 from .recipe import learning_groups
 from .reports.pocket import PocketClipsMade
 from .stage import Draw, Stage
 from .trainee import Trainee, asked_for, begin
-
-TRAIN, SELECT = "train", "select"  # folders of clips
 
 
 @dataclass(frozen=True, slots=True)

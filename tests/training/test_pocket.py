@@ -9,6 +9,7 @@ import pretend_device
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 from small_models import SMALL, write_stages
 
 from microcinema_core.checkpoint.format import read_checkpoint, read_header
@@ -22,7 +23,7 @@ from microcinema_core.training.caption_reader import PocketLessons
 from microcinema_core.training.coders import load_coders
 from microcinema_core.training.config import DataConfig, TrainConfig
 from microcinema_core.training.data.pocket import ALIKE, WORDINGS, PocketBatches, StoredPocket
-from microcinema_core.training.data.pocket_files import clip_files, read_clips, write_clips
+from microcinema_core.training.data.pocket_files import FRAMES, NOTE, clip_files, read_clips, write_clips
 from microcinema_core.training.loop import train
 from microcinema_core.training.reports.pocket import WAYS, Made, middle
 from microcinema_core.training.stage import Draw
@@ -96,6 +97,17 @@ def test_other_files_and_empty_folders_are_refused(files: dict[Kind, Path], tmp_
         read_clips(files[Kind.VIDEO])
     with pytest.raises(InputError, match="holds no clips; write some"):
         clip_files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("note", "clips", "said"),
+    [("[3]", 1, "says nothing that can be read"), ('[{"caption": "a"}]', 1, "says nothing"), ("[]", 1, "holds others")],
+)
+def test_a_file_that_tells_nothing_of_its_clips_is_refused(note: str, clips: int, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "clips-0.safetensors"
+    save_file({name: torch.zeros(clips, 1) for name in FRAMES}, path, metadata={NOTE: note})
+    with pytest.raises(CheckpointError, match=said):
+        read_clips(path)
 
 
 def test_what_is_stored_is_what_the_autoencoder_makes(stored: StoredPocket, config: TrainConfig) -> None:

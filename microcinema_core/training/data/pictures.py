@@ -18,8 +18,9 @@ from ...errors import ConfigError, InputError, shown
 from ...files import reachable
 from ...media import Frames, place, read_picture
 from ...shot.resize import ResizePolicy
+from ...worlds.pocket.pool import Split
 
-TRAIN, SELECT = "train", "select"  # folders in the one that is named: to learn from, and to report on
+TRAIN, SELECT = Split.TRAIN, Split.SELECT  # folders in the one that is named: to learn from, and to report on
 SHRUNK_SHARE = 0.2  # of crops out of a picture at half its size: twice the detail
 ON_CARD = 0.25  # of a card's free memory, at most, for pictures; else they stay on the CPU
 logger = logging.getLogger("microcinema")

@@ -70,5 +70,10 @@ def read_clips(path: Path) -> Clips:
         if note is None:
             raise CheckpointError(f"{path}: holds no clips of Pocket's world")
         tensors = {name: file.get_tensor(name).clone() for name in FRAMES}  # a mapped page is read only when it is used
-    told = [Told.from_dict(one) for one in parse_json(note, str(path), MAX_NOTE)]
+    try:
+        told = [Told.from_dict(one) for one in parse_json(note, str(path), MAX_NOTE)]
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: says nothing that can be read of its clips; render them anew") from error
+    if {len(tensor) for tensor in tensors.values()} != {len(told)}:
+        raise CheckpointError(f"{path}: tells of {len(told)} clips and holds others; render them anew")
     return Clips(**tensors, told=told)

@@ -315,6 +315,19 @@ def test_rotary_leaves_the_first_frame_alone_and_turns_pairs():
         torch.testing.assert_close(found[0, 2, pair::2], torch.view_as_real(turned), rtol=0, atol=1e-6)
 
 
+@torch.no_grad()
+def test_a_temporal_convolution_of_large_frames_is_that_of_small_ones_and_has_its_hook():
+    """A low-rank part that is learning is a forward hook of the layer."""
+    conv, x = TemporalConv(6, Backend()).double(), normal(10, 6, 20, 15)
+    conv.taps.weight.copy_(normal(*conv.taps.weight.shape, seed=1))
+    assert conv._plain(x)
+    torch.testing.assert_close(conv(x, 5), conv._in_place(x, 5), **EXACT)
+    before = conv(x, 5)
+    conv.taps.register_forward_hook(lambda layer, given, made: made + 1)
+    torch.testing.assert_close(conv(x, 5), conv._out_of_place(x, 5), **EXACT)
+    assert (conv(x, 5) - before).abs().min() > 1.9  # two taps at an end, else three
+
+
 @pytest.mark.parametrize("frames", [1, 2, 5])
 @torch.no_grad()
 def test_the_temporal_convolution_is_conv1d(frames):
