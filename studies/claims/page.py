@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from ..shares import Share, table
+from ..shares import table
 from .runs import CONCAT, FULL, NO_LAMBDA, WAYS, Run, Way
+from .scoring import Scores, decibels, share
 
 HEAD = """# The paper's claims at toy size
 
@@ -21,21 +21,10 @@ PAIRS: tuple[tuple[str, Way, Way], ...] = (
     ("AppearNet's features in both halves with de-normalisation, against concatenation", FULL, CONCAT),
     ("the noise prior's lambda, on against off", FULL, NO_LAMBDA),
 )
-Scores = Mapping[str, Mapping[str, Any]]  # by run: what `studies.toybox.run` found
 
 
-def share(found: Mapping[str, Any], name: str) -> Share:
-    of = found["clips"]["groups"]["all"][name]
-    return Share(of["hits"], of["n"])
-
-
-def decibels(found: Mapping[str, Any]) -> float:
-    """The keyframe's own frame against the autoencoder's round trip, median."""
-    return float(found["appearance"]["centre_psnr"]["median"])
-
-
-def page(scores: Scores, steps: int, clips: int) -> str:
-    """Markdown. scores: of the runs that are done."""
+def page(scores: Mapping[str, Scores], steps: int, clips: int) -> str:
+    """Markdown. scores: by run, of those that are done."""
     n = max((share(found, "right").n for found in scores.values()), default=0)
     rows = []
     for way in WAYS:
@@ -49,7 +38,7 @@ def page(scores: Scores, steps: int, clips: int) -> str:
     return HEAD.format(steps=steps, clips=clips, n=n) + "\n".join(lines) + "\n"
 
 
-def _pairs(scores: Scores) -> list[str]:
+def _pairs(scores: Mapping[str, Scores]) -> list[str]:
     rows = []
     for what, one, other in PAIRS:
         for seed in range(2):

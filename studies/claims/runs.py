@@ -52,7 +52,7 @@ class Run:
     def name(self) -> str:
         return f"{self.way.name}-{self.seed}"
 
-    def config(self, folder: Path, steps: int = STEPS) -> TrainConfig:
+    def config(self, folder: Path, steps: int = STEPS, *, compile: bool = False) -> TrainConfig:
         """The whole of what is trained, below a folder, whose cache of clips all runs share."""
         plain = TrainConfig.load(CONFIG)
         plain = replace(
@@ -63,6 +63,7 @@ class Run:
             image=str(embedded(Kind.IMAGE)),
             steps=steps,
             seed=self.seed,
+            compile=compile,
             checkpoint_every=250,
             sample_every=steps,
             keep=1,

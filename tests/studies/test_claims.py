@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from microcinema_core.config import Injection
+from microcinema_core.training.config import Learns
+from studies.claims.frozen import KEPT, Lesson
+from studies.claims.frozen import page as frozen_page
 from studies.claims.page import page
 from studies.claims.runs import CONCAT, FULL, NO_KEYFRAME, NO_LAMBDA, TWICE, WAYS, Run, plan
 
@@ -31,12 +34,13 @@ def test_runs_differ_in_one_thing_and_share_their_clips(tmp_path: Path) -> None:
     assert {values["data"]["seed"] for values in told.values()} == {0}
 
 
-def test_the_page_has_every_run_and_the_pairs_of_equal_seed() -> None:
-    def found(hits: int, decibels: float) -> dict[str, Any]:
-        share = {"hits": hits, "n": 10}
-        shares = dict.fromkeys(("right", "motion", "shape", "colour", "still"), share)
-        return {"clips": {"groups": {"all": shares}}, "appearance": {"centre_psnr": {"median": decibels}}}
+def found(hits: int, decibels: float) -> dict[str, Any]:
+    share = {"hits": hits, "n": 10}
+    shares = dict.fromkeys(("right", "motion", "shape", "colour", "still"), share)
+    return {"clips": {"groups": {"all": shares}}, "appearance": {"centre_psnr": {"median": decibels}}}
 
+
+def test_the_page_has_every_run_and_the_pairs_of_equal_seed() -> None:
     scores = {
         Run(FULL, 0).name: found(9, 40),
         Run(CONCAT, 0).name: found(4, 31.25),
@@ -47,3 +51,23 @@ def test_the_page_has_every_run_and_the_pairs_of_equal_seed() -> None:
     assert "0.900 (0.596-0.982)" in text
     assert "0.900 / 0.400 | 40.0 / 31.2" in text
     assert text.count("on against off") == 0
+
+
+def test_what_is_frozen_is_the_text_alone_run_and_its_lesson_is_kept_at_steps_of_its_reports(tmp_path: Path) -> None:
+    before = Run(NO_KEYFRAME, 0)
+    lesson = Lesson.of(tmp_path, tmp_path / before.name / "model.safetensors")
+    assert lesson.config.recipe.learns is Learns.APPEARNET
+    assert all(step % lesson.config.sample_every == 0 for step in KEPT)
+    assert KEPT[-1] == lesson.config.steps
+
+
+def test_the_page_of_a_frozen_model_stands_between_what_it_was_and_what_learnt_together() -> None:
+    text = frozen_page(found(3, 9), found(9, 40), [("250", "3", found(5, 21)), ("500", "6", found(8, 30))])
+    rows = [line for line in text.splitlines() if line.startswith("| ")][1:]
+    assert [row.rsplit("|", 2)[1].strip() for row in rows if "dB" not in row and "---" not in row] == [
+        "9.0",
+        "21.0",
+        "30.0",
+        "40.0",
+    ]
+    assert "0.500 (0.237-0.763)" in text
