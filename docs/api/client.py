@@ -37,7 +37,7 @@ import urllib.parse
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -230,12 +230,15 @@ class ComfyClient:
         Raises GraphError, RunError, Interrupted or Unreachable.
         """
         if progress is None and preview is None:
-            return self.wait(self.queue(graph), graph, deadline)
+            prompt_id = self.queue(graph)
+            with self._stopped_with_us(prompt_id):
+                return self.wait(prompt_id, graph, deadline)
         with closing(EventStream(self.address, self.client_id, self.timeout)) as events:
             prompt_id = self.queue(graph)
             follower = Follower(events, prompt_id, graph, progress, preview)
-            entry = self._wait(prompt_id, graph, follower.follow, deadline)
-            follower.follow()  # what is still on its way
+            with self._stopped_with_us(prompt_id):
+                entry = self._wait(prompt_id, graph, follower.follow, deadline)
+                follower.follow()  # what is still on its way
             return files_of(entry)
 
     def queue(self, graph: Graph) -> str:
@@ -254,6 +257,15 @@ class ComfyClient:
         """Take the graph from the queue, or stop it if it runs."""
         self._post("/queue", {"delete": [prompt_id]})
         self._post("/interrupt", {"prompt_id": prompt_id})
+
+    @contextmanager
+    def _stopped_with_us(self, prompt_id: str) -> Iterator[None]:
+        """Ctrl-C stops the server's work on this graph too."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.cancel(prompt_id)
+            raise
 
     def upload(self, picture: str | os.PathLike) -> str:
         """Copy a file into the server's input folder, and return the name for Load Image.
