@@ -9,6 +9,7 @@ from .encode import AppearNetEncode
 from .folder import register_folder
 from .layer import MicroCinemaLayer
 from .load import LoadMicroCinema
+from .old_names import register_old_names
 from .plates import MicroCinemaPlates
 from .prior import NoisePriorLatent, NoisePriorNoise
 from .region import MicroCinemaRegion
@@ -21,6 +22,7 @@ from .tsr import TSRInterpolate
 class MicroCinemaExtension(ComfyExtension):
     async def on_load(self) -> None:
         register_folder()
+        await register_old_names()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [

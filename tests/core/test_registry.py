@@ -68,7 +68,7 @@ def test_of_the_library_it_holds_the_rooms_that_the_nodes_may_import(packed: set
 
 def test_the_archive_holds_nothing_else(packed: set[str]) -> None:
     folders = {name.partition("/")[0] for name in packed if "/" in name}
-    assert folders == {"locales", "microcinema_core", "nodes", "web", "weights", "workflows"}
+    assert folders == {"locales", "microcinema_core", "nodes", "subgraphs", "web", "weights", "workflows"}
     loose = {"CHANGELOG.md", "LICENSE", "README.md", "__init__.py", "pyproject.toml", "requirements.txt"}
     assert {name for name in packed if "/" not in name} == loose
     assert not [name for name in packed if name.endswith("ruff.toml")]

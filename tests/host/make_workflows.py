@@ -1,9 +1,11 @@
-"""Write docs/api and workflows from workflow_graphs.py: .comfyui/venv/bin/python -P tests/host/make_workflows.py
+"""Write docs/api, workflows and subgraphs: .comfyui/venv/bin/python -P tests/host/make_workflows.py
 
+All is made from workflow_graphs.py and blueprint_graphs.py.
 Parts, in this order, all by default:
-  api       docs/api/NAME.json, the API form
-  canvas    workflows/NAME.json, made by ComfyUI's own page in a browser, then laid out here
-  pictures  workflows/NAME.jpg, frames of the video that the workflow makes as shipped: minutes for each
+  api         docs/api/NAME.json, the API form
+  canvas      workflows/NAME.json, made by ComfyUI's own page in a browser, then laid out here
+  blueprints  subgraphs/NAME.json, parts of those canvases as one node
+  pictures    workflows/NAME.jpg, frames of the video that the workflow makes as shipped: minutes for each
 
 Starts a server of its own unless --server names one. What needs files that are fetched gets a drawn card instead, and
 what loads a picture shows one of assets/pictures.
@@ -24,11 +26,12 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).parent))
 
+from blueprint_graphs import BLUEPRINTS, blueprint_file
 from run_host import ROOT, copy_pack, start_server
 from setup_host import find_host
 from workflow_graphs import READY, Workflow, all_workflows
 
-API, CANVAS = ROOT / "docs" / "api", ROOT / "workflows"
+API, CANVAS, SUBGRAPHS = ROOT / "docs" / "api", ROOT / "workflows", ROOT / "subgraphs"
 PICTURES = ROOT / "assets" / "pictures"
 Painted = tuple[tuple[int, int], ...]  # a polygon, in pixels of the picture
 ROCKET = ("rocket.jpg", ((309, 122), (337, 122), (337, 405), (309, 405)))  # with the box in which it stands
@@ -42,7 +45,7 @@ SHOWN: dict[str, tuple[tuple[str, Painted], ...]] = {  # one picture for each Lo
     "lake-alive": ((LAKE, ()),),
     "lake-by-hand": ((LAKE, WATER), (LAKE, SKY)),
 }
-PARTS = ("api", "canvas", "pictures")
+PARTS = ("api", "canvas", "blueprints", "pictures")
 SIDE = 384  # of a picture, in pixels
 GAP, TITLE, PAD = 40, 34, 24  # pixels of the canvas: between nodes, a node's title, a group's edge
 COLUMN = 760  # a group's nodes are stacked to about this height
@@ -58,6 +61,12 @@ Canvas = dict[str, Any]
 
 def write_api(flow: Workflow) -> None:
     write_json(API / f"{flow.name}.json", flow.api)
+
+
+def write_blueprints() -> None:
+    SUBGRAPHS.mkdir(exist_ok=True)
+    for blueprint in BLUEPRINTS:
+        write_json(SUBGRAPHS / f"{blueprint.name}.json", blueprint_file(blueprint))
 
 
 def write_json(path: Path, content: object) -> None:
@@ -256,6 +265,8 @@ def load_module(name: str, path: Path) -> ModuleType:
 def make_parts(flows: Sequence[Workflow], parts: Sequence[str], quick: bool, address: str) -> None:
     if "canvas" in parts:
         make_canvases(flows, address)
+    if "blueprints" in parts:
+        write_blueprints()
     if "pictures" in parts:
         ready = {make().name for make in READY}
         drawing = load_module("microcinema_drawing", ROOT / "assets" / "draw.py")
@@ -289,7 +300,8 @@ def main() -> int:
     if "api" in options.parts:
         for flow in flows:
             write_api(flow)
-    if set(options.parts) == {"api"}:
+    if set(options.parts) <= {"api", "blueprints"}:  # which take no server
+        make_parts(flows, options.parts, options.quick, "")
         return 0
     if options.server:
         make_parts(flows, options.parts, options.quick, options.server)
