@@ -26,16 +26,15 @@ MARGIN, LINE, EDGE, WIDTH = (
     340,
 )  # pixels of the canvas: beside the nodes, a slot, a list of slots, the node
 Json = dict[str, Any]
-Ids = dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """A widget of an inner node that the blueprint's node shows, by its node's title; `label`: what it is called."""
+    """A widget of an inner node that the blueprint's node shows, by its node's title; `name`: where it has another."""
 
     title: str
     widget: str
-    label: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +128,15 @@ def blueprint_file(blueprint: Blueprint) -> Json:
         node = inner[ids[title]]
         names = [given["name"] for given in node["inputs"] if "widget" in given]
         node["widgets_values"][names.index(widget)] = value  # a seed, before which this holds, has two values
-    for dial in blueprint.dials:
-        given = next(g for g in inner[ids[dial.title]]["inputs"] if g["name"] == dial.widget and "widget" in g)
-        given |= {"label": dial.label} if dial.label else {}  # else the page's, in its language
     inputs, outputs, links = cut_out(inner, canvas["links"], dict(blueprint.labels))
-    return whole(blueprint, inner, inputs, outputs, links, ids)
+    first = max(link["id"] for link in links) + 1
+    for number, dial in enumerate(blueprint.dials, start=first):
+        node = inner[ids[dial.title]]
+        slot, given = next((i, g) for i, g in enumerate(node["inputs"]) if g["name"] == dial.widget and "widget" in g)
+        given["link"], name = number, dial.name or dial.widget
+        links.append(as_object(number, INTO, len(inputs), node["id"], slot, given["type"]))
+        inputs.append({"name": name, "type": given["type"], "linkIds": [number], "widget": {"name": name}})
+    return whole(blueprint, inner, inputs, outputs, links)
 
 
 def cut_out(
@@ -174,9 +177,13 @@ def as_object(number: int, source: int, out: int, target: int, into: int, kind: 
     return {"id": number, **ends, "type": kind}
 
 
-def placed(slots: list[Json], blueprint: Blueprint, x: float, y: float) -> list[Json]:
+def bare(slot: Json) -> Json:
+    return {key: value for key, value in slot.items() if key != "widget"}  # which the one node's own inputs have
+
+
+def placed(slots: list[Json], blueprint: Blueprint, side: str, x: float, y: float) -> list[Json]:
     return [
-        {"id": identity(blueprint, f"{x}/{slot['name']}"), **slot, "pos": [x + LINE, y + LINE * (i + 1)]}
+        {"id": identity(blueprint, f"{side}/{slot['name']}"), **bare(slot), "pos": [x + LINE, y + LINE * (i + 1)]}
         for i, slot in enumerate(slots)
     ]
 
@@ -186,7 +193,7 @@ def identity(blueprint: Blueprint, what: str) -> str:
 
 
 def whole(
-    blueprint: Blueprint, inner: dict[int, Json], inputs: list[Json], outputs: list[Json], links: list[Json], ids: Ids
+    blueprint: Blueprint, inner: dict[int, Json], inputs: list[Json], outputs: list[Json], links: list[Json]
 ) -> Json:
     """The file's parts put together, the subgraph's slots at the left and the right of its nodes."""
     left = min(node["pos"][0] for node in inner.values()) - MARGIN - EDGE
@@ -199,17 +206,16 @@ def whole(
         "name": blueprint.name,
         "inputNode": {"id": INTO, "bounding": [left, top, EDGE, LINE * (len(inputs) + 2)]},
         "outputNode": {"id": OUT_OF, "bounding": [right, top, EDGE, LINE * (len(outputs) + 2)]},
-        "inputs": placed(inputs, blueprint, left, top), "outputs": placed(outputs, blueprint, right, top),
+        "inputs": placed(inputs, blueprint, "in", left, top), "outputs": placed(outputs, blueprint, "out", right, top),
         "widgets": [], "nodes": list(inner.values()), "groups": [], "links": links, "extra": {},
         "category": CATEGORY, "description": blueprint.description,
     }  # fmt: skip
     shown = [{key: slot[key] for key in slot if key != "linkIds"} for slot in (*inputs, *outputs)]
     node = {
-        "id": 1, "type": kind, "pos": [0, 0], "size": [WIDTH, LINE * (len(blueprint.dials) + len(shown) + 2)],
+        "id": 1, "type": kind, "pos": [0, 0], "size": [WIDTH, LINE * (len(shown) + 2)],
         "flags": {}, "order": 0, "mode": 0, "inputs": [slot | {"link": None} for slot in shown[: len(inputs)]],
         "outputs": [slot | {"links": []} for slot in shown[len(inputs) :]],
-        "properties": {"proxyWidgets": [[str(ids[dial.title]), dial.widget] for dial in blueprint.dials]},
-        "widgets_values": [], "title": blueprint.name,
+        "properties": {}, "widgets_values": [], "title": blueprint.name,
     }  # fmt: skip
     numbers = {"revision": 0, "last_node_id": 1, "last_link_id": 0, "nodes": [node], "links": [], "version": 0.4}
     extra = {"BlueprintDescription": blueprint.description, "BlueprintSearchAliases": list(blueprint.words)}

@@ -40,9 +40,11 @@ def test_every_link_has_two_ends_that_know_it(blueprint: Blueprint) -> None:
     told = [given["link"] for node in nodes.values() for given in node["inputs"] if given["link"] is not None]
     told += [number for slot in graph["outputs"] for number in slot["linkIds"]]
     assert sorted(told) == sorted(links)
-    for number, widget in made["nodes"][0]["properties"]["proxyWidgets"]:
-        (given,) = [g for g in nodes[int(number)]["inputs"] if g["name"] == widget]
-        assert given["link"] is None  # else its value would come from elsewhere
+    shown = [(given["name"], given["type"], "widget" in given) for given in made["nodes"][0]["inputs"]]
+    ends = [links[slot["linkIds"][0]] for slot in graph["inputs"]]
+    inner = [nodes[link["target_id"]]["inputs"][link["target_slot"]] for link in ends]
+    assert shown == [(s["name"], i["type"], "widget" in i) for s, i in zip(graph["inputs"], inner, strict=True)]
+    assert len({name for name, *_ in shown}) == len(shown)
 
 
 def test_the_server_lists_each_with_its_file(host: Server) -> None:

@@ -10,6 +10,7 @@ import urllib.request
 from typing import Any
 
 import pytest
+from browser import READY
 from node_texts import LANGUAGES, LOCALES, RECORD, flat, lost_from, problems, read_json, texts_of
 from run_host import PACK, Server
 
@@ -78,3 +79,40 @@ def test_the_server_hands_them_to_the_page(host: Server) -> None:
 def test_what_a_translation_loses_is_seen(said: str, text: str, lost: Any) -> None:
     found = lost_from(said, text, ["auto", "value"])
     assert len(found) == lost if isinstance(lost, int) else sorted(found) == sorted(lost)
+
+
+NAMED = """names => names.map((name) => {
+    const node = LiteGraph.createNode(name);
+    window.app.graph.add(node);
+    const labels = (node.widgets ?? []).map((widget) => [widget.name.replaceAll('.', '_'), widget.label]);
+    const slots = node.inputs.filter((input) => !input.widget).map((input) => [input.name, input.localized_name]);
+    return [name, node.title, Object.fromEntries([...labels, ...slots])];
+})"""
+
+
+@pytest.mark.slow
+def test_the_page_shows_them(host: Server, comfy_page: Any) -> None:
+    """Titles, sockets and dials; a multi-line text's name stands in its box, which the page does not translate."""
+    page, english = comfy_page.page, read_json(RECORD)
+    try:
+        for language in LANGUAGES:
+            set_language(host, language)
+            page.goto(host.address)
+            page.wait_for_function(READY)
+            texts = read_json(LOCALES / language / "nodeDefs.json")
+            for name, title, shown in page.evaluate(NAMED, list(english)):
+                assert title == texts[name]["display_name"]
+                named = {key: given["name"] for key, given in texts[name]["inputs"].items() if key in shown}
+                assert named
+                assert named == {key: shown[key] or named[key] for key in named}, (language, name)
+            page.wait_for_timeout(500)
+            comfy_page.screenshot(f"nodes-{language}")
+    finally:
+        set_language(host, "en")
+
+
+def set_language(host: Server, language: str) -> None:
+    body = json.dumps({"Comfy.Locale": language}).encode()
+    request = urllib.request.Request(f"{host.address}/api/settings", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30):
+        pass
