@@ -95,11 +95,11 @@ def rows_of_csv(name: str, content: str) -> Iterator[tuple[str, Row]]:
     head = content.partition("\n")[0]
     between = max(",;\t", key=head.count)  # spreadsheets of some languages write the others
     rows = csv.reader(io.StringIO(content), delimiter=between)
-    columns = [column.strip() for column in next(rows, [])]
-    twice = next((column for column in columns if columns.count(column) > 1), None)
-    if twice is not None:
-        raise StoryboardError(f"{name}, row 1: there are two columns {twice!r}. Leave one of them out.")
     try:
+        columns = [column.strip() for column in next(rows, [])]
+        twice = next((column for column in columns if columns.count(column) > 1), None)
+        if twice is not None:
+            raise StoryboardError(f"{name}, row 1: there are two columns {twice!r}. Leave one of them out.")
         for count, cells in enumerate(rows, start=2):
             if any(cells[len(columns) :]):
                 more = f"more cells than the {len(columns)} columns of row 1"
@@ -113,7 +113,7 @@ def rows_of_csv(name: str, content: str) -> Iterator[tuple[str, Row]]:
 def rows_of_json(name: str, content: str) -> Iterator[tuple[str, Row]]:
     try:
         rows = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StoryboardError(f"{name}: not JSON ({error}).") from error
     if not isinstance(rows, list):
         raise StoryboardError(f"{name}: no list of shots. Write [{{...}}, {{...}}].")
@@ -148,7 +148,7 @@ def check_together(where: str, given: Row, folder: Path) -> None:
         )
     file = folder / str(given.get("keyframe", "")).strip()
     if "keyframe" in given and not file.is_file():
-        raise StoryboardError(f"{where}, column keyframe: there is no file {file}.")
+        raise StoryboardError(f"{where}, column keyframe: there is no file {str(file)!r}.")
     if "camera" not in given and "prompt" not in given:
         raise StoryboardError(f"{where}, columns camera and prompt: both are empty, so that nothing would move.")
     lost = next((column for column in ("negative", "strength") if column in given), None)

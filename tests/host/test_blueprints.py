@@ -131,9 +131,9 @@ def test_a_blueprint_makes_a_video(
     page.evaluate(WIRE, [blueprint.name, 0, "Save", "video"])
     for name, value in dials.items():
         page.evaluate(SET, [blueprint.name, name, value])
+    page.evaluate(ALL)  # a video out of sight is none of the page's
     (file,) = comfy.wait(comfy_page.queue())
     page.locator("video").first.wait_for(state="attached")
-    page.evaluate(ALL)
     page.wait_for_timeout(500)
     comfy_page.screenshot(f"blueprint-{blueprint.flow().name}")
     assert read_video(comfy.download(file, tmp_path)) == made
@@ -148,7 +148,7 @@ def test_a_clip_is_extended_twice(comfy_page: Any, comfy: Any, tmp_path: Path) -
     before, title = ("MicroCinema Sampler", 0), "Load MicroCinema"
     for number in (1, 2):
         place(comfy_page, EXTENDS)
-        page.evaluate("([old, new]) => { window.app.graph.nodes.find((each) => each.title === old).title = new; }",
+        page.evaluate("([was, now]) => { window.app.graph.nodes.find((each) => each.title === was).title = now; }",
                       [EXTENDS.name, f"More {number}"])  # fmt: skip
         for out, name in enumerate(("model", "appearnet", "clip", "vae")):
             page.evaluate(WIRE, [title, out, f"More {number}", name])

@@ -10,11 +10,12 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from run_host import PACK, ROOT, start_server
+from blueprint_graphs import BLUEPRINTS
+from node_texts import LANGUAGES, SCHEMA, read_json
+from run_host import PACK, ROOT, Server, start_server
 from setup_host import Host, python_of
 from workflow_graphs import all_workflows
 
-NODES = 10
 TROUBLE = ("WARNING", "ERROR", "Traceback", "IMPORT FAILED", "Cannot import")
 ADDRESS = f"https://git.invalid/{PACK}"  # Manager takes no paths; git is told that the clone is there
 GIT = shutil.which("git")
@@ -30,19 +31,28 @@ def packed_files() -> set[str]:
 
 
 def check_it_loads(comfyui: Host, client: ModuleType, base: Path) -> None:
-    """All nodes and workflows, no warning that names the pack, and no other machine asked."""
+    """All nodes, workflows, blueprints and languages, no warning that names the pack, and no other machine asked."""
     record = base / "connections.txt"
     server = start_server(comfyui, base, record=record)
     try:
         info = client.ComfyClient(server.address).object_info()
-        assert sum(node["python_module"] == f"custom_nodes.{PACK}" for node in info.values()) == NODES
-        with urllib.request.urlopen(f"{server.address}/api/workflow_templates") as answer:
-            assert set(json.load(answer)[PACK]) == {flow.name for flow in all_workflows()}
+        ours = {name for name, node in info.items() if node["python_module"] == f"custom_nodes.{PACK}"}
+        assert ours == set(read_json(SCHEMA))
+        assert all(set(ask(server, "i18n")[language]["nodeDefs"]) >= ours for language in LANGUAGES)
+        assert {each.name for each in BLUEPRINTS} <= {
+            entry["name"] for entry in ask(server, "global_subgraphs").values()
+        }
+        assert set(ask(server, "workflow_templates")[PACK]) == {flow.name for flow in all_workflows()}
         lines = [line for line in server.log_text().splitlines() if PACK in line.lower()]
         assert not [line for line in lines if any(sign in line for sign in TROUBLE)]
     finally:
         server.stop()
     assert not record.exists()
+
+
+def ask(server: Server, what: str) -> dict:
+    with urllib.request.urlopen(f"{server.address}/api/{what}") as answer:
+        return json.load(answer)
 
 
 @pytest.mark.slow

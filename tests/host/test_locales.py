@@ -10,7 +10,6 @@ import urllib.request
 from typing import Any
 
 import pytest
-from browser import READY
 from node_texts import LANGUAGES, LOCALES, RECORD, flat, lost_from, problems, read_json, texts_of
 from run_host import PACK, Server
 
@@ -93,6 +92,8 @@ NAMED = """names => names.map((name) => {
 @pytest.mark.slow
 def test_the_page_shows_them(host: Server, comfy_page: Any) -> None:
     """Titles, sockets and dials; a multi-line text's name stands in its box, which the page does not translate."""
+    from browser import READY
+
     page, english = comfy_page.page, read_json(RECORD)
     try:
         for language in LANGUAGES:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -51,6 +52,7 @@ def folder(tmp_path: Path) -> Path:
         ("{}", r"shots.json: no list of shots"),
         ("[]", r"shots.json: holds no shots"),
         ("[1]", r"shots.json, shot 1: no object: 1"),
+        ("[" * 100_000, r"shots.json: not JSON"),
         ([GOOD, GOOD | {"zoom": 2}], r"shot 2: no column is called 'zoom', but keyframe, picture, "),
         ([GOOD | {"seconds": "long"}], r"shot 1, column seconds: 'long' is no number from 0.1 to 120"),
         ([GOOD | {"seconds": True}], r"shot 1, column seconds: 'True' is no number"),
@@ -60,6 +62,7 @@ def folder(tmp_path: Path) -> Path:
         ([GOOD | {"seed": -1}], r"shot 1, column seed: '-1' is no whole number"),
         ([GOOD | {"camera": 7}], r"shot 1, column camera: '7' is no text"),
         ([GOOD | {"keyframe": "lost.png"}], r"shot 1, column keyframe: there is no file .*lost\.png"),
+        ([GOOD | {"keyframe": "a\n\0.png"}], r"shot 1, column keyframe: there is no file"),
         ([GOOD | {"picture": "a star"}], r"shot 1, columns keyframe and picture: give a file, or words"),
         ([{"camera": "pan left"}], r"shot 1, columns keyframe and picture: give a file, or words"),
         ([GOOD | {"camera": " "}], r"shot 1, columns camera and prompt: both are empty"),
@@ -129,7 +132,7 @@ def frames_of(path: Path) -> tuple[int, tuple[int, int], Fraction]:
         return sum(1 for _ in video.decode(video=0)), size, rate
 
 
-def test_three_shots_stopped_once_and_gone_on_with(parts, host: Server, folder: Path, capsys, monkeypatch):
+def test_three_shots_stopped_once_and_gone_on_with(parts, client, host: Server, folder: Path, capsys, monkeypatch):
     """13 frames at 24 a second, then twice 9 at 8 a second, which take three times as many at 24."""
     storyboard, path = parts["storyboard"], folder / "film.csv"
     path.write_text(THREE)
@@ -149,6 +152,12 @@ def test_three_shots_stopped_once_and_gone_on_with(parts, host: Server, folder: 
     assert "goes on from there" in told.err
     (first,) = (folder / "out" / "shots").iterdir()  # nothing of the second
     before = first.stat().st_mtime_ns
+    comfy = client.ComfyClient(host.address)
+    while any((queue := comfy._json("/queue")).values()):
+        assert queue["queue_running"], "taken from the queue, else running"
+        time.sleep(0.1)
+    *_, last = comfy._json("/history").values()
+    assert "execution_interrupted" in dict(last["status"]["messages"])  # the server was stopped with the program
 
     assert storyboard.main(given) == 0
     told = capsys.readouterr().out
