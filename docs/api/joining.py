@@ -76,9 +76,9 @@ def form_of(path: Path) -> Form:
     import av
 
     with av.open(str(path)) as video:
-        if not video.streams.video:
-            raise JoinError(f"{path} holds no video.")
-        stream = video.streams.video[0]
+        stream = next(iter(video.streams.video), None)
+        if stream is None or not stream.average_rate:
+            raise JoinError(f"{path} holds no video with a frame rate.")
         return Form(stream.width, stream.height, Fraction(stream.average_rate))
 
 

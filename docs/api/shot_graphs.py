@@ -36,7 +36,7 @@ def moved(shot: Shot) -> Graph:
 
 def animated(shot: Shot) -> Graph:
     """Toybox animates the picture, or first draws it."""
-    frames = round(shot.seconds * MODEL_RATE) + 1
+    frames = max(round(shot.seconds * MODEL_RATE), 1) + 1
     values = {
         "Prompt.text": shot.prompt, "Negative prompt.text": shot.negative, "MicroCinema Sampler.seed": shot.seed,
         "AppearNet Encode.strength": shot.strength, "AppearNet Encode.frames": frames,

@@ -2,6 +2,7 @@
 
 import json
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -86,12 +87,19 @@ LOAD = "([graph, name]) => window.app.loadApiJson(graph, name)"
 
 def place(comfy_page: Any, blueprint: Blueprint) -> None:
     """As an artist does it: a double click on the canvas, its name, Enter."""
+    from playwright.sync_api import TimeoutError
+
     page = comfy_page.page
     count = page.evaluate("() => window.app.graph.nodes.length")
     page.evaluate(BELOW)
     page.wait_for_timeout(300)
-    page.mouse.dblclick(800, 500)
-    page.get_by_role("combobox").last.fill(blueprint.name)
+    box = page.get_by_role("combobox").last
+    for _ in range(5):  # on a busy machine two clicks may not be taken for one double click
+        page.mouse.dblclick(800, 500)
+        with suppress(TimeoutError):
+            box.wait_for(timeout=10_000)
+            break
+    box.fill(blueprint.name)
     page.get_by_text("Subgraph Blueprints / MicroCinema").first.wait_for()
     page.keyboard.press("Enter")
     page.wait_for_function("count => window.app.graph.nodes.length === count + 1", arg=count)

@@ -207,6 +207,21 @@ def test_a_drawn_picture_is_moved_by_the_camera(parts, client):
     assert all(v[0] in graph for node in graph.values() for v in node["inputs"].values() if isinstance(v, list))
 
 
+@pytest.mark.parametrize(
+    ("cells", "seconds", "place", "frames"),
+    [
+        ({"camera": "pan left"}, 4, "MicroCinema Render.frames", 97),
+        ({"prompt": "a star"}, 4, "AppearNet Encode.frames", 9),
+        ({"prompt": "a star"}, 0.1, "TSR Interpolate.frames_per_clip", 2),
+    ],
+)
+def test_seconds_become_frames(parts, client, cells, seconds, place, frames):
+    row = cells | {"picture": "A red star", "seconds": seconds}
+    graph = parts["shot_graphs"].graph_of(parts["shots"].shot_of("row 2", row, API))
+    node, given = place.split(".")
+    assert client.find_node(graph, node)["inputs"][given] == frames
+
+
 def test_frames_follow_their_times_at_another_rate(parts, tmp_path):
     """8 to 24 a second: each three times; 24 to 8: each third. Another shape gets black beside it."""
     slow, fast = tmp_path / "slow.mp4", tmp_path / "fast.mp4"
