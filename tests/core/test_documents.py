@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("web/**/*.md")])
 PRESENT = [page for page in PAGES if page.name != "CHANGELOG.md"]  # which tells of what was, too
 FOLDERS = (
-    "microcinema_core", "studies", "tests", "nodes", "configs", "docs", "web", "assets", "weights", "workflows", "locales",
-    "subgraphs",
+    "microcinema_core", "studies", "tests", "nodes", "configs", "docs", "web", "assets", "weights", "workflows",
+    "locales", "subgraphs",
 )  # fmt: skip
 TEXTS = [*PRESENT, *(ROOT / name for name in ("Makefile", "pyproject.toml")), *sorted(ROOT.glob("configs/*.toml"))]
 SOURCES = sorted(path for folder in ("microcinema_core", "studies", "nodes") for path in (ROOT / folder).rglob("*.py"))
