@@ -51,6 +51,7 @@ from microcinema_core.errors import MicroCinemaError  # noqa: E402
 from microcinema_core.importers.convert import convert  # noqa: E402
 from microcinema_core.importers.inflate import Order, inflate_file  # noqa: E402
 from microcinema_core.importers.text_to_video import open_text_to_video  # noqa: E402
+from microcinema_core.media.films import read_frames  # noqa: E402
 from microcinema_core.motion.easing import Ease  # noqa: E402
 from microcinema_core.motion.layer import Layer, LayerKind, Place  # noqa: E402
 from microcinema_core.motion.plan import Camera, Plan, Region, Relief  # noqa: E402
@@ -62,7 +63,7 @@ from microcinema_core.standalone.framing import Timing  # noqa: E402
 from microcinema_core.standalone.pipeline import MicroCinemaPipeline  # noqa: E402
 from microcinema_core.training.config import TrainConfig  # noqa: E402
 from microcinema_core.training.data.catalogue import find_films  # noqa: E402
-from microcinema_core.training.data.films import Film, read_frames  # noqa: E402
+from microcinema_core.training.data.films import Film  # noqa: E402
 from microcinema_core.training.data.report import VideoReport  # noqa: E402
 from microcinema_core.training.loop import train  # noqa: E402
 
