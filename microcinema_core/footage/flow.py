@@ -13,7 +13,7 @@ from torch import Tensor
 
 LEVELS = 3  # each half as large as the one before
 SMALLEST = 16  # pixels of the shorter side at the coarsest level
-WINDOW = 2.5  # pixels: the deviation of what is solved together
+WINDOW = 3.5  # pixels: the deviation of what is solved together
 EVEN = 8.0  # pixels: within them brightness and contrast are taken out
 GRAIN = 0.7  # pixels: what is finer is the noise of a camera
 NOISE = 0.05  # of a contrast: less is no texture
@@ -22,7 +22,7 @@ STEADY = 0.02  # of a window's equations: what keeps an unseen direction still
 FARTHEST = 2.0  # pixels that a round goes at most
 LOST = 0.15  # of a window's mean square: where so much is left, half as much is believed
 AT_ONCE = 500_000  # pixels of frames
-TOGETHER = 1.5  # pixels: the deviation over which displacements are evened
+TOGETHER = 2.0  # pixels: the deviation over which displacements are evened
 
 
 @dataclass(frozen=True, slots=True, eq=False)

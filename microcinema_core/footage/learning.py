@@ -18,7 +18,7 @@ from .moving import Moving
 
 LOWEST, HIGHEST, APART = 0.2, 8.0, 0.05  # times a second that are looked at
 MOST_RATES, ENOUGH = 8, 0.92  # of the energy: when no more rates are looked for
-LOBE = 1.2  # over a clip's seconds: within so much, a rate is not told from its neighbours
+LOBE = 1.6  # over a clip's seconds: within so much, a rate is not told from its neighbours
 CYCLES, FINER = 7.0, 0.25  # in a region's size, that waves may have, either way; and how finely they are told apart
 WAVES, LEFT = 5, 0.12  # of one clip at one rate; of its energy: when no more are looked for
 SAME = 0.4  # cycles: nearer ones are one wave
@@ -58,9 +58,13 @@ def learnt_from(clips: Sequence[Moving]) -> Learnt:
     found = _rates(rates, spectrum, LOBE / seconds)
     strengths = _strengths(clips)
     waves: list[tuple[float, ...]] = []
+    explained = 0.0
     for rate, share in found:
-        waves += _described(rate, share, _together([w for clip in clips for w in _waves(clip, rate, strengths)]))
-    size = sorted(clip.size for clip in clips)[len(clips) // 2]
+        each = [_waves(clip, rate, strengths) for clip in clips]
+        waves += _described(rate, share, _together([wave for of in each for wave in of]))
+        explained += share * sum(min(1.0, sum(wave.energy for wave in of)) for of in each) / len(clips)
+    # What no wave explains is the error of the flow, or moves as nothing beside it does.
+    size = sorted(clip.size for clip in clips)[len(clips) // 2] * math.sqrt(explained)
     rows = tuple(tuple(round(float(value), 3) for value in row) for row in strengths)
     return Learnt(Taught(round(size, 5), tuple(waves), rows, len(clips)), rates, spectrum)
 

@@ -52,15 +52,16 @@ def moving_in(clip: Clip) -> Moving:
     """Raises InputError where nothing moves, or what moves flows away."""
     flow = flow_of(clip.frames)
     speeds, camera = _without_camera(flow, clip.mask)
-    moved = _levelled(torch.cat([torch.zeros_like(speeds[:1]), speeds.cumsum(0)]))
-    energy = moved.square().sum(1).mean(0).sqrt()
-    region = _region(energy, flow.sure[0], clip)
-    goes_on = _goes_on(speeds, region * flow.sure[0])
+    path = torch.cat([torch.zeros_like(speeds[:1]), speeds.cumsum(0)])
+    goes_on = _goes_on(speeds, _region(_energy(path - path.mean(0)), flow.sure[0], clip) * flow.sure[0])
     if goes_on > GOES_ON:
         raise InputError(
             f"{clip.name}: what moves in it flows on and does not come back ({goes_on:.0%} of its motion), as that of "
             "flames, smoke and water does; a LoRA of a video model learns such (docs/motion-lora.md)"
         )
+    moved = _levelled(path)
+    energy = _energy(moved)
+    region = _region(energy, flow.sure[0], clip)
     return _moving(clip, moved, region, flow.sure, energy, camera, goes_on)
 
 
@@ -145,6 +146,11 @@ def _largest(region: Tensor) -> Tensor:
             break
         grown = more
     return grown[0, 0] > 0
+
+
+def _energy(moved: Tensor) -> Tensor:
+    """[h, w], the root mean square over time of [T, 2, h, w]."""
+    return moved.square().sum(1).mean(0).sqrt()
 
 
 def _goes_on(speeds: Tensor, weights: Tensor) -> float:

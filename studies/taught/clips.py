@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from microcinema_core.media import Frames, save_clip
+from microcinema_core.media import save_clip
 
 FPS, SECONDS = 20.0, 4.0
 WIDTH, HEIGHT = 256, 192
@@ -22,7 +22,7 @@ APART = 0.06  # of a rate, from clip to clip, either way
 BLADES = 420
 
 Floats = NDArray[np.float64]
-Drawn = Callable[[float], Frames]
+Drawn = Callable[[float], Floats]
 
 
 class Kind(StrEnum):
@@ -35,27 +35,29 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Clip:
-    """frames: uint8 [T, H, W, 3]. rate: times a second that it was made to move; None: it has none."""
+class Scene:
+    """What is filmed. rate: times a second that it moves, None: it has none. box: its left, top, right and bottom.
 
-    frames: Frames
+    drawn: its frame at a time, [H, W, 3] in 0..255.
+    """
+
     rate: float | None
-
-    def write(self, path: Path) -> None:
-        save_clip(path, self.frames, FPS, {})
-
-
-def filmed(kind: Kind, count: int, seed: int = 0) -> list[Clip]:
-    """Clips of it, each with its own colours, place and tempo."""
-    return [_clip(kind, np.random.default_rng([seed, list(Kind).index(kind), number])) for number in range(count)]
+    box: tuple[float, float, float, float]
+    drawn: Drawn
 
 
-def _clip(kind: Kind, rng: np.random.Generator) -> Clip:
-    rate, drawn = SCENES[kind](rng)
+def film(kind: Kind, number: int, path: Path, seed: int = 0) -> Scene:
+    """A scene with its own colours, place and tempo, filmed into a video, unless it is there."""
+    rng = np.random.default_rng([seed, list(Kind).index(kind), number])
+    scene = SCENES[kind](rng)
+    if path.is_file():
+        return scene
     times = np.arange(round(SECONDS * FPS)) / FPS + rng.uniform(0, 10)
     noise = rng.normal(0, 1.5, (len(times), HEIGHT, WIDTH, 1))
-    frames = np.stack([drawn(float(t)) for t in times])
-    return Clip(np.clip(frames + noise, 0, 255).round().astype(np.uint8), rate)
+    frames = np.stack([scene.drawn(float(t)) for t in times])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_clip(path, np.clip(frames + noise, 0, 255).round().astype(np.uint8), FPS, {})
+    return scene
 
 
 def smooth_noise(rng: np.random.Generator, height: int, width: int, scale: float, octaves: int = 4) -> Floats:
@@ -73,7 +75,7 @@ def _coloured(field: Floats, dark: Floats, light: Floats) -> Floats:
     return dark + field[..., None] * (light - dark)
 
 
-def _flag(rng: np.random.Generator) -> tuple[float, Drawn]:
+def _flag(rng: np.random.Generator) -> Scene:
     """Cloth that is fast at its left; waves run to its free end and grow."""
     rate = FLAG_RATE * rng.uniform(1 - APART, 1 + APART)
     wide, high = rng.uniform(140, 180), rng.uniform(85, 105)
@@ -88,7 +90,7 @@ def _flag(rng: np.random.Generator) -> tuple[float, Drawn]:
         angle = 2 * math.pi * (rate * t - a / length + 0.12 * b / high) + phase[0]
         return 0.25 * grown * np.cos(angle), grown * (np.sin(angle) + 0.2 * np.sin(2 * angle + phase[1]))
 
-    def drawn(t: float) -> Frames:
+    def drawn(t: float) -> Floats:
         a, b = x.copy(), y.copy()
         for _ in range(6):
             right, down = moved(a, b, t)
@@ -99,7 +101,7 @@ def _flag(rng: np.random.Generator) -> tuple[float, Drawn]:
         within = np.clip(np.minimum(np.minimum(a, wide - 1 - a), np.minimum(b, high - 1 - b)) + 0.5, 0, 1)[..., None]
         return behind * (1 - within) + seen * light[..., None] * within
 
-    return rate, drawn
+    return Scene(rate, (left, top, left + wide, top + high), drawn)
 
 
 def _cloth(rng: np.random.Generator, high: int, wide: int) -> Floats:
@@ -114,7 +116,7 @@ def _cloth(rng: np.random.Generator, high: int, wide: int) -> Floats:
     return np.clip(cloth * (0.75 + 0.5 * smooth_noise(rng, high, wide, 10))[..., None], 0, 255)
 
 
-def _grass(rng: np.random.Generator) -> tuple[float, Drawn]:
+def _grass(rng: np.random.Generator) -> Scene:
     """Blades that bend from their roots, in gusts that go over them to the right."""
     rate = GRASS_RATE * rng.uniform(1 - APART, 1 + APART)
     roots = np.stack([rng.uniform(-10, WIDTH + 10, BLADES), np.sort(rng.uniform(130, HEIGHT + 25, BLADES))], axis=-1)
@@ -125,7 +127,7 @@ def _grass(rng: np.random.Generator) -> tuple[float, Drawn]:
     behind = _coloured(smooth_noise(rng, HEIGHT, WIDTH, 80), rng.uniform(120, 160, 3), rng.uniform(180, 240, 3))
     shares = np.linspace(0, 1, 9)
 
-    def drawn(t: float) -> Frames:
+    def drawn(t: float) -> Floats:
         picture = behind.copy()
         angle = 2 * math.pi * (rate * t - roots[:, 0] / length) + phase[0] + own
         slow = 0.5 * np.sin(2 * math.pi * (0.31 * t - roots[:, 0] / 300) + phase[1])
@@ -136,7 +138,7 @@ def _grass(rng: np.random.Generator) -> tuple[float, Drawn]:
             cv2.polylines(picture, [points], False, colour.tolist(), 2, cv2.LINE_AA, 4)
         return picture
 
-    return rate, drawn
+    return Scene(rate, (0, 40, WIDTH, HEIGHT), drawn)
 
 
 def _rising(rng: np.random.Generator, speed: float, scale: float) -> Callable[[float], Floats]:
@@ -155,34 +157,34 @@ def _rising(rng: np.random.Generator, speed: float, scale: float) -> Callable[[f
     return field
 
 
-def _flame(rng: np.random.Generator) -> tuple[None, Drawn]:
+def _flame(rng: np.random.Generator) -> Scene:
     """Tongues that rise, tear off and go out."""
     field, middle = _rising(rng, rng.uniform(120, 180), 26), WIDTH * rng.uniform(0.4, 0.6)
     x, y = np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT))
     up = (HEIGHT - y) / (HEIGHT * rng.uniform(0.7, 0.85))
     shape = 1 - up - ((x - middle) / (WIDTH * 0.2)) ** 2
 
-    def drawn(t: float) -> Frames:
+    def drawn(t: float) -> Floats:
         heat = np.clip(shape + 1.6 * (field(t) - 0.5), 0, 1)[..., None]
         return np.clip(heat * np.array([420.0, 250.0, 90.0]) + 12, 0, 255)
 
-    return None, drawn
+    return Scene(None, (0, 0, WIDTH, HEIGHT), drawn)
 
 
-def _smoke(rng: np.random.Generator) -> tuple[None, Drawn]:
+def _smoke(rng: np.random.Generator) -> Scene:
     """Grey swathes that rise and spread."""
     field, middle = _rising(rng, rng.uniform(25, 40), 46), WIDTH * rng.uniform(0.4, 0.6)
     behind = _coloured(smooth_noise(rng, HEIGHT, WIDTH, 60), rng.uniform(30, 60, 3), rng.uniform(90, 140, 3))
     x, y = np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT))
     spread = np.exp(-(((x - middle) / (20 + 0.35 * (HEIGHT - y))) ** 2))
 
-    def drawn(t: float) -> Frames:
+    def drawn(t: float) -> Floats:
         thick = np.clip(1.8 * spread * (field(t) - 0.35), 0, 0.85)[..., None]
         return behind * (1 - thick) + 215 * thick
 
-    return None, drawn
+    return Scene(None, (0, 0, WIDTH, HEIGHT), drawn)
 
 
-SCENES: Mapping[Kind, Callable[[np.random.Generator], tuple[float | None, Drawn]]] = MappingProxyType(
+SCENES: Mapping[Kind, Callable[[np.random.Generator], Scene]] = MappingProxyType(
     {Kind.FLAG: _flag, Kind.GRASS: _grass, Kind.FLAME: _flame, Kind.SMOKE: _smoke}
 )

@@ -19,10 +19,9 @@ from .swaying import at_points, inner
 
 STEP, FINE = 1 / 240, 1 / 64  # of the lattice: in heights, but no more than that of the region's size
 LEAST = 2  # pixels
-PEAK = 2.5  # times its root mean square that a motion reaches
-RIM = 1.5  # times that, from the border of the mask to where it is free: what gives way less would fold
-NARROWEST, WIDEST = 0.005, 0.25  # of the rim: in heights; of the region's size
-MOST = 2.0  # by which what the border keeps still is made up for elsewhere
+RIM = 1.6  # times as far as it goes, from the border of the mask to where it is free: what gave way less would fold
+NARROWEST, WIDEST = 0.005, 0.3  # of the rim: in heights; of the region's size
+MOST = 1.6  # by which what the border keeps still is made up for elsewhere
 SIDEWAYS = 0.3  # of a direction's length, from which on it says where to
 
 
@@ -42,10 +41,13 @@ class Footage:
         self.rates, fields = _fields(taught, self.layer, x / across, y / across)
         strength = _strengths(taught, self.layer, 2 * x / (right - left) - 1, 2 * y / (bottom - top) - 1)
         size = taught.size * across
-        rim = min(max(PEAK * RIM * size * self.layer.amount, NARROWEST * patch.height), WIDEST * across)
-        free = strength.to(patch.mask) * inner(patch, self.lattice, rim / patch.height)
-        fields = fields.to(patch.mask)
-        self.fields = fields * free * (size * _gain(fields, free, patch, self.lattice))
+        farthest = float((fields.square().sum(dim=(1, 2)).sqrt().sum(dim=0) * strength[0]).max()) * size
+        fields, strength, gain, free = fields.to(patch.mask), strength.to(patch.mask), 1.0, strength
+        for _ in range(2):  # what the border keeps still moves the rest farther, and that needs a wider border
+            rim = min(max(RIM * gain * farthest * self.layer.amount, NARROWEST * patch.height), WIDEST * across)
+            free = strength * inner(patch, self.lattice, rim / patch.height)
+            gain = _gain(fields, free, patch, self.lattice)
+        self.fields = fields * free * (size * gain)
 
     @property
     def reach(self) -> float:
