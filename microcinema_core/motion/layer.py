@@ -202,5 +202,8 @@ class Layer(Settings):
 
 def _untaught(kind: LayerKind) -> str:
     if kind is LayerKind.TAUGHT:
-        return "a taught layer needs its motion: give a file of `microcinema teach` (--layer taught:file=FILE)"
+        return (
+            "a taught layer needs its motion: give a file of `microcinema teach` (--layer taught:file=FILE, or the "
+            "node's taught)"
+        )
     return f"{kind} takes no taught motion; the kind that does is {LayerKind.TAUGHT}"

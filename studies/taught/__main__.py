@@ -2,12 +2,14 @@
 
 Films flags, grass, flames and smoke by code, 12 clips each, teaches each folder by `microcinema teach`, and draws what
 was learnt on 20 pictures of FOLDER, which no clip shows. A reader of its own measures how often and how far they move,
-beside the clips. VIDEO is cut into short clips and goes the same way. Writes docs/results/taught.md and .png.
+beside the clips. VIDEO is cut into short clips and goes the same way. Writes docs/results/taught.md and .png; what is
+done stays in out/taught and is not done again.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -21,7 +23,7 @@ import torch
 from microcinema_core.errors import InputError
 from microcinema_core.footage.sheet import sheet
 from microcinema_core.footage.teaching import Lesson, teach
-from microcinema_core.media import Frames, save_clip, save_picture
+from microcinema_core.media import Frames, read_picture, save_clip, save_picture
 from microcinema_core.media.films import Video, length_of, rate_of, read_frames
 
 from ..shares import Share, quantile, table
@@ -35,6 +37,7 @@ NEAR = 0.25  # of a rate, and of a size: what counts as right
 REAL, REAL_SECONDS, REAL_UNTIL = "tree", 2.4, 19.0  # its name; of each clip; where the video shows something else
 SHOWN = (0, 4, 8, 12, 16)  # frames of a row
 PAGE = Path("docs/results/taught.md")
+ROW, STRIPS = "row.json", "strips.png"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,22 +72,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, required=True)
     parser.add_argument("--real", type=Path)
-    parser.add_argument("--kinds", nargs="*", default=[str(kind) for kind in Kind])
     parser.add_argument("--out", type=Path, default=Path("out/taught"))
     parser.add_argument("--page", type=Path, default=PAGE)
+    parser.add_argument("--kinds", nargs="*", help="those alone; all of them where it is left out")
     options = parser.parse_args(arguments)
+    options.kinds = options.kinds or [*map(str, Kind), *([REAL] if options.real else [])]
     files = sorted(path for path in options.pictures.iterdir() if path.suffix.lower() in (".jpg", ".png", ".webp"))
     places = [place_in(path, number) for number, path in enumerate(files[:PICTURES])]
-    results, rows = [], []
-    for name in [*options.kinds, *([REAL] if options.real else [])]:
+    for name in options.kinds:
         folder = options.out / name
+        if (folder / ROW).is_file():
+            continue
         boxes = _cut_up(options.real, folder) if name == REAL else _filmed(Kind(name), folder)
-        result, row = _taught(name, folder, boxes, places)
-        results.append(result)
-        rows += row
+        result, rows = _taught(name, folder, boxes, places)
+        save_picture(folder / STRIPS, _stacked(rows), {})
+        (folder / ROW).write_text(json.dumps([_row(result), result.refused]), encoding="utf-8")
         sys.stderr.write(f"{_row(result)}\n")
-    options.page.write_text(_page(results), encoding="utf-8")
-    save_picture(options.page.with_suffix(".png"), _stacked(rows), {})
+    done = [options.out / name for name in (*Kind, REAL) if (options.out / name / ROW).is_file()]
+    options.page.write_text(_page([json.loads((one / ROW).read_text("utf-8")) for one in done]), encoding="utf-8")
+    strips = [np.asarray(read_picture(one / STRIPS)) for one in done]
+    save_picture(options.page.with_suffix(".png"), _stacked(strips), {})
 
 
 def _filmed(kind: Kind, folder: Path) -> dict[Path, Box]:
@@ -181,7 +188,8 @@ def _row(result: Result) -> list[str]:
     ]  # fmt: skip
 
 
-def _page(results: Sequence[Result]) -> str:
+def _page(results: Sequence[tuple[list[str], str]]) -> str:
+    """Of each its row of the table, and why it was refused."""
     header = [
         "clips of", "clips", "seconds to teach", "times a second: clips / file / drawn", "size: clips / file / drawn",
         "rate right", "size right", "both right", "outside, of 255", "still without the file",
@@ -190,8 +198,8 @@ def _page(results: Sequence[Result]) -> str:
         "# Motion taught by footage", "",
         "Written by `python -m studies.taught`; [taught-motion.md](../taught-motion.md) is the guide.", "",
         *_about(), "",
-        table(header, [_row(result) for result in results]), "",
-        *(f"- {one.name} is refused, as it should be: {one.refused}" for one in results if one.refused), "",
+        table(header, [row for row, _ in results]), "",
+        *(f"- {row[0]} is refused, as it should be: {why}" for row, why in results if why), "",
         "![clips, and two pictures that each moves](taught.png)", "",
         "In the picture: of each kind five frames of a clip, then of two pictures that it moves, whose region has a",
         "white rim here; what is refused is not drawn. `tree` is a real video, tree.avi of Debian's opencv-doc",

@@ -21,10 +21,10 @@ from microcinema_core.worlds.pocket.pool import scaled_picture
 
 from .reader import Box
 
-SHORTER = 224  # pixels of a picture
+SHORTER = 192  # pixels of a picture
 WIDE, HIGH = (0.35, 0.6), (0.45, 0.7)  # of the picture, that a region takes
 TRIED = 30  # places for it: the one with most to see is taken
-FRAMES, FPS = 61, 15.0
+FRAMES, FPS = 49, 12.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -47,7 +47,8 @@ TRAIN = {
 SHARDS = {"source": None, "--out": None, "--size": "500", "--workers": "4", "--json": "False", "--debug": "False"}
 TEACH = {"clips": None, "--out": None, "--sheet": "beside the file", "--json": "False", "--debug": "False"}
 REQUIRED = {
-    "teach": {"clips", "--out"}, "animate": set(), "keyframe": {"--prompt", "--out"}, "shards": {"source", "--out"}, "train": {"config"},
+    "animate": set(), "keyframe": {"--prompt", "--out"}, "shards": {"source", "--out"}, "train": {"config"},
+    "teach": {"clips", "--out"},
 }  # fmt: skip
 
 

@@ -125,7 +125,7 @@ def test_a_clip_that_cannot_be_used_is_left_out_in_one_line(folder: Path, capsys
 
 
 def test_clips_of_several_sizes_and_a_camera_that_moves(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    save_clip("clips/b.mp4", clip(scale=2), 2 * FPS, {})
+    save_clip("clips/b.mp4", clip(scale=2), 1.5 * FPS, {})
     save_clip("clips/c.mp4", clip(camera=3), FPS, {})
     white = Image.open("mask.png")
     white.save("clips/c.png")
