@@ -11,9 +11,11 @@ from ..microcinema_core.errors import InputError
 from ..microcinema_core.motion.layer import Layer, LayerKind, Place
 from ..microcinema_core.motion.plan import Plan
 from ..microcinema_core.motion.scene import Motion
+from ..microcinema_core.motion.taught import Taught
 from ..microcinema_core.motion.typed import HEADINGS, colour_of
 from ..microcinema_core.shot.dials import dials_of
 from .dials import setting, widget
+from .folder import MOTIONS, file_names, find_file
 from .masks import PAINT, POINT, one_mask, point_input
 from .node import Node
 from .pictures import said_by
@@ -21,7 +23,7 @@ from .types import MotionSocket
 
 TITLE = "MicroCinema Layer"
 LAYER = Layer(LayerKind.SNOW)
-OWN, ANGLE, CHOSEN = "its own", "angle", "chosen"
+OWN, ANGLE, CHOSEN, NONE = "its own", "angle", "chosen", "none"
 
 
 class MicroCinemaLayer(Node):
@@ -60,11 +62,21 @@ class MicroCinemaLayer(Node):
                 MotionSocket.Input(
                     "motion", optional=True, tooltip="The camera, region or layer before; without: a still camera.",
                 ),
+                io.Combo.Input(
+                    "taught", options=[NONE, *file_names(MOTIONS)], default=NONE, optional=True, advanced=True,
+                    tooltip=f"What `microcinema teach` read off clips, a file of models/{MOTIONS}; for kind taught.",
+                ),
             ],
             outputs=[
                 MotionSocket.Output(display_name="motion", tooltip="For another layer or region, Plates and Render.")
             ],
         )  # fmt: skip
+
+    @classmethod
+    def fingerprint_inputs(cls, taught: str = NONE, **_: Any) -> str:
+        """A file may have been written anew under its name."""
+        stat = None if taught == NONE else find_file(taught, MOTIONS, TITLE).stat()
+        return "" if stat is None else f"{stat.st_size} {stat.st_mtime_ns}"
 
     @classmethod
     def run(
@@ -82,6 +94,7 @@ class MicroCinemaLayer(Node):
         at: dict[str, Any],
         mask: Tensor | None = None,
         motion: Motion | None = None,
+        taught: str = NONE,
     ) -> io.NodeOutput:
         """mask: MASK [1, H, W] of the picture's size -> a MOTION."""
         where = None if mask is None else one_mask(mask, TITLE)
@@ -91,6 +104,7 @@ class MicroCinemaLayer(Node):
                 None if place == OWN else Place(place),
                 colour_of(colour[CHOSEN]) if colour["colour"] == CHOSEN else None,
                 (at["x"], at["y"]) if at["at"] == POINT else None,
+                None if taught == NONE else Taught.read(find_file(taught, MOTIONS, TITLE)),
             )  # fmt: skip
             if layer.where is None and where is None and layer.amount > 0:
                 raise InputError(f"{kind} needs a mask: {PAINT}")

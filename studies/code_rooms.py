@@ -13,7 +13,7 @@ CORE = "microcinema_core"
 # From the ground up: each may import those before it.
 ROOMS = (
     "errors", "files", "config", "backend", "models", "diffusion", "checkpoint", "shot", "motion", "places",
-    "media", "worlds", "standalone", "importers", "training", "evaluation", "curation", "cli",
+    "media", "footage", "worlds", "standalone", "importers", "training", "evaluation", "curation", "cli",
 )  # fmt: skip
 
 Trees = Mapping[PurePosixPath, ast.Module]  # a file's path in the repository -> its syntax tree

@@ -51,10 +51,12 @@ from microcinema_core.errors import MicroCinemaError  # noqa: E402
 from microcinema_core.importers.convert import convert  # noqa: E402
 from microcinema_core.importers.inflate import Order, inflate_file  # noqa: E402
 from microcinema_core.importers.text_to_video import open_text_to_video  # noqa: E402
+from microcinema_core.media.films import read_frames  # noqa: E402
 from microcinema_core.motion.easing import Ease  # noqa: E402
 from microcinema_core.motion.layer import Layer, LayerKind, Place  # noqa: E402
 from microcinema_core.motion.plan import Camera, Plan, Region, Relief  # noqa: E402
 from microcinema_core.motion.scene import Motion  # noqa: E402
+from microcinema_core.motion.taught import Taught  # noqa: E402
 from microcinema_core.shot.plan import ShotConfig  # noqa: E402
 from microcinema_core.shot.settings import SamplingConfig  # noqa: E402
 from microcinema_core.standalone.camera import move  # noqa: E402
@@ -62,7 +64,7 @@ from microcinema_core.standalone.framing import Timing  # noqa: E402
 from microcinema_core.standalone.pipeline import MicroCinemaPipeline  # noqa: E402
 from microcinema_core.training.config import TrainConfig  # noqa: E402
 from microcinema_core.training.data.catalogue import find_films  # noqa: E402
-from microcinema_core.training.data.films import Film, read_frames  # noqa: E402
+from microcinema_core.training.data.films import Film  # noqa: E402
 from microcinema_core.training.data.report import VideoReport  # noqa: E402
 from microcinema_core.training.loop import train  # noqa: E402
 
@@ -302,6 +304,7 @@ def make_plan(folder: Path) -> None:
     everywhere = (Layer(kind, place=Place.EVERYWHERE) for kind in (LayerKind.WAVES, LayerKind.CLOUDS, LayerKind.WIND))
     plan = plan.with_layers(
         Layer(LayerKind.SNOW, 0.5, 2.0, 200.0, 2.0, 0.2, 0.3, 5, colour=(1.0, 0.5, 0.0)),
+        Layer(LayerKind.TAUGHT, taught=Taught(0.03, ((1.3, 1.5, 0.2, 0.1, 1.0, 0.5),), ((0.2, 1.0), (0.4, 1.5)), 12)),
         Layer(LayerKind.FLICKER, at=(0.2, 0.3)), Layer(LayerKind.FOG), Layer(LayerKind.NIGHT, fade_in=1.0), *everywhere,
     )  # fmt: skip
     (folder / "plan.json").write_text(plan.to_json(), encoding="utf-8")

@@ -23,6 +23,7 @@ from .console import DONE, FAILED, INTERRUPTED, WRONG_INPUT, Warnings, complain,
 from .convert import convert
 from .inflate import inflate
 from .shards import shards
+from .teach import teach
 
 # click's class, which newer versions of typer carry inside themselves.
 UsageError: Any = typer.BadParameter.__base__
@@ -35,7 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 failed, 2 wrong input or usage, 130 interrupted.",
 )
-for command in (animate, keyframe, inspect, train, shards, inflate, convert):
+for command in (animate, keyframe, inspect, train, teach, shards, inflate, convert):
     app.command()(command)
 app.command(hidden=True)(publish)
 

@@ -106,7 +106,7 @@ class Directions:
         from ..media import check_plates
 
         masks = [Told.parse(text).mask for text in self.region or ()]
-        masks += [one.mask for one in self.layers if one.mask is not None]
+        masks += [path for one in self.layers for path in (one.mask, one.file) if path is not None]
         plates = [] if self.plates_in is None else check_plates(self.plates_in)
         return tuple(path for path in (*masks, self.plan, self.depth, *plates) if path is not None)
 

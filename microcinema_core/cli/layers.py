@@ -9,21 +9,26 @@ from typing import Any
 
 from ..errors import InputError, MicroCinemaError, shown
 from ..motion.layer import Layer, LayerKind, Place
+from ..motion.taught import Taught
 from ..motion.typed import HEADINGS, colour_of
 from ..shot.dials import dials_of
 from .pairs import number, pairs_of, whole_number
 
 MAX_SAID = 100  # characters
-KEYS = (*dials_of(Layer), "place", "colour", "x", "y", "mask")
+KEYS = (*dials_of(Layer), "place", "colour", "x", "y", "mask", "file")
 
 
 @dataclass(frozen=True, slots=True)
 class ToldLayer:
-    """One `--layer`. layer: None where the mask is for the plan's layer of that number. mask: None: none is given."""
+    """One `--layer`. layer: None where the mask is for the plan's layer of that number. mask: None: none is given.
+
+    file: of a taught motion.
+    """
 
     layer: Layer | None
     mask: Path | None = None
     number: int | None = None
+    file: Path | None = None
 
     @classmethod
     def parse(cls, text: str) -> ToldLayer:
@@ -31,11 +36,12 @@ class ToldLayer:
         name, colon, rest = text.partition(":")
         try:
             if re.fullmatch(r"[1-9]\d{0,3}", name, re.ASCII):
-                return cls(None, _path(pairs_of(rest, ("mask",))["mask"]), int(name))
+                return cls(None, _path("mask", pairs_of(rest, ("mask",))["mask"]), int(name))
             kind = _one_of(LayerKind, name.strip(), "kind of layer")
             given = pairs_of(rest, KEYS) if colon else {}
-            mask = given.pop("mask", None)
-            return cls(Layer(kind, **_settings(given)), None if mask is None else _path(mask))
+            mask, file = (_path(key, given.pop(key)) if key in given else None for key in ("mask", "file"))
+            taught = None if file is None else Taught.read(file)
+            return cls(Layer(kind, **_settings(given), taught=taught), mask, file=file)
         except MicroCinemaError as error:
             raise InputError(f"--layer {shown(text, MAX_SAID)}: {error}") from error
 
@@ -72,7 +78,7 @@ def _one_of(names: type[LayerKind] | type[Place], text: str, called: str) -> Any
     return names(text)
 
 
-def _path(text: str) -> Path:
+def _path(key: str, text: str) -> Path:
     if not text:
-        raise InputError("mask= names no file")
+        raise InputError(f"{key}= names no file")
     return Path(text)

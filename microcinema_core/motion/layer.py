@@ -16,6 +16,7 @@ from ..errors import InputError
 from ..shot.dials import Dial, Settings, dials_of
 from ..shot.settings import check_seed
 from .points import check_point
+from .taught import Taught
 
 
 class Group(StrEnum):
@@ -73,6 +74,7 @@ class LayerKind(StrEnum):
     WAVES = "waves"
     FALLS = "falls"
     WIND = "wind"
+    TAUGHT = "taught"
     CLOUDS = "clouds"
     STARS = "stars"
     SWING = "swing"
@@ -127,6 +129,7 @@ KINDS: Mapping[LayerKind, Kind] = MappingProxyType(
         LayerKind.WAVES: Kind(Group.WATER, "water ripples, less towards the horizon", Place.WATER, 270.0),
         LayerKind.FALLS: Kind(Group.WATER, "water flows or falls", None, 270.0),
         LayerKind.WIND: Kind(Group.WIND, "plants sway in gusts", Place.PLANTS, 0.0),
+        LayerKind.TAUGHT: Kind(Group.WIND, "moves as clips of one's own do; 1 is as far as they do", None),
         LayerKind.CLOUDS: Kind(Group.SKY, "the sky drifts", Place.SKY, 0.0),
         LayerKind.STARS: Kind(Group.LIGHT, "stars twinkle where the sky is dark, or night has fallen", Place.SKY),
         LayerKind.SWING: Kind(Group.REPEAT, "swings about a pivot; 1 is ten degrees each way", None),
@@ -144,7 +147,7 @@ class Layer(Settings):
     """One layer of a plan.
 
     colour: red, green, blue, 0..1 as pixels; None: the kind's, lit by the picture. at: where it is, (x, y) in widths
-    and heights of the picture: a lamp, a pivot; None: the middle of its mask.
+    and heights of the picture: a lamp, a pivot; None: the middle of its mask. taught: the motion of that kind alone.
     """
 
     kind: LayerKind
@@ -161,6 +164,7 @@ class Layer(Settings):
     place: Place | None = None
     colour: tuple[float, ...] | None = None
     at: tuple[float, ...] | None = None
+    taught: Taught | None = None
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
@@ -169,6 +173,8 @@ class Layer(Settings):
             raise InputError(f"a layer's colour is red, green and blue between 0 and 1, got {list(self.colour)}")
         if self.at is not None:
             check_point(self.at, "where a layer is (at)")
+        if (self.taught is not None) != (self.kind is LayerKind.TAUGHT):
+            raise InputError(_untaught(self.kind))
 
     @property
     def where(self) -> Place | None:
@@ -192,3 +198,12 @@ class Layer(Settings):
         others = (f for f in fields(self) if f.name in dials_of(Layer) and f.name != "amount")
         told = (f"{f.name} {getattr(self, f.name):g}" for f in others if getattr(self, f.name) != f.default)
         return ", ".join([f"{self.kind} amount {self.amount:g}", *told])
+
+
+def _untaught(kind: LayerKind) -> str:
+    if kind is LayerKind.TAUGHT:
+        return (
+            "a taught layer needs its motion: give a file of `microcinema teach` (--layer taught:file=FILE, or the "
+            "node's taught)"
+        )
+    return f"{kind} takes no taught motion; the kind that does is {LayerKind.TAUGHT}"

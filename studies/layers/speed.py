@@ -187,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/results/layers-speed.md"))
     parser.add_argument("--frames", type=int, default=FRAMES)
     parser.add_argument("--long", type=int, default=LONG)
-    parser.add_argument("--kinds", nargs="*", default=[str(kind) for kind in LayerKind])
+    parser.add_argument("--kinds", nargs="*", default=[str(kind) for kind in LayerKind if kind is not LayerKind.TAUGHT])
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.measure:

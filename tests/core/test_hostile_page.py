@@ -31,6 +31,7 @@ FILES = {
     "loras": "core/checkpoint/test_lora_file.py",
     "work": "core/standalone/test_workspace.py",
     "state": "training/test_hostile_state.py",
+    "teach": "core/cli/test_teach.py",
 }
 # Section: the test of each of its lines, and that line's first column.
 LINES = {
@@ -173,6 +174,8 @@ LINES = {
             a kind that needs a mask and has none, a mask for a layer that the plan does not have
         layers a_place_that_is_not_there_names_the_ways_out
             a layer whose place is not in the picture
+        teach a_layer_and_its_file_go_together
+            a taught layer without its file, a file for another kind, one that is missing or holds something else
         layers plans_with_layers_that_cannot_be
             a plan with an unknown kind, a negative amount, a file path, 33 layers, or a megabyte of them
         layers folders_of_masks_that_cannot_be
@@ -183,6 +186,18 @@ LINES = {
             a picture of one pixel, or of three by seven hundred
         layers the_largest_picture_is_drawn_into
             a picture of 8192x8192
+    """,
+    "Clips to teach from": r"""
+        teach folders_that_cannot_be
+            no folder, one without videos, or with more than 64
+        teach a_clip_that_cannot_be_used_is_left_out_in_one_line
+            a clip that is damaged, too short, without motion, or whose motion flows on
+        teach clips_of_several_sizes_and_a_camera_that_moves
+            clips of several sizes and rates, a clip from a moving camera
+        teach masks_that_cannot_be
+            a mask that is no picture, of another shape, or black
+        teach places_that_cannot_be_written
+            a file that would replace a clip, or does not end in .json
     """,
     "Sizes": r"""
         outputs a_clip_too_large_for_its_file_is_refused_at_once

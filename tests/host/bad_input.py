@@ -297,6 +297,7 @@ CASES = [
     Case("a word for a colour", {"layer.colour": "chosen", "layer.colour.chosen": "red"} | DRAWN),
     Case("a number for a colour", {"layer.colour": "chosen", "layer.colour.chosen": 3} | DRAWN),
     Case("a layer that lacks its mask", {"layer.kind": "swing"} | DRAWN),
+    Case("a taught layer without its file", {"layer.kind": "taught"} | DRAWN),
     Case("a layer's mask in which nothing is painted", {"layer.mask": ["black", 0]} | DRAWN),
     Case("several masks for a layer", {"layer.mask": ["two-masks", 0]} | DRAWN),
     Case("a layer's mask of another size than the picture", {"layer.mask": ["patch", 0]} | DRAWN),

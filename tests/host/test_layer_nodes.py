@@ -19,7 +19,8 @@ def layer(nodes: Nodes, kind: str = "snow", **changed: Any) -> Any:  # noqa: F81
 
 
 def kinds(nodes: Nodes) -> list[str]:  # noqa: F811
-    return list(map(str, nodes.core("motion.layer").LayerKind))
+    """Those that need no file."""
+    return [str(kind) for kind in nodes.core("motion.layer").LayerKind if kind != "taught"]
 
 
 def by_the_library(nodes: Nodes, motion: Any, picture: torch.Tensor) -> torch.Tensor:  # noqa: F811
@@ -79,6 +80,27 @@ def test_every_kind_draws_and_nothing_is_drawn_of_none(nodes: Nodes) -> None:  #
         assert (frames - 0.6 * noise()).abs().amax() > 0.01, kind
         nothing, _, _ = nodes.render(layer(nodes, kind, **given | {"amount": 0.0}), noise() * 0.6, frames=2)
         assert torch.equal(nothing[0], 0.6 * noise()[0]), kind
+
+
+def test_a_taught_motion_is_that_of_its_file(nodes: Nodes, tmp_path: Any, monkeypatch: Any) -> None:  # noqa: F811
+    folder_paths, data = nodes.ours("folder").folder_paths, nodes.core("motion.taught")
+    taught = data.Taught(0.05, ((1.0, 1.0, 0.0, 0.2, 1.0, 0.0),))
+    taught.write(tmp_path / "flag.json")
+    names = folder_paths.folder_names_and_paths
+    monkeypatch.setitem(names, "microcinema_motion", ([str(tmp_path)], {".json"}))
+    motion = layer(nodes, "taught", taught="flag.json", mask=square(8, 10, 30))
+    assert motion.plan.layers[0].taught == taught
+    frames, _, _ = nodes.render(motion, noise())
+    assert torch.equal(frames, by_the_library(nodes, motion, noise()))
+    assert (frames[2] - noise()[0]).abs().max() > 0.01
+    for given, said in (
+        ({"kind": "taught"}, "MicroCinema Layer: a taught layer needs its motion"),
+        ({"kind": "snow", "taught": "flag.json"}, "MicroCinema Layer: snow takes no taught motion"),
+        ({"kind": "taught", "taught": "gone.json"}, "taught must be one of none, flag.json, got 'gone.json'"),
+    ):
+        with pytest.raises(nodes.core("errors").MicroCinemaError) as refused:
+            layer(nodes, **given)
+        assert said in str(refused.value)
 
 
 def test_colours_of_their_own(nodes: Nodes) -> None:  # noqa: F811

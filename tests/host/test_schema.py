@@ -11,7 +11,7 @@ from typing import Any
 
 SNAPSHOT = Path(__file__).with_name("schema.json")
 OPTIONS = ("default", "min", "max", "step", "advanced", "optional")
-OF_THE_HOST = ("sampler_name", "scheduler", "file")  # lists that grow with ComfyUI or with the user's files
+OF_THE_HOST = ("sampler_name", "scheduler", "file", "taught")  # lists that grow with ComfyUI or with the user's files
 
 
 def snapshot(nodes: dict[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from microcinema_core.media.films import read_frames
 from microcinema_core.training.data.catalogue import find_films
-from microcinema_core.training.data.films import read_frames
 from microcinema_core.worlds.toybox.triples import TIMES, read_triples
 from microcinema_core.worlds.toybox.world import Motion
 from studies.cases import Case

@@ -17,12 +17,12 @@ from microcinema_core.checkpoint.format import read_checkpoint, read_header
 from microcinema_core.config import Kind
 from microcinema_core.errors import MicroCinemaError
 from microcinema_core.media import save_clip, save_picture
+from microcinema_core.media.films import read_frames
 from microcinema_core.training.checkpoints import checkpoints
 from microcinema_core.training.coders import load_coders
 from microcinema_core.training.config import TrainConfig
 from microcinema_core.training.data import film_clips
 from microcinema_core.training.data.catalogue import find_films
-from microcinema_core.training.data.films import read_frames
 from microcinema_core.training.loop import train
 from microcinema_core.training.stage import Draw
 from microcinema_core.training.stages import build_stage

@@ -13,9 +13,9 @@ import pytest
 
 from microcinema_core.errors import InputError
 from microcinema_core.media import Frames, read_settings, save_clip
+from microcinema_core.media.films import read_frames
 from microcinema_core.training.data.catalogue import Films, find_films
 from microcinema_core.training.data.division import divided
-from microcinema_core.training.data.films import read_frames
 from microcinema_core.training.data.report import VideoReport
 
 ROOT = Path(__file__).parents[2]

@@ -17,8 +17,8 @@ import pytest
 
 from microcinema_core.errors import InputError
 from microcinema_core.media import save_clip
+from microcinema_core.media.films import read_frames
 from microcinema_core.training.data.catalogue import find_films
-from microcinema_core.training.data.films import read_frames
 from microcinema_core.training.data.listing import expanded
 from microcinema_core.training.data.tars import members
 

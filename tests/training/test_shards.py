@@ -14,9 +14,9 @@ import pytest
 from microcinema_core import cli
 from microcinema_core.files import sha256_of
 from microcinema_core.media import save_clip
+from microcinema_core.media.films import read_frames
 from microcinema_core.training.data import packing
 from microcinema_core.training.data.catalogue import find_films
-from microcinema_core.training.data.films import read_frames
 
 
 @pytest.fixture

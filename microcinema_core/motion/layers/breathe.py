@@ -15,6 +15,7 @@ from .swaying import inner
 RATE, GROWN = 0.25, 0.02  # times a second; of its size, for amount 1
 STEP = 1 / 120  # of the lattice, in heights
 WIDE = 0.07  # heights from the border of what breathes to where it is free
+MARGIN = 0.02  # heights by which it moves anything at most, for amount 1
 
 
 class Breathe:
@@ -32,6 +33,11 @@ class Breathe:
         size = (self.lattice.rows, self.lattice.columns)
         away = torch.stack([(x - middle[0]).expand(size), (y - middle[1]).expand(size)])
         self.away = away * inner(patch, self.lattice, WIDE)
+
+    @property
+    def reach(self) -> float:
+        """Heights that it moves anything at most."""
+        return MARGIN * self.layer.amount
 
     def displaced(self, moment: Moment) -> Tensor:
         """[2, rows, columns]: where each point's colour is read, right and down in pixels of the picture."""

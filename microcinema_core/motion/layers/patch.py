@@ -112,6 +112,14 @@ class Patch:
         return left, top, left + self.mask.shape[2], top + self.mask.shape[1]
 
     @property
+    def held(self) -> Tensor:
+        """Where within its bounds the mask holds the picture: [1, h, w] of truths."""
+        left, top, right, bottom = self.bounds
+        x, y = self.corner
+        part = self.mask[:, top - y : bottom - y, left - x : right - x]
+        return part > 0.5 * part.max()
+
+    @property
     def sides(self) -> tuple[float, float, float, float]:
         """Its bounds: left, top, right and bottom in heights of the picture."""
         left, top, right, bottom = (side / self.height for side in self.bounds)

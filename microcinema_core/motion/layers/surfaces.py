@@ -20,14 +20,21 @@ from ..resample import Box, Texture, grid_of, level_of, shifted, shown
 from ..scene import Scene
 from .breathe import Breathe
 from .composed import NOTHING
+from .footage import Footage
 from .patch import Ground, Patch, Seen
 from .sky import Clouds
 from .water import Falls, Waves
 from .wind import Wind
 
-ORDER = (LayerKind.CLOUDS, LayerKind.WAVES, LayerKind.FALLS, LayerKind.WIND, LayerKind.BREATHE)
-MARGIN = 0.02  # heights by which wind or breath of amount 1 move anything at most
-Warp = Wind | Breathe
+ORDER = (
+    LayerKind.CLOUDS,
+    LayerKind.WAVES,
+    LayerKind.FALLS,
+    LayerKind.WIND,
+    LayerKind.TAUGHT,
+    LayerKind.BREATHE,
+)
+Warp = Wind | Footage | Breathe
 Skin = Clouds | Waves | Falls
 
 
@@ -40,10 +47,9 @@ class Surfaces:
         carried = [(layer, mask, _carried(mask, scene, self.ground)) for layer, mask in _pairs(scene)]
         acting = [self._made(*part, scene) for part in carried if bool((part[2] > NOTHING).any())]
         acting.sort(key=lambda mine: ORDER.index(mine.layer.kind))
-        self.skins = [mine for mine in acting if not isinstance(mine, Wind | Breathe)]
-        self.warps = [mine for mine in reversed(acting) if isinstance(mine, Wind | Breathe)]
-        most = sum(mine.layer.amount for mine in self.warps)
-        self.margin = math.ceil(MARGIN * most * self.ground.height)
+        self.skins = [mine for mine in acting if not isinstance(mine, Warp)]
+        self.warps = [mine for mine in reversed(acting) if isinstance(mine, Warp)]
+        self.margin = math.ceil(sum(mine.reach for mine in self.warps) * self.ground.height)
 
     def _made(self, layer: Layer, mask: Tensor, carried: Tensor, scene: Scene) -> Skin | Warp:
         """carried: the mask on the ground; some of it is there."""
@@ -58,6 +64,8 @@ class Surfaces:
             case LayerKind.WIND:
                 far = scene.maps.distance
                 return Wind(patch, None if far is None else patch.cropped(padded(far, scene.box), self.ground))
+            case LayerKind.TAUGHT:
+                return Footage(patch)
             case _:
                 return Breathe(patch, scene.picture.shape[2])
 

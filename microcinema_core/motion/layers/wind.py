@@ -26,6 +26,7 @@ PLANTS, LEAVES = 0.75, 0.24  # heights in which the phases of swaying and of flu
 STANDING = 2.5  # how much farther they reach upwards, as stems do
 LEAN = 0.6  # of a gust's bend that stays while it blows
 UPWARDS = 0.25  # of what goes sideways
+MARGIN = 0.02  # heights by which it moves anything at most, for amount 1
 
 
 class Wind:
@@ -50,6 +51,11 @@ class Wind:
             phase = math.pi * sampled(field, self.x / apart, self.y / apart / STANDING)
             bases += [share * phase.sin(), share * phase.cos()]
         self.sways = torch.stack(bases).flatten(1)
+
+    @property
+    def reach(self) -> float:
+        """Heights that it moves anything at most."""
+        return MARGIN * self.layer.amount
 
     def blowing(self, moment: Moment) -> Tensor:
         """How strong a gust is at each point [1, rows, columns], about 0..1: it travels along the heading."""

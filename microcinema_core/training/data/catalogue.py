@@ -18,9 +18,9 @@ from tqdm import tqdm
 
 from ...errors import InputError
 from ...files import check_readable, disk_errors, written_whole
-from ...media.films import Video
+from ...media.films import Video, length_of, rate_of
 from .ahead import ahead
-from .films import Film, length_of, rate_of
+from .films import Film
 from .listing import listed
 from .named import Entry, LeftOut, Named
 

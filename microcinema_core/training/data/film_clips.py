@@ -19,6 +19,7 @@ from tqdm import tqdm
 from ...config import ClipConfig
 from ...errors import InputError
 from ...media import Frames, place
+from ...media.films import read_frames
 from ...shot.resize import ResizePolicy
 from ...shot.timing import frame_times
 from ..coders import Coders
@@ -26,7 +27,7 @@ from .ahead import ahead
 from .catalogue import Films
 from .clips import Clip, seconds_of
 from .excerpts import Excerpts
-from .films import Film, read_frames
+from .films import Film
 from .named import LeftOut
 from .report import VideoReport
 from .shards import shard_folder

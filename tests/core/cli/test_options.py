@@ -45,8 +45,10 @@ TRAIN = {
     "--debug": "False",
 }  # fmt: skip
 SHARDS = {"source": None, "--out": None, "--size": "500", "--workers": "4", "--json": "False", "--debug": "False"}
+TEACH = {"clips": None, "--out": None, "--sheet": "beside the file", "--json": "False", "--debug": "False"}
 REQUIRED = {
     "animate": set(), "keyframe": {"--prompt", "--out"}, "shards": {"source", "--out"}, "train": {"config"},
+    "teach": {"clips", "--out"},
 }  # fmt: skip
 
 
@@ -63,7 +65,7 @@ def shown(parameter: Any) -> str | None:
 
 @pytest.mark.parametrize(
     ("command", "expected"),
-    [("animate", ANIMATE), ("keyframe", KEYFRAME), ("shards", SHARDS), ("train", TRAIN)],
+    [("animate", ANIMATE), ("keyframe", KEYFRAME), ("shards", SHARDS), ("train", TRAIN), ("teach", TEACH)],
 )
 def test_a_command_takes_what_it_always_took(command: str, expected: dict[str, str | None]) -> None:
     found = parameters(command)

@@ -28,7 +28,7 @@ LISTS = runpy.run_path(str(HERE.with_name("layer_sentences.py")))
 CAMERA_LISTS = runpy.run_path(str(HERE.with_name("sentences.py")))
 is_camera_right = runpy.run_path(str(HERE.with_name("test_words.py")))["is_right"]
 PAGE = (HERE.parents[3] / "docs" / "layer-words.md").read_text(encoding="utf-8")
-MASKED = {LayerKind.SWING, LayerKind.SPIN, LayerKind.BOB, LayerKind.PULSE, LayerKind.FALLS}
+MASKED = {LayerKind.SWING, LayerKind.SPIN, LayerKind.BOB, LayerKind.PULSE, LayerKind.FALLS, LayerKind.TAUGHT}
 FEATURES: dict[str, Callable[[Layer], bool]] = {
     "light": lambda layer: layer.amount < 1,
     "heavy": lambda layer: layer.amount > 1,
