@@ -64,7 +64,7 @@ def _kept(known: Tensor, asked: Tensor) -> Tensor:
 
 
 def resized(pixels: Tensor, size: tuple[int, int]) -> Tensor:
-    """Frames [N, C, h, w] in 0..1 at height and width `size`: bicubic, antialiased where they shrink; or as they are."""
+    """Frames [N, C, h, w] in 0..1 at height and width `size`: bicubic, antialiased where they shrink."""
     height, width = pixels.shape[-2:]
     if (height, width) == size:
         return pixels
