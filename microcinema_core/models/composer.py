@@ -44,7 +44,7 @@ class Composer(nn.Module):
         backend = backend or Backend()
         self.config, self.block = config, config.block
         channels, deep, area = config.channels, config.deep, config.block**2
-        self.read = backend.conv(13 * area + 4, channels, 3)  # three pictures' worth of colours four times, known, seen
+        self.read = backend.conv(10 * area + 4, channels, 3)  # three differences of three colours, known, and `_seen`
         self.near = Residual(channels, backend)
         self.down = backend.conv(channels, deep, 3, stride=2)
         self.around = nn.Sequential(*(Residual(deep, backend) for _ in range(2)))
@@ -83,7 +83,7 @@ class Composer(nn.Module):
 
     def _told(self, made: Tensor, guide: Tensor, drawn: Tensor, known: Tensor, seen: Tensor) -> Tensor:
         """Of each pixel of a block, gain - 1 and rest, and of each block, flow: [B, 6 * block**2 + 2, h, w]."""
-        inputs = torch.cat([made - 0.5, drawn - 0.5, 2 * (made - guide), 4 * (drawn - guide), known], 1)
+        inputs = torch.cat([made - 0.5, 2 * (made - guide), 4 * (drawn - guide), known], 1)
         x = self.read(torch.cat([F.pixel_unshuffle(inputs, self.block), seen], 1))
         x = self.near(x)
         around = self.up(self.around(self.down(x)))
