@@ -16,8 +16,8 @@ from .zero_start import Adds, starts_at_zero
 
 FARTHEST = 16.0  # pixels that detail moves at most
 TINY = 0.02  # of a change, pixels 0..1: at it, half of what the network says counts
-FAINT = 1e-3  # of a variance: below it, nothing is read out of it
-RANGE = 1.5  # of a gain read off the blocks, about 1
+FAINT = 1e-4  # of a variance, pixels 0..1: of so much, half of what it says of a gain counts
+STRONGEST = 2.5  # of a gain that is read off
 
 
 class Residual(nn.Module):
@@ -34,9 +34,11 @@ class Residual(nn.Module):
 
 
 class Composer(nn.Module):
-    """out = made + gain * shift(known * (drawn - guide), flow) + rest; gain 1, flow and rest 0 at the start.
+    """out = made + (local + gain) * shift(known * (drawn - guide), flow) + rest; all but local are 0 at the start.
 
-    All three fade where the model changed next to nothing, so that there the frame is the camera's own.
+    local: by what detail grew from the guide to what was made of it, read off what lies around, without the network:
+    1 where nothing changed, and then all of this is the plain form. Gain, flow and rest fade there, so that the frame
+    is the camera's own.
     """
 
     def __init__(self, config: ComposerConfig, backend: Backend | None = None) -> None:
@@ -71,18 +73,21 @@ class Composer(nn.Module):
         """
         height, width = made.shape[-2:]
         made, guide, drawn, known = (_padded(x, self.multiple) for x in (made, guide, drawn, known))
-        change, gain = _seen(made, guide, self.block)
-        told = self._told(made, guide, drawn, known, torch.cat([change, gain], 1))
+        change = _around(made - guide, self.block)
+        local = local_gain(made, guide, 2 * self.block)
+        seen = torch.cat([change, F.interpolate(local - 1, scale_factor=2.0, mode="nearest")], 1)
+        told = self._told(made, guide, drawn, known, seen)
         counts = change / (change + TINY)
         counts = torch.maximum(counts, 1 - F.avg_pool2d(known, self.block))
         pixels = F.pixel_shuffle(told[:, :-2], self.block) * _enlarged(counts, self.block)
         flow = FARTHEST * torch.tanh(told[:, -2:] / FARTHEST * 4) * counts
         detail = shifted(known * (drawn - guide), _enlarged(flow, self.block))
-        out = made + (1 + pixels[:, :3]) * detail + pixels[:, 3:] / 4
+        gain = _enlarged(local, 2 * self.block) + pixels[:, :3]
+        out = made + gain * detail + pixels[:, 3:] / 4
         return out[..., :height, :width]
 
     def _told(self, made: Tensor, guide: Tensor, drawn: Tensor, known: Tensor, seen: Tensor) -> Tensor:
-        """Of each pixel of a block, gain - 1 and rest, and of each block, flow: [B, 6 * block**2 + 2, h, w]."""
+        """Of each pixel of a block, gain and rest, and of each block, flow: [B, 6 * block**2 + 2, h, w]."""
         inputs = torch.cat([made - 0.5, 2 * (made - guide), 4 * (drawn - guide), known], 1)
         x = self.read(torch.cat([F.pixel_unshuffle(inputs, self.block), seen], 1))
         x = self.near(x)
@@ -100,22 +105,26 @@ def shifted(pixels: Tensor, flow: Tensor) -> Tensor:
     return F.grid_sample(pixels, grid, padding_mode="border", align_corners=False)
 
 
-def _seen(made: Tensor, guide: Tensor, block: int) -> tuple[Tensor, Tensor]:
-    """Of each block and those around it: how much was changed, [B, 1, h, w]; by what detail grew, less 1, [B, 3, h, w].
+def local_gain(made: Tensor, guide: Tensor, block: int) -> Tensor:
+    """By what detail grew, or faded, from one picture [B, 3, H, W] to another: [B, 3, H / block, W / block].
 
-    The second is the slope of the straight line from the guide's pixels to what was made of them.
+    The slope of the straight line from the one's pixels to the other's, over five by five blocks.
     """
-    change = _around((made - guide).square().mean(1, keepdim=True), block).sqrt()
-    of_made, of_guide = _around(made, block), _around(guide, block)
-    together = _around(made * guide, block) - of_made * of_guide
-    alone = _around(guide.square(), block) - of_guide.square()
-    gain = (together + FAINT) / (alone.clamp(min=0) + FAINT)
-    return change, (gain - 1).clamp(-RANGE, RANGE)
+    of_made, of_guide = _wide(made, block), _wide(guide, block)
+    together = _wide(made * guide, block) - of_made * of_guide
+    alone = (_wide(guide.square(), block) - of_guide.square()).clamp(min=0)
+    return ((together + FAINT) / (alone + FAINT)).clamp(0, STRONGEST)
 
 
-def _around(pixels: Tensor, block: int) -> Tensor:
-    """Means over three by three blocks, [B, C, H, W] -> [B, C, H / block, W / block]."""
-    return F.avg_pool2d(F.avg_pool2d(pixels, block), 3, 1, 1, count_include_pad=False)
+def _around(difference: Tensor, block: int) -> Tensor:
+    """How large a difference [B, 3, H, W] is in each block and those beside it: [B, 1, H / block, W / block]."""
+    square = F.avg_pool2d(difference.square().mean(1, keepdim=True), block)
+    return F.avg_pool2d(square, 3, 1, 1, count_include_pad=False).sqrt()
+
+
+def _wide(pixels: Tensor, block: int) -> Tensor:
+    """Means over five by five blocks, [B, C, H, W] -> [B, C, H / block, W / block]."""
+    return F.avg_pool2d(F.avg_pool2d(pixels, block), 5, 1, 2, count_include_pad=False)
 
 
 def _enlarged(blocks: Tensor, block: int) -> Tensor:

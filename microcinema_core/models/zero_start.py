@@ -45,7 +45,7 @@ def zero_tensors(network: nn.Module, adds: Adds | None = None) -> set[str]:
 @torch.no_grad()
 def zero_start_(network: nn.Module) -> None:
     """Zero these layers: VideoUNet is then the image U-Net, frame by frame, AppearNet changes nothing in it, and the
-    composer is its plain form."""
+    composer adds nothing to the gain that it reads off."""
     for _, layer in zero_layers(network):
         for parameter in layer.parameters():
             parameter.zero_()
