@@ -18,6 +18,7 @@ FARTHEST = 16.0  # pixels that detail moves at most
 TINY = 0.02  # of a change, pixels 0..1: at it, half of what the network says counts
 FAINT = 1e-4  # of a variance, pixels 0..1: of so much, half of what it says of a gain counts
 STRONGEST = 2.5  # of a gain that is read off
+UNSHOWN = 1e-3  # of the weight of what the keyframe shows, that what it does not show has
 
 
 class Residual(nn.Module):
@@ -74,7 +75,7 @@ class Composer(nn.Module):
         height, width = made.shape[-2:]
         made, guide, drawn, known = (_padded(x, self.multiple) for x in (made, guide, drawn, known))
         change = _around(made - guide, self.block)
-        local = local_gain(made, guide, 2 * self.block)
+        local = local_gain(made, guide, known, 2 * self.block)
         seen = torch.cat([change, F.interpolate(local - 1, scale_factor=2.0, mode="nearest")], 1)
         told = self._told(made, guide, drawn, known, seen)
         counts = change / (change + TINY)
@@ -105,14 +106,18 @@ def shifted(pixels: Tensor, flow: Tensor) -> Tensor:
     return F.grid_sample(pixels, grid, padding_mode="border", align_corners=False)
 
 
-def local_gain(made: Tensor, guide: Tensor, block: int) -> Tensor:
-    """By what detail grew, or faded, from one picture [B, 3, H, W] to another: [B, 3, H / block, W / block].
+def local_gain(made: Tensor, guide: Tensor, known: Tensor, block: int) -> Tensor:
+    """By what detail grew, or faded, from the guide to what was made of it: [B, 3, H / block, W / block].
 
-    The slope of the straight line from the one's pixels to the other's, over five by five blocks.
+    The slope of the straight line from the one's pixels [B, 3, H, W] to the other's, over five by five blocks; what
+    the keyframe does not show, known [B, 1, H, W] says, hardly counts: what fills it has detail of its own.
     """
-    of_made, of_guide = _wide(made, block), _wide(guide, block)
-    together = _wide(made * guide, block) - of_made * of_guide
-    alone = (_wide(guide.square(), block) - of_guide.square()).clamp(min=0)
+    weight = known + UNSHOWN
+    every = _wide(weight, block)
+    of_made, of_guide, together, alone = (
+        _wide(weight * pixels, block) / every for pixels in (made, guide, made * guide, guide.square())
+    )
+    together, alone = together - of_made * of_guide, (alone - of_guide.square()).clamp(min=0)
     return ((together + FAINT) / (alone + FAINT)).clamp(0, STRONGEST)
 
 

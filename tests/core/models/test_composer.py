@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from microcinema_core.config import ComposerConfig
-from microcinema_core.models.composer import Composer, shifted
+from microcinema_core.models.composer import Composer, local_gain, shifted
 from microcinema_core.models.zero_start import zero_start_
 from microcinema_core.shot.composing import plain
 
@@ -22,14 +22,30 @@ def composer() -> Composer:
     return Composer(SMALL).eval()
 
 
-def test_at_the_start_it_is_the_plain_form_at_any_size() -> None:
+def test_at_the_start_it_is_the_plain_form_of_what_is_as_strong_at_any_size() -> None:
     network = composer()
     zero_start_(network)
-    made, guide, drawn = (pixels(2, 3, 19, 30, seed=seed) for seed in range(3))
-    known = pixels(2, 1, 19, 30, seed=3)
+    guide, drawn = (pixels(2, 3, 19, 30, seed=seed) for seed in range(2))
+    made, known = guide + 0.1, pixels(2, 1, 19, 30, seed=3)
     composed = network(made, guide, drawn, known)
     # Where detail did not move it is still read from between pixels, 1e-5 of one beside their middles.
     torch.testing.assert_close(composed, plain(made, guide, drawn, known), rtol=0, atol=3e-5)
+
+
+def test_detail_that_faded_in_what_was_made_fades_in_the_frame() -> None:
+    network = composer()
+    zero_start_(network)
+    guide, drawn, known = pixels(1, 3, 40, 48), pixels(1, 3, 40, 48, seed=1), torch.ones(1, 1, 40, 48)
+    composed = network(0.3 + 0.4 * guide, guide, drawn, known)  # as fog does
+    torch.testing.assert_close(composed, 0.3 + 0.4 * drawn, rtol=0, atol=2e-3)  # a flat place's variance counts 1e-4
+
+
+def test_what_fills_a_hole_says_nothing_of_the_detail_beside_it() -> None:
+    guide, known = pixels(1, 3, 40, 80), torch.ones(1, 1, 40, 80)
+    made = 0.5 * guide
+    made[..., 40:], known[..., 40:] = pixels(1, 3, 40, 40, seed=1), 0
+    gain = local_gain(made, guide, known, 8)
+    torch.testing.assert_close(gain[..., :4], torch.full_like(gain[..., :4], 0.5), rtol=0, atol=2e-2)
 
 
 def test_where_the_model_changed_nothing_the_frame_is_the_cameras() -> None:
