@@ -74,7 +74,7 @@ class MicroCinemaCompose(Node):
         """latent: [T, C, h, w]; frames: IMAGE [T, H, W, 3]; masks [1 or T, H, W] -> IMAGE [T, H, W, 3]."""
         check_pictures(frames, f"{TITLE}: frames")
         samples: Tensor = latent["samples"]
-        check_latents(samples, len(frames))
+        check_latents(samples, len(frames), getattr(vae, "latent_channels", samples.shape[1]))
         drawn = frames[..., :3]
         known = None if unknown is None else 1 - _mask(unknown, drawn, "unknown")
         where = None if asked is None else _mask(asked, drawn, "asked")
@@ -82,11 +82,12 @@ class MicroCinemaCompose(Node):
         return io.NodeOutput(composed(samples, drawn, vae, known, where, patcher))
 
 
-def check_latents(samples: Tensor, count: int) -> None:
-    """Raises InputError for latents that are not one of each frame, or hold no numbers."""
-    if samples.ndim != 4 or 0 in samples.shape:
+def check_latents(samples: Tensor, count: int, channels: int) -> None:
+    """Raises InputError for latents that are not one of each frame, are another VAE's, or hold no numbers."""
+    if samples.ndim != 4 or 0 in samples.shape or samples.shape[1] != channels:
         raise InputError(
-            f"{TITLE}: latent has shape {list(samples.shape)}; connect frames in the batch, as a sampler's"
+            f"{TITLE}: latent has shape {list(samples.shape)}, this VAE's are [frames, {channels}, h, w]; connect a "
+            "sampler's latent and the VAE that belongs to its model"
         )
     if len(samples) != count:
         raise InputError(

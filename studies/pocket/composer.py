@@ -37,7 +37,9 @@ from microcinema_core.models.composer import Composer
 from microcinema_core.shot.composing import compose, resized
 from microcinema_core.standalone.autoencoders import LatentCodec
 from microcinema_core.standalone.components import load_codec
+from microcinema_core.standalone.precision import bfloat16_pays
 from microcinema_core.training.composer import decibels
+from microcinema_core.training.data.pocket_files import Clips, read_clips, write_clips
 from microcinema_core.worlds.pocket.effects import ASKED, Asked, Effect
 from microcinema_core.worlds.pocket.pool import Pool, Split
 from microcinema_core.worlds.pocket.world import Clip, clip_at
@@ -115,12 +117,14 @@ def _near(frames: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def made_of(clip: Clip, factor: int, codec: LatentCodec, network: Composer | None) -> Made:
-    """A clip's frames in all ways, at so many times the model's size."""
-    truth, drawn, known, acts = (part.float() / 255 for part in (clip.truth, clip.guide, clip.known, clip.mask))
+def made_of(clips: Clips | Clip, factor: int, codec: LatentCodec, network: Composer | None) -> Made:
+    """Clips' frames in all ways, at so many times the model's size."""
+    parts = (clips.truth, clips.guide, clips.known, clips.mask)
+    truth, drawn, known, acts = (part.flatten(0, -4).float() / 255 for part in parts)
     side = truth.shape[-1]
     small = (side // factor, side // factor)
-    coded, guide = (codec.decode(codec.encode(resized(frames, small))) for frames in (truth, drawn))
+    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16_pays(torch.device("cpu"))):
+        coded, guide = (codec.decode(codec.encode(resized(frames, small))) for frames in (truth, drawn))
     ways = {
         "guide": drawn,
         "D(z)": resized(coded, (side, side)),
@@ -130,13 +134,17 @@ def made_of(clip: Clip, factor: int, codec: LatentCodec, network: Composer | Non
     return Made(truth, ways, acts)
 
 
-def clips_of(pool: Path, split: Split, side: int, count: int) -> Iterator[tuple[Effect, Clip]]:
-    """So many of each change."""
-    found = Pool.of(pool, split, LEAST[side])
+def clips_of(options: argparse.Namespace, side: int) -> Iterator[tuple[Effect, Clips]]:
+    """So many of each change, drawn once and kept."""
+    folder = options.out / f"clips-{options.split}-{side}"
+    folder.mkdir(parents=True, exist_ok=True)
     for effect in ASKED:
-        for number in range(count):
-            seed = SEED + list(Effect).index(effect)
-            yield effect, clip_at(found, ClipConfig(FRAMES, FPS, side, side), seed, number, Asked(effect))
+        path = folder / f"{effect}-{options.clips}.safetensors"
+        if not path.exists():
+            seed, pool = SEED + list(Effect).index(effect), Pool.of(options.pool, options.split, LEAST[side])
+            clip = ClipConfig(FRAMES, FPS, side, side)
+            write_clips(path, [clip_at(pool, clip, seed, number, Asked(effect)) for number in range(options.clips)])
+        yield effect, read_clips(path)
 
 
 def measured(options: argparse.Namespace) -> dict[int, dict[Effect, Figures]]:
@@ -144,9 +152,9 @@ def measured(options: argparse.Namespace) -> dict[int, dict[Effect, Figures]]:
     codec, network = load_codec(options.autoencoder), load_composer(options.composer)
     figures: dict[int, dict[Effect, Figures]] = {factor: {effect: Figures() for effect in ASKED} for factor in SIZES}
     for side in sorted(set(SIZES.values())):
-        for effect, clip in clips_of(options.pool, options.split, side, options.clips):
+        for effect, clips in clips_of(options, side):
             for factor in (factor for factor, of in SIZES.items() if of == side):
-                figures[factor][effect].add(made_of(clip, factor, codec, network), effect)
+                figures[factor][effect].add(made_of(clips, factor, codec, network), effect)
             sys.stderr.write(f"{side} {effect}\n")
     return figures
 
@@ -206,7 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("pool", type=Path)
     parser.add_argument("--autoencoder", type=Path, default=START / "pocket-autoencoder.safetensors")
     parser.add_argument("--split", type=Split, choices=list(Split), default=Split.SELECT)
-    parser.add_argument("--clips", type=int, default=6, help="of each change at each size")
+    parser.add_argument("--clips", type=int, default=4, help="of each change at each size of frames")
     parser.add_argument("--shown", type=Path, help="a folder of pictures for a sheet")
     parser.add_argument("--out", type=Path, default=Path("out/pocket-composer-figures"))
     options = parser.parse_args(arguments)
