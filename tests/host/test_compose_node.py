@@ -115,17 +115,17 @@ def test_without_its_file_the_detail_is_added_as_it_is_and_that_is_said(
 def test_what_does_not_fit_is_refused(
     small: Kit, latent: dict[str, Tensor], changed: Callable[[], dict[str, Any]], said: str
 ) -> None:
-    with pytest.raises(ValueError, match=f"MicroCinema Compose: {said}"):
-        composed(small, latent, **changed())
+    with pytest.raises(small.core("errors").InputError, match=f"MicroCinema Compose: {said}"):
+        composed(small, **({"latent": latent} | changed()))
 
 
 def test_a_file_that_is_no_composer_is_refused(small: Kit, composer: Path) -> None:
     other = composer.with_name("other.safetensors")
     other.write_bytes(composer.read_bytes()[:-10])
-    module = small.ours("composer")
-    with pytest.raises(ValueError, match="truncated or damaged"):
+    module, error = small.ours("composer"), small.core("errors").CheckpointError
+    with pytest.raises(error, match="truncated or damaged"):
         module.load_composer_patcher(other)
-    with pytest.raises(ValueError, match="a file of kind composer is needed here"):
+    with pytest.raises(error, match="a file of kind composer is needed here"):
         module.load_composer_patcher(small.path)
 
 
