@@ -53,8 +53,8 @@ def _mean_square(error: Tensor) -> Tensor:
 
 
 def decibels(made: Tensor, truth: Tensor) -> Tensor:
-    """[N] of two [N, 3, H, W], pixels 0..1."""
-    return -10 * torch.log10(_mean_square(made.clamp(0, 1) - truth).clamp(min=1e-9))
+    """[N] of two [N, 3, H, W], pixels 0..1; 50 at most, beyond which a difference is no more seen."""
+    return -10 * torch.log10(_mean_square(made.clamp(0, 1) - truth).clamp(min=FLOOR))
 
 
 @dataclass(frozen=True, slots=True)
