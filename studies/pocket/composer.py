@@ -10,7 +10,7 @@ autoencoder. Writes FOLDER/figures.md and figures.json:
 - ghosts, where wind or ripples moved detail: of fine detail there, how far from the truth towards the frame in which
   nothing moved. 1: the old detail stands there, whole; 0: none of it. What is merely blurred is half-way.
 
-With --shown FOLDER, pictures to be shown, also FOLDER/sheet.jpg: rows of truth, guide, D(z), plain and composer.
+With --shown, a folder of pictures, also sheet.jpg: rows of truth, guide, D(z), plain and composer; and help.jpg.
 """
 
 from __future__ import annotations
@@ -195,17 +195,25 @@ def _mean(of: dict[Effect, dict[str, dict[str, float]]], name: str, way: str) ->
     return fmean(one[name][way] for one in of.values())
 
 
-def sheet(options: argparse.Namespace) -> Frames:
-    """Rows of truth, guide, D(z), plain and composer, one for each of some changes; the model at half the size."""
+def shown(options: argparse.Namespace) -> list[Frames]:
+    """Of some changes truth, guide, D(z), plain and composer, [5, H, W, 3] each; the model at half the size."""
     codec, network = load_codec(options.autoencoder), load_composer(options.composer)
     pictures = tuple(sorted(options.shown.glob("*.jpg")))
-    cells = []
+    rows = []
     for number, effect in enumerate((Effect.FOG, Effect.WIND, Effect.RIPPLES, Effect.BRIGHTER, Effect.DARKER)):
         pool = Pool((pictures[number % len(pictures)],), ())
         clip = clip_at(pool, ClipConfig(FRAMES, FPS, 256, 256), SEED, number, Asked(effect))
         made = made_of(clip, 2, codec, network)
-        cells += [to_uint8(frames[-1:])[0] for frames in (made.truth, *made.ways.values())]
-    return laid_out(cells, 1 + len(WAYS), 2)
+        rows.append(to_uint8(torch.cat([frames[-1:] for frames in (made.truth, *made.ways.values())])))
+    return rows
+
+
+def save_sheets(rows: Sequence[Frames], out: Path) -> None:
+    """All of it, and of two changes the guide, D(z) and the composer."""
+    few = [row[[1, 2, 4]] for row in (rows[0], rows[3])]
+    for name, some in (("sheet", rows), ("help", few)):
+        sheet = laid_out(np.concatenate(some), len(some[0]), 2)
+        Image.fromarray(sheet).save(out / f"{name}.jpg", quality=90)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -220,7 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     if options.shown:
-        Image.fromarray(sheet(options)).save(options.out / "sheet.jpg", quality=90)
+        save_sheets(shown(options), options.out)
     found = {size: {effect: of.means() for effect, of in by.items()} for size, by in measured(options).items()}
     told = to_markdown(found)
     (options.out / "figures.md").write_text(told, encoding="utf-8")
