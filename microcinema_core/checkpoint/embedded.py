@@ -1,4 +1,4 @@
-"""Where the embedded Toybox model lies: the repository's weights folder, or the one that MICROCINEMA_WEIGHTS names."""
+"""Where the embedded models lie: the repository's weights folder, or the one that MICROCINEMA_WEIGHTS names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..errors import CheckpointError
 from ..files import reachable
 
 VARIABLE = "MICROCINEMA_WEIGHTS"
-NAME = "toybox"
+NAME, POCKET = "toybox", "pocket"
 
 
 def file_name(kind: Kind, name: str = NAME) -> str:
@@ -24,9 +24,9 @@ def weights_folder() -> Path:
     return Path(named) if named else Path(__file__).parents[2] / "weights"
 
 
-def embedded(kind: Kind) -> Path:
+def embedded(kind: Kind, name: str = NAME) -> Path:
     """The embedded model's file of this kind. Raises CheckpointError where it is not there."""
-    path = weights_folder() / file_name(kind)
+    path = weights_folder() / file_name(kind, name)
     if not path.is_file():
         raise CheckpointError(
             f"{path}: the embedded model is not there; it comes with the repository, not with the installed package: "

@@ -37,16 +37,27 @@ class Pool:
     cut_outs: tuple[Path, ...]
 
     @classmethod
-    def of(cls, folder: Path, split: Split) -> Self:
-        """Raises InputError where the folder holds no pictures of this split."""
+    def of(cls, folder: Path, split: Split, least: int = 0) -> Self:
+        """least: pixels of a picture's shorter side, below which it is left out.
+
+        Raises InputError where the folder holds no such pictures of this split.
+        """
         pictures, cut_outs = (_files(folder / kind / split) for kind in ("pictures", "cut-outs"))
+        pictures = tuple(path for path in pictures if not least or _shorter(path) >= least)
         if not pictures:
-            raise InputError(f"{folder}/pictures/{split} holds no pictures; put JPEG, PNG or WebP files there")
+            large = f" of {least} pixels or more" if least else ""
+            raise InputError(f"{folder}/pictures/{split} holds no pictures{large}; put JPEG, PNG or WebP files there")
         return cls(pictures, cut_outs)
 
 
 def _files(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES))
+
+
+def _shorter(path: Path) -> int:
+    """A picture's shorter side, in pixels. Raises InputError for what is no picture."""
+    with opened_picture(path) as stored:
+        return min(stored.size)
 
 
 def scaled_picture(path: Path, shorter: int) -> Tensor:
