@@ -1,4 +1,4 @@
-"""Where the embedded Toybox model lies: the repository's weights folder, or the one that MICROCINEMA_WEIGHTS names."""
+"""Where the embedded models lie: the repository's weights folder, or the one that MICROCINEMA_WEIGHTS names."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from ..files import reachable
 
 VARIABLE = "MICROCINEMA_WEIGHTS"
 NAME = "toybox"
+POCKET = "pocket"
+START = Path("studies", "pocket", "start")  # Pocket's files until there are some that are given to everybody
 
 
 def file_name(kind: Kind, name: str = NAME) -> str:
@@ -24,9 +26,11 @@ def weights_folder() -> Path:
     return Path(named) if named else Path(__file__).parents[2] / "weights"
 
 
-def embedded(kind: Kind) -> Path:
-    """The embedded model's file of this kind. Raises CheckpointError where it is not there."""
-    path = weights_folder() / file_name(kind)
+def embedded(kind: Kind, name: str = NAME) -> Path:
+    """An embedded model's file of this kind. Raises CheckpointError where it is not there."""
+    path = weights_folder() / file_name(kind, name)
+    if not path.is_file() and name == POCKET:
+        path = Path(__file__).parents[2] / START / file_name(kind, name)
     if not path.is_file():
         raise CheckpointError(
             f"{path}: the embedded model is not there; it comes with the repository, not with the installed package: "
