@@ -21,7 +21,7 @@ from ..motion.render import Frame, Renderer
 from ..shot.composing import compose, resized
 from ..shot.resize import Size, inner_size
 from ..shot.settings import PAINT_SAMPLING, Compile, SamplingConfig, check_seed
-from .between import Between, held
+from .between import Between, Carrier, held
 from .camera import Take
 from .framing import Timing
 from .pipeline import MicroCinemaPipeline
@@ -91,7 +91,7 @@ class Painter:
         told = [stroke.told for stroke in strokes]
         latents = self.pipeline.around(guide, told, sampling=sampling, seed=seed, callback=callback)
         made = torch.stack([self._decoded(one) for one in latents])
-        between = held(keys, drawn, self._decoded(guide.latents[0]), made)
+        between = held(Carrier(take.renderer, size), keys, drawn, self._decoded(guide.latents[0]), made)
         masks = _Masks(take.renderer, strokes)
         given = self.bundle.settings(sampling, [told[0]], [check_seed(seed)])[0]
         settings = {name: given[name] for name in given.keys() - {"prompt", "width", "height"}}
