@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -66,7 +66,6 @@ class Painter:
             )
         )
 
-    @torch.no_grad()
     def paint(
         self,
         take: Take,
@@ -76,27 +75,41 @@ class Painter:
         seed: int = 0,
         callback: Callback | None = None,
     ) -> Take:
-        """The camera's clip with what was asked painted on it; where nothing was, its frames are the camera's.
+        """The camera's clip with all of it painted on it; where nothing was asked its frames are the camera's.
 
         The model's frames are spread over the whole clip. They are made here, at once; the clip's while they are read.
         callback: (steps done, steps in all, estimate of z_0 [E, C, T, h, w]); may raise Cancelled.
         Raises InputError for a clip that is longer than the model's, and for one that loops.
         """
-        clip = self.bundle.config.clip
-        moments = take.renderer.moments
+        made = self._made(take, [stroke.told for stroke in strokes], sampling, seed, callback)
+        return made.over(take, strokes, range(len(strokes)))
+
+    def paint_each(
+        self,
+        take: Take,
+        strokes: Sequence[Stroke],
+        *,
+        sampling: SamplingConfig = PAINT_SAMPLING,
+        seed: int = 0,
+        callback: Callback | None = None,
+    ) -> list[Take]:
+        """The same, but for each stroke a clip with it alone."""
+        made = self._made(take, [stroke.told for stroke in strokes], sampling, seed, callback)
+        return [made.over(take, [stroke], [number]) for number, stroke in enumerate(strokes)]
+
+    @torch.no_grad()
+    def _made(
+        self, take: Take, told: list[str], sampling: SamplingConfig, seed: int, callback: Callback | None
+    ) -> _Made:
+        clip, moments = self.bundle.config.clip, take.renderer.moments
         check_length(Timing(len(take), moments.fps, moments.loop), clip)
-        size = inner_size(take.size, clip.width * clip.height)
-        keys = spread(len(take), clip.frames)
+        size, keys = inner_size(take.size, clip.width * clip.height), spread(len(take), clip.frames)
         guide, drawn = self._guide(take, keys, size)
-        told = [stroke.told for stroke in strokes]
         latents = self.pipeline.around(guide, told, sampling=sampling, seed=seed, callback=callback)
         made = torch.stack([self._decoded(one) for one in latents])
-        between = held(Carrier(take.renderer, size), keys, drawn, self._decoded(guide.latents[0]), made)
-        masks = _Masks(take.renderer, strokes)
         given = self.bundle.settings(sampling, [told[0]], [check_seed(seed)])[0]
         settings = {name: given[name] for name in given.keys() - {"prompt", "width", "height"}}
-        painted = {"painted": told, "painted_size": list(size)}
-        return replace(take, over=_Painting(between, masks, size), settings={**take.settings, **settings, **painted})
+        return _Made(size, keys, drawn, self._decoded(guide.latents[0]), made, settings | {"painted_size": list(size)})
 
     def _guide(self, take: Take, keys: Sequence[int], size: Size) -> tuple[Guide, Tensor]:
         """The guide [1, C, T, h, w] of the clip's frames of these numbers, and their pixels [T, 3, H, W] at a size."""
@@ -153,6 +166,26 @@ class _Masks:
         """[E, 1, H, W], for a frame's picture [3, H, W]."""
         whole = torch.ones_like(picture[:1])
         return torch.stack([whole if mask is None else mask[index] for mask in self._found])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Made:
+    """The model's frames, of the clip's `keys`, at its size: as the camera drew them and through the autoencoder,
+    [T, 3, h, w], and as they were made for each stroke, [E, T, 3, h, w]; and what made them."""
+
+    size: Size
+    keys: list[int]
+    drawn: Tensor
+    guide: Tensor
+    made: Tensor
+    settings: dict[str, Any]
+
+    def over(self, take: Take, strokes: Sequence[Stroke], numbers: Sequence[int]) -> Take:
+        """The camera's clip with strokes on it, of which these are the numbers."""
+        between = held(Carrier(take.renderer, self.size), self.keys, self.drawn, self.guide, self.made[list(numbers)])
+        painting = _Painting(between, _Masks(take.renderer, strokes), self.size)
+        told = {"painted": [stroke.told for stroke in strokes]}
+        return replace(take, over=painting, settings={**take.settings, **self.settings, **told})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
