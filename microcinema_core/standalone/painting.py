@@ -209,4 +209,5 @@ class _Painting:
         soft = resized(there, self.size[::-1])
         share = soft / soft.amax(dim=0).clamp(min=1e-6)
         whole = (guide + (share * (made - guide)).sum(dim=0))[None]
-        return compose(whole, guide[None], frame.picture[None], 1 - frame.unknown[None], asked=asked)[0]
+        known = 1 - frame.unknown[None] * asked  # elsewhere what the camera filled is as good, and stays
+        return compose(whole, guide[None], frame.picture[None], known, asked=asked)[0]

@@ -23,6 +23,7 @@ DARKEST = 1 / 64  # of linear light, below which logarithms would tell of noise
 SMALL = 4  # pixels to a cell where light is read, so that what is small does not count
 SPECK = 9  # pixels of what flakes and streaks are smaller than
 NEAR = 15  # pixels about a place, whose contrast is made equal before motion is looked for
+CELLS, FAINT = 7, 0.05  # cells about one, and stops of contrast that are none
 STRONG = 0.06  # of a pixel, that a flake or streak adds at least
 
 
@@ -30,7 +31,7 @@ STRONG = 0.06  # of a pixel, that a flake or streak adds at least
 class Signs:
     """Numbers read of a clip. All are 0 where nothing changed.
 
-    light: stops, median of the last third. flat: share of the light's contrast, in stops, that is lost there.
+    light: stops, median of the last third. flat: share of contrast that dark places lose there.
     warm, cold: stops of red over blue, or blue over red, gained by what was warm and by what was cold, the
     lesser of both. flicker: stops by which a frame differs from the mean of those beside it. specks: share of pixels
     with something small and new that is brighter, less that which is darker. streaks: how much sharper that is across
@@ -58,7 +59,7 @@ def signs(before: Tensor, after: Tensor, where: Tensor) -> Signs:
     gained = [float(reds[late][part].median()) if bool(part.any()) else 0.0 for part in (cool, hot)]
     return Signs(
         light=float(stops[late].median()),
-        flat=1 - _contrast(after[late]) / max(_contrast(before[late]), 1e-6),
+        flat=_flat(before[late], after[late]),
         warm=min(gained),
         cold=-max(gained),
         flicker=float(np.median(np.abs(np.diff(course, 2)))),
@@ -75,20 +76,20 @@ def seen(read: Signs) -> frozenset[Effect]:
 
 def _sways(read: Signs) -> bool:
     """Flakes and fog lead the flow astray, so that nothing is said of it where they are."""
-    return read.moves > 0.35 and read.specks < 0.005 and read.flat < 0.1
+    return read.moves > 0.35 and read.specks < 0.005 and read.flat < 0.5
 
 
 SEES: Mapping[Effect, Callable[[Signs], bool]] = MappingProxyType(
     {
         Effect.SNOW: lambda read: read.specks > 0.005 and read.streaks < 1.6,
         Effect.RAIN: lambda read: read.specks > 0.005 and read.streaks >= 1.6,
-        Effect.FOG: lambda read: read.flat > 0.25 and read.light > 0.15,
+        Effect.FOG: lambda read: read.flat > 0.5 and read.light > 0.15,
         Effect.RIPPLES: _sways,
         Effect.WIND: _sways,
-        Effect.BRIGHTER: lambda read: read.light > 0.25 and read.flat <= 0.25,
+        Effect.BRIGHTER: lambda read: read.light > 0.25 and read.flat <= 0.5,
         Effect.DARKER: lambda read: read.light < -0.25,
-        Effect.WARM: lambda read: read.warm > 0.2 and read.flat <= 0.25,
-        Effect.COLD: lambda read: read.cold > 0.2 and read.flat <= 0.25,
+        Effect.WARM: lambda read: read.warm > 0.2 and read.flat <= 0.5,
+        Effect.COLD: lambda read: read.cold > 0.2 and read.flat <= 0.5,
         Effect.FLICKER: lambda read: read.flicker > 0.05,
     }
 )
@@ -99,9 +100,18 @@ def _light(clip: Tensor) -> Tensor:
     return F.avg_pool2d(clip.clamp(0, 1) ** 2.2, SMALL).clamp(min=DARKEST)
 
 
-def _contrast(clip: Tensor) -> float:
-    """Stops."""
-    return float(_light(clip).mean(dim=1).log2().std())
+def _flat(before: Tensor, after: Tensor) -> float:
+    """The share of contrast that dark cells lose of those about them: a quarter of them lose more."""
+    was, now = (_light(clip).mean(dim=1).log2() for clip in (before, after))
+    lost = 1 - _spread(now) / (_spread(was) + FAINT)
+    dark = lost[was <= was.median()]
+    return float(dark.sort().values[int(0.75 * len(dark))])
+
+
+def _spread(stops: Tensor) -> Tensor:
+    """Deviation of the cells about each, [T, h, w]."""
+    around = _blurred(stops, CELLS)
+    return _blurred((stops - around).square(), CELLS).clamp(min=0).sqrt()
 
 
 def _reds(clip: Tensor) -> Tensor:
@@ -141,10 +151,11 @@ def _moves(before: Tensor, after: Tensor, where: Tensor) -> float:
 def _structure(picture: Tensor) -> NDArray[np.uint8]:
     """[3, H, W] -> [H, W], what of it is neither light nor contrast, which fog and lamps change."""
     grey = picture.mean(dim=0)[None]
-    around = _blurred(grey)
-    spread = _blurred((grey - around).square()).sqrt()
+    around = _blurred(grey, NEAR)
+    spread = _blurred((grey - around).square(), NEAR).sqrt()
     return (128 + 48 * (grey - around) / (spread + 0.02)).clamp(0, 255)[0].byte().numpy()
 
 
-def _blurred(grey: Tensor) -> Tensor:
-    return F.avg_pool2d(grey, NEAR, stride=1, padding=NEAR // 2, count_include_pad=False)
+def _blurred(pixels: Tensor, size: int) -> Tensor:
+    """Means of so many pixels each way, of [N, H, W]."""
+    return F.avg_pool2d(pixels[:, None], size, stride=1, padding=size // 2, count_include_pad=False)[:, 0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,9 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from small_models import SMALL, write_stages
 
-from microcinema_core.config import Injection
 from microcinema_core.errors import Cancelled, InputError
 from microcinema_core.models.guide import Guide
 from microcinema_core.motion.masked import masked
@@ -28,9 +25,7 @@ from microcinema_core.standalone.between import Carrier, held
 from microcinema_core.standalone.camera import Take, move
 from microcinema_core.standalone.framing import Timing
 from microcinema_core.standalone.painting import Painter, Stroke, spread
-from microcinema_core.training.publish import publish
 
-PAINTS = replace(SMALL, name="small_pocket", unet=replace(SMALL.unet, injection=Injection.CONCAT, guide_mask=True))
 ONE = SamplingConfig(steps=1, cfg=1.0)
 SHORT = Timing(17, 4.0)
 PANS = Motion(Plan(Camera(pan=8.0)))
@@ -38,10 +33,8 @@ LOWER = torch.cat([torch.zeros(1, 32, 96), torch.ones(1, 32, 96)], dim=1)
 
 
 @pytest.fixture(scope="module")
-def painter(tmp_path_factory: pytest.TempPathFactory) -> Painter:
-    folder = tmp_path_factory.mktemp("pocket")
-    publish(write_stages(folder / "stages", PAINTS), folder, "pocket")
-    return Painter.from_pretrained(folder / "pocket-video.safetensors")
+def painter(pocket: Path) -> Painter:
+    return Painter.from_pretrained(pocket / "pocket-video.safetensors")
 
 
 def picture(width: int = 96, height: int = 64) -> Image.Image:
@@ -115,7 +108,7 @@ def test_frames_are_made_one_by_one_in_any_order_and_from_the_seed_alone(painter
 
 
 def test_between_the_model_s_frames_the_difference_goes_with_the_camera() -> None:
-    """All of a picture painted grey: no ghost of it is left between two frames, as it would be if nothing were carried."""
+    """All of a picture painted grey: no ghost of it is left between two frames, as one would be uncarried."""
     take, keys, size = move(picture(), PANS, SHORT), spread(17, 9), (96, 64)
     drawn = torch.stack([take.renderer[key].picture for key in keys])
     grey = torch.full_like(drawn, 0.5)[None]
