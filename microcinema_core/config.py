@@ -67,6 +67,7 @@ class Kind(StrEnum):
     IMAGE = "image"
     VIDEO = "video"
     TSR = "tsr"
+    COMPOSER = "composer"
 
     @property
     def needs_appearance(self) -> bool:
@@ -76,6 +77,9 @@ class Kind(StrEnum):
     def word(self) -> str:
         """What names of files and options call it: NAME-text.safetensors holds a text encoder."""
         return "text" if self is Kind.TEXT_ENCODER else self.value
+
+
+WHOLE: tuple[Kind, ...] = tuple(kind for kind in Kind if kind is not Kind.COMPOSER)  # of which every model is made
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +267,19 @@ class VAEConfig(Config):
         _require(all(0 < size <= 4096 for size in sizes), "vae: sizes must be between 1 and 4096")
 
 
+@dataclass(frozen=True, slots=True)
+class ComposerConfig(Config):
+    """The network that puts the camera's own detail back into what a model made."""
+
+    channels: int = 64  # of each block
+    deep: int = 96  # of each block of the level below, twice as long
+    block: int = 4  # pixels
+
+    def __post_init__(self) -> None:
+        _require(all(0 < size <= 4096 for size in (self.channels, self.deep)), "composer: sizes must be 1 to 4096")
+        _require(1 <= self.block <= 16, "composer: block must be between 1 and 16")
+
+
 START_TOKEN, END_TOKEN = "<|startoftext|>", "<|endoftext|>"  # of every CLIP vocabulary
 
 
@@ -298,6 +315,7 @@ class ModelConfig(Config):
     clip: ClipConfig = field(default_factory=ClipConfig)
     vae: VAEConfig | None = None  # None: the bundle carries none
     text: TextConfig | None = None
+    composer: ComposerConfig | None = None
 
     def __post_init__(self) -> None:
         sides, downscale = (self.clip.width, self.clip.height), self.latent.downscale
@@ -382,6 +400,7 @@ POCKET = ModelConfig(
     clip=ClipConfig(width=256, height=256),
     vae=VAEConfig(latent_channels=16),
     text=TextConfig(vocab_size=2048, width=128, layers=3, heads=4, max_length=48),
+    composer=ComposerConfig(),
 )
 PRESETS = types.MappingProxyType(
     {preset.name: preset for preset in (SD21, SD21_BASE, SD15, TOYBOX, TOYBOX_TSR, MODELSCOPE, POCKET)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from .camera import MicroCinemaCamera
+from .compose import MicroCinemaCompose
 from .encode import AppearNetEncode
 from .folder import register_folder
 from .layer import MicroCinemaLayer
@@ -36,4 +37,5 @@ class MicroCinemaExtension(ComfyExtension):
             MicroCinemaScene,
             MicroCinemaPlates,
             MicroCinemaRender,
+            MicroCinemaCompose,
         ]

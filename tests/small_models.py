@@ -15,7 +15,17 @@ from microcinema_core.checkpoint.format import (
     Header,
     save_checkpoint_file,
 )
-from microcinema_core.config import TOYBOX, ClipConfig, Injection, Kind, ModelConfig, TextConfig, VAEConfig, image_stage
+from microcinema_core.config import (
+    TOYBOX,
+    WHOLE,
+    ClipConfig,
+    Injection,
+    Kind,
+    ModelConfig,
+    TextConfig,
+    VAEConfig,
+    image_stage,
+)
 from microcinema_core.models.appearnet import AppearNet
 from microcinema_core.models.unet import VideoUNet
 from microcinema_core.standalone.autoencoders import build_autoencoder
@@ -46,7 +56,7 @@ SMALL_TSR = replace(
 def write_stages(folder: Path, config: ModelConfig = SMALL) -> dict[Kind, Path]:
     """The files as training leaves them: all of one name, each in a folder of its own."""
     torch.manual_seed(0)
-    paths = {kind: folder / kind / "model.safetensors" for kind in Kind}
+    paths = {kind: folder / kind / "model.safetensors" for kind in WHOLE}
     tokenizer = train_tokenizer(["a red star moves left slowly", "a blue circle grows"], config.text.vocab_size)
     text = build_text_model(config.text, build_tokenizer(tokenizer, config.text))
     autoencoder = build_autoencoder(config.vae)

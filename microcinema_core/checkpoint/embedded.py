@@ -10,8 +10,7 @@ from ..errors import CheckpointError
 from ..files import reachable
 
 VARIABLE = "MICROCINEMA_WEIGHTS"
-NAME = "toybox"
-POCKET = "pocket"
+NAME, POCKET = "toybox", "pocket"
 START = Path("studies", "pocket", "start")  # Pocket's files until there are some that are given to everybody
 
 

@@ -1,7 +1,7 @@
 """The checkpoint: one safetensors file whose metadata says how to rebuild what it holds.
 
-Sections of tensors: `unet.`, `appearnet.`, `vae.` (the host's TAESD keys), `text_encoder.`. Which of them a file holds
-follows from its kind; a bundle without `vae.` or `text_encoder.` names the companion file that carries it.
+Sections of tensors: `unet.`, `appearnet.`, `vae.` (the host's TAESD keys), `text_encoder.`, `composer.`. Which of them
+a file holds follows from its kind; a bundle without `vae.` or `text_encoder.` names the companion file that carries it.
 Everything is strict: keys, shapes, versions. No pickle is ever opened.
 """
 
@@ -30,13 +30,14 @@ MAKERS = {"inflate": IMAGE_MODEL, "convert": "ModelScope"}  # by a model's title
 FORMAT_VERSION = 1
 PREFIX = "microcinema."
 LORA = "lora"  # in the place of a kind: parts beside a model's layers, `lora_file.py`
-VAE, TEXT_ENCODER, UNET, APPEARNET = "vae", "text_encoder", "unet", "appearnet"
+VAE, TEXT_ENCODER, UNET, APPEARNET, COMPOSER = "vae", "text_encoder", "unet", "appearnet", "composer"
 REQUIRED = {
     Kind.AUTOENCODER: (VAE,),
     Kind.TEXT_ENCODER: (TEXT_ENCODER,),
     Kind.IMAGE: (UNET,),
     Kind.VIDEO: (UNET, APPEARNET),
     Kind.TSR: (UNET, APPEARNET),
+    Kind.COMPOSER: (COMPOSER,),
 }
 DIFFUSION = (Kind.IMAGE, Kind.VIDEO, Kind.TSR)
 BUNDLED = dict.fromkeys(DIFFUSION, (VAE, TEXT_ENCODER))

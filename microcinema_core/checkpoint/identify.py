@@ -20,7 +20,7 @@ from ..config import Kind, ModelConfig
 from ..errors import MAX_DETAIL, CheckpointError, shown
 from ..files import MAX_JSON, parse_json, reachable, read_text
 from .foreign import Shapes, foreign_title
-from .format import APPEARNET, DIFFUSION, PREFIX, TEXT_ENCODER, UNET, VAE, Header, read_header
+from .format import APPEARNET, COMPOSER, DIFFUSION, PREFIX, TEXT_ENCODER, UNET, VAE, Header, read_header
 from .limits import check_file
 from .lora_header import LoraHeader
 from .trained import trained_in
@@ -28,13 +28,14 @@ from .trained import trained_in
 MAX_LENGTH = 100_000_000  # of a header: what a file that begins with a larger number is, it is not safetensors
 
 OUR_LORA = "MicroCinema LoRA, which changes a keyframe-and-text-to-video model"
-SECTIONS = (APPEARNET, TEXT_ENCODER, UNET, VAE)
+SECTIONS = (APPEARNET, COMPOSER, TEXT_ENCODER, UNET, VAE)
 OURS = {
     Kind.AUTOENCODER: "MicroCinema autoencoder",
     Kind.TEXT_ENCODER: "MicroCinema text encoder",
     Kind.IMAGE: "MicroCinema text-to-image model",
     Kind.VIDEO: "MicroCinema keyframe-and-text-to-video model",
     Kind.TSR: "MicroCinema temporal super-resolution model",
+    Kind.COMPOSER: "MicroCinema composer, which puts a picture's own detail back into what a model made",
 }
 
 
@@ -117,6 +118,9 @@ def _ours(header: Header, shapes: Shapes, precision: str, labels: Mapping[str, s
         details["text"] = (
             f"{text.layers} layers of {text.width}, {text.vocab_size} tokens, prompts of {text.max_length}"
         )
+    if header.kind is Kind.COMPOSER and header.config.composer is not None:
+        sizes = header.config.composer
+        details["network"] = f"{sizes.channels} and {sizes.deep} channels on blocks of {sizes.block} pixels"
     details["licence"] = header.licence
     details |= {f"needs for {section}": c.file for section, c in header.companions.items()}
     details |= _provenance(header.provenance)

@@ -13,8 +13,19 @@ from ..backend import Backend
 from ..config import Injection, Kind, UNetConfig
 from ..errors import CheckpointError
 from ..models.appearnet import AppearNet
+from ..models.composer import Composer
 from ..models.unet import VideoUNet
-from .format import APPEARNET, DIFFUSION, UNET, Checkpoint, Header, expect_blocks, load_strictly, read_checkpoint
+from .format import (
+    APPEARNET,
+    COMPOSER,
+    DIFFUSION,
+    UNET,
+    Checkpoint,
+    Header,
+    expect_blocks,
+    load_strictly,
+    read_checkpoint,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +103,26 @@ def null_length(config: UNetConfig, state: Mapping[str, Tensor], what: str) -> i
     if context is None or context.ndim != 3:
         raise CheckpointError(f"{what}: null_context is missing or misshapen; get the file anew")
     return context.shape[1]
+
+
+def load_composer(path: str | Path, backend: Backend | None = None) -> Composer:
+    """A composer file's network in evaluation mode. Raises CheckpointError as `composer_of` does."""
+    path = Path(path)
+    return composer_of(read_checkpoint(path), path, backend)
+
+
+def composer_of(checkpoint: Checkpoint, path: Path, backend: Backend | None = None) -> Composer:
+    """The network of a composer file already read.
+
+    Raises CheckpointError, allocating nothing, for a file of another kind and where it does not fill the network.
+    """
+    header, what, backend = checkpoint.header, f"{path}: {COMPOSER}", backend or Backend()
+    expect_kind(header, path, Kind.COMPOSER)
+    if header.config.composer is None:
+        raise CheckpointError(f"{path}: holds a composer but its configuration describes none; get the file anew")
+    network = Composer(header.config.composer, replace(backend, device="meta"))
+    load_strictly(network, checkpoint.sections[COMPOSER], what, backend.device)
+    return network.eval()
 
 
 def expect_kind(header: Header, path: Path, *kinds: Kind) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..checkpoint.embedded import NAME, embedded
-from ..config import Kind
+from ..config import WHOLE, Kind
 from ..errors import MAX_DETAIL, InputError, shown
 from ..files import check_writable, reachable
 from ..shot.settings import PictureConfig, check_prompt, check_seed
@@ -156,6 +156,6 @@ def publish(
     """Copy the stages' files into one folder under the names by which they find each other."""
     from ..training.publish import publish as publish_files
 
-    sources = dict(zip(Kind, (autoencoder, text, image, video, tsr), strict=True))
+    sources = dict(zip(WHOLE, (autoencoder, text, image, video, tsr), strict=True))
     for path in publish_files(sources, to, name):
         say(f"{path}: {file_size(path)}")

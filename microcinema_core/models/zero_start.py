@@ -20,6 +20,7 @@ class Adds(StrEnum):
     MOTION = "motion"  # the other frames: the last layer of a branch over time
     APPEARANCE = "appearance"  # the keyframe: the last layer of an injected term
     TIME = "time"  # a frame's distance from the keyframe, and gates that follow the noise level
+    DETAIL = "detail"  # the composer: what of a camera's detail is not as it was
 
 
 def starts_at_zero(layer: nn.Module, adds: Adds) -> nn.Module:
@@ -43,7 +44,8 @@ def zero_tensors(network: nn.Module, adds: Adds | None = None) -> set[str]:
 
 @torch.no_grad()
 def zero_start_(network: nn.Module) -> None:
-    """Zero these layers: VideoUNet is then the image U-Net, frame by frame, and AppearNet changes nothing in it."""
+    """Zero these layers: VideoUNet is then the image U-Net, frame by frame, AppearNet changes nothing in it, and the
+    composer adds nothing to the gain that it reads off."""
     for _, layer in zero_layers(network):
         for parameter in layer.parameters():
             parameter.zero_()

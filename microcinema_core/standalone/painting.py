@@ -12,9 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..checkpoint.addition import Addition
+from ..checkpoint.load import load_composer
 from ..config import ClipConfig, Injection, ModelConfig
 from ..diffusion.samplers import Callback
 from ..errors import InputError
+from ..models.composer import Composer
 from ..models.guide import Guide
 from ..motion.masked import MaskFrames, masked
 from ..motion.render import Frame, Renderer
@@ -43,10 +45,10 @@ class Stroke:
 class Painter:
     """A model that was taught to paint on the camera's frames, each of which is its guide."""
 
-    def __init__(self, pipeline: MicroCinemaPipeline) -> None:
-        """Raises InputError for a model that was not."""
+    def __init__(self, pipeline: MicroCinemaPipeline, composer: Composer | None = None) -> None:
+        """composer: what puts the camera's detail back; None: the plain form. Raises InputError for another model."""
         check_paints(pipeline.bundle.config, pipeline.bundle.name)
-        self.pipeline, self.bundle = pipeline, pipeline.bundle
+        self.pipeline, self.bundle, self.composer = pipeline, pipeline.bundle, composer
 
     @classmethod
     def from_pretrained(
@@ -58,13 +60,16 @@ class Painter:
         attention: str = "sdpa",
         compile: Compile = Compile.NONE,
         loras: Sequence[str | Path | Addition] = (),
+        composer: str | Path | None = None,
     ) -> Self:
-        """As `MicroCinemaPipeline.from_pretrained`; temporal super-resolution is not asked for."""
-        return cls(
-            MicroCinemaPipeline.from_pretrained(
-                path, device=device, dtype=dtype, attention=attention, compile=compile, loras=loras
-            )
+        """As `MicroCinemaPipeline.from_pretrained`; temporal super-resolution is not asked for.
+
+        composer: the file of the network that puts the camera's own detail back; None: the plain form.
+        """
+        pipeline = MicroCinemaPipeline.from_pretrained(
+            path, device=device, dtype=dtype, attention=attention, compile=compile, loras=loras
         )
+        return cls(pipeline, None if composer is None else load_composer(composer))
 
     def paint(
         self,
@@ -109,7 +114,8 @@ class Painter:
         made = torch.stack([self._decoded(one) for one in latents])
         given = self.bundle.settings(sampling, [told[0]], [check_seed(seed)])[0]
         settings = {name: given[name] for name in given.keys() - {"prompt", "width", "height"}}
-        return _Made(size, keys, drawn, self._decoded(guide.latents[0]), made, settings | {"painted_size": list(size)})
+        settings["painted_size"] = list(size)
+        return _Made(size, keys, drawn, self._decoded(guide.latents[0]), made, self.composer, settings)
 
     def _guide(self, take: Take, keys: Sequence[int], size: Size) -> tuple[Guide, Tensor]:
         """The guide [1, C, T, h, w] of the clip's frames of these numbers, and their pixels [T, 3, H, W] at a size."""
@@ -178,12 +184,13 @@ class _Made:
     drawn: Tensor
     guide: Tensor
     made: Tensor
+    composer: Composer | None
     settings: dict[str, Any]
 
     def over(self, take: Take, strokes: Sequence[Stroke], numbers: Sequence[int]) -> Take:
         """The camera's clip with strokes on it, of which these are the numbers."""
         between = held(Carrier(take.renderer, self.size), self.keys, self.drawn, self.guide, self.made[list(numbers)])
-        painting = _Painting(between, _Masks(take.renderer, strokes), self.size)
+        painting = _Painting(between, _Masks(take.renderer, strokes), self.size, self.composer)
         told = {"painted": [stroke.told for stroke in strokes]}
         return replace(take, over=painting, settings={**take.settings, **self.settings, **told})
 
@@ -195,6 +202,7 @@ class _Painting:
     between: Between
     masks: _Masks
     size: Size
+    composer: Composer | None
 
     @torch.no_grad()
     def __call__(self, index: int, frame: Frame) -> Tensor:
@@ -210,4 +218,4 @@ class _Painting:
         share = soft / soft.amax(dim=0).clamp(min=1e-6)
         whole = (guide + (share * (made - guide)).sum(dim=0))[None]
         known = 1 - frame.unknown[None] * asked  # elsewhere what the camera filled is as good, and stays
-        return compose(whole, guide[None], frame.picture[None], known, asked=asked)[0]
+        return compose(whole, guide[None], frame.picture[None], known, self.composer, asked)[0]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..checkpoint.embedded import NAME, file_name
 from ..checkpoint.format import DIFFUSION, TEXT_ENCODER, VAE, Companion, read_header
-from ..checkpoint.load import expect_kind, load_networks
+from ..checkpoint.load import expect_kind, load_composer, load_networks
 from ..config import Kind
 from ..errors import CheckpointError
 from ..files import sha256_of, written_whole
@@ -80,6 +80,9 @@ def _verify(source: Path, copy: Path, kind: Kind) -> None:
     )
     if not same:
         raise CheckpointError(f"{source}: the copy differs from it; try again on another disk")
+    if kind is Kind.COMPOSER:
+        load_composer(copy)
+        return
     if kind in DIFFUSION:
         load_networks(copy, kind=kind)
     if kind is not Kind.TEXT_ENCODER:

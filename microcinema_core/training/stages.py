@@ -9,6 +9,7 @@ from ..config import Kind
 from ..errors import ConfigError
 from .autoencoder import autoencoder
 from .caption_reader import text_encoder
+from .composer import composer
 from .config import TrainConfig
 from .diffusion import image, video
 from .pocket import pocket_video
@@ -21,6 +22,7 @@ STAGES: dict[Kind, Callable[[TrainConfig], Stage[Any]]] = {
     Kind.IMAGE: image,
     Kind.VIDEO: video,
     Kind.TSR: tsr,
+    Kind.COMPOSER: composer,
 }
 
 
@@ -28,10 +30,12 @@ def build_stage(config: TrainConfig) -> Stage[Any]:
     """Raises ConfigError for a stage that cannot learn from videos, pictures or rendered clips where some are given."""
     if config.videos and config.stage not in (Kind.VIDEO, Kind.TSR):
         raise ConfigError(f"train: stage {config.stage} learns from Toybox alone; leave `videos` out")
-    if config.rendered:
-        if config.stage is not Kind.VIDEO or config.videos:
-            raise ConfigError("train: `rendered` clips are for stage video alone, without `videos`; leave one out")
-        return pocket_video(config)
+    if config.rendered and (config.stage not in (Kind.VIDEO, Kind.COMPOSER) or config.videos):
+        raise ConfigError(
+            "train: `rendered` clips are for stages video and composer alone, without `videos`; leave one out"
+        )
     if config.data.pictures and config.stage is not Kind.AUTOENCODER:
         raise ConfigError(f"train: stage {config.stage} learns from no pictures; leave `pictures` out of [data]")
+    if config.rendered and config.stage is Kind.VIDEO:
+        return pocket_video(config)
     return STAGES[config.stage](config)

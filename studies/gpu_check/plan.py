@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from microcinema_core.config import Kind
+from microcinema_core.config import WHOLE
 
 from .part import Part
 
@@ -34,7 +34,7 @@ def plan(*, card: bool, tiny: bool = False) -> list[Part]:
         Part("shot", speed, 2, 45, "shot"),
         *aside,
         Part("training at full size", room + "full_step", 3, 45, threads=2, memory=FULL_STEP),
-        *(Part(f"training, {kind.word}", stages, 3, 60, str(kind), threads=1) for kind in Kind),
+        *(Part(f"training, {kind.word}", stages, 3, 60, str(kind), threads=1) for kind in WHOLE),
         Part(PLAIN, host, 3, 60, "gpu" if card else "cpu", after=(ON_CPU,) if card else ()),
         Part("frames", frames, 4, 45, after=(REFERENCE,)),
         Part("ComfyUI, low memory", host, 4, 45, "low", after=(PLAIN,)),

@@ -89,7 +89,10 @@ def test_every_field_is_read():
     [
         (None, "config: expected an object, got NoneType"),
         ([], "config: expected an object, got list"),
-        ({"unt": {}}, "config: unknown key 'unt'; known keys: clip, diffusion, latent, name, text, unet, vae"),
+        (
+            {"unt": {}},
+            "config: unknown key 'unt'; known keys: clip, composer, diffusion, latent, name, text, unet",
+        ),
         ({"unet": 3}, "config.unet: expected an object, got int"),
         ({"unet": None}, "config.unet: expected an object, got NoneType"),
         ({"unet": {"widths": []}}, "config.unet: unknown key 'widths'"),

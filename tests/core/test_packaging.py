@@ -10,7 +10,7 @@ from pathlib import Path
 from setuptools import find_packages
 
 import microcinema_core
-from microcinema_core.config import Kind
+from microcinema_core.config import WHOLE
 from microcinema_core.training.config import TrainConfig
 
 ROOT = Path(__file__).parents[2]
@@ -38,8 +38,8 @@ def test_make_trains_every_kind_after_those_it_needs() -> None:
     named = re.search(r"foreach stage,([a-z ]+),(configs/toybox-)\$\(stage\)(\.toml)", (ROOT / "Makefile").read_text())
     assert named is not None
     words, start, end = named.groups()
-    assert words.split() == [kind.word for kind in Kind]
-    assert [TrainConfig.load(ROOT / f"{start}{word}{end}").stage for word in words.split()] == list(Kind)
+    assert words.split() == [kind.word for kind in WHOLE]
+    assert [TrainConfig.load(ROOT / f"{start}{word}{end}").stage for word in words.split()] == list(WHOLE)
 
 
 def test_an_older_python_is_told_in_one_line_what_is_needed() -> None:

@@ -104,6 +104,9 @@ def motions() -> Graph:
             colour="its own", seed=0, fade_in=0.0, fade_out=0.0, size=1.0, place="its own", at="middle of the mask",
         ),
         "scene": node("MicroCinemaScene", picture=["picture", 0]),
+        "compose": node(
+            "MicroCinemaCompose", latent=["sample", 0], frames=["render", 0], vae=["load", 3], detail="plain"
+        ),
         "small": node("SolidMask", value=1.0, width=8, height=9),
         "opaque": node("LoadImage", image="example.png"),
         "larger-two": node("EmptyImage", width=SIZE + 8, height=SIZE, batch_size=FRAMES, color=0x808080),
@@ -146,6 +149,7 @@ def others() -> Graph:
 
 LED = {"encode.guide": ["render", 0]}  # so that the frames are asked for
 DRAWN = LED | {"render.motion": ["layer", 0]}
+COMPOSED = {"video.images": ["compose", 0]}
 WIDE = DRAWN | {"render.width": SIZE, "render.height": SIZE}
 PLAN = '{"format": "microcinema.motion", "version": 1%s}'
 
@@ -310,6 +314,10 @@ CASES = [
     Case("waves of a plan in a picture without water", drawing('{"kind": "waves"}') | LED),
     Case("several pictures to look at", {"scene.picture": ["two", 0], "layer.mask": ["scene", 0]} | DRAWN),
     Case("a picture made of NaN to look at", {"scene.picture": ["broken", 0], "layer.mask": ["scene", 0]} | DRAWN),
+    Case("more rendered frames than were painted", {"render.frames": 5} | COMPOSED),
+    Case("latents of another model to compose", {"compose.latent": ["sixteen", 0]} | COMPOSED),
+    Case("latents of NaN to compose", {"compose.latent": ["nan", 0]} | COMPOSED),
+    Case("frames made of NaN to compose", {"compose.frames": ["broken", 0]} | COMPOSED),
     Case("a guide of another number of frames", {"render.frames": 5} | LED),
     Case("a guide of another size", {"encode.guide": ["larger-two", 0]}),
     Case("a guide made of NaN", {"encode.guide": ["broken", 0]}),

@@ -22,6 +22,7 @@ IDS = (
     "MicroCinemaScene",
     "MicroCinemaPlates",
     "MicroCinemaRender",
+    "MicroCinemaCompose",
 )
 SECTIONS = ("Inputs", "Common mistakes", "What it does not do")
 SELECT = """([id, number]) => {

@@ -113,3 +113,35 @@ def test_rendered_frames_lead_a_clip_over_http(comfy: Any) -> None:
         two = {"two": node("EmptyImage", width=64, height=64, batch_size=2, color=0)}
         [made] = comfy.run(put(asked | motions() | black | two, led))
         assert made.filename.endswith(".mp4")
+
+
+def test_what_a_model_painted_is_composed_over_http(comfy: Any, tmp_path: Path) -> None:
+    """At half the size through the VAE and back on the frames; where nothing was asked they are Render's own."""
+    asked = graph() | motions() | {"two": node("EmptyImage", width=64, height=64, batch_size=2, color=0)}
+    asked |= {
+        "picture": node("LoadImage", image=comfy.upload(written(tmp_path))),
+        "half": node(
+            "ImageScale", image=["render", 0], upscale_method="area", width=32, height=24, crop="disabled"
+        ),
+        "painted": node("VAEEncode", pixels=["half", 0], vae=["load", 3]),
+        "everywhere": node(
+            "MicroCinemaCompose", latent=["painted", 0], frames=["render", 0], vae=["load", 3], detail="composer",
+            unknown=["render", 1],
+        ),
+        "nowhere": node(
+            "MicroCinemaCompose", latent=["painted", 0], frames=["render", 0], vae=["load", 3], detail="composer",
+            asked=["black", 0],
+        ),
+    } | {
+        f"save {name}": node("SaveImage", images=[name, 0], filename_prefix="composed")
+        for name in ("render", "everywhere", "nowhere")
+    }  # fmt: skip
+    del asked["save"]
+    files = comfy.run(put(asked, {"render.motion": ["camera", 0], "render.frames": COUNT, "camera.horizontal": 0.3}))
+    frames, everywhere, nowhere = (
+        saved(comfy, files, f"save {name}", tmp_path / name).astype(int) for name in ("render", "everywhere", "nowhere")
+    )
+    assert everywhere.shape == (COUNT, *SIZE, 3)
+    assert (frames == nowhere).all()
+    assert (frames != everywhere).any()
+    assert abs(frames - everywhere)[-1].mean() < 3  # the keyframe, all of it known: nothing was changed in it

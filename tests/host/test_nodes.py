@@ -12,7 +12,7 @@ import torch
 from nodes_kit import FRAMES, GAMMA, MOVES_LEFT, WEIGHTS, Kit, load, pictures
 
 IDS = {"Load", "AppearNetEncode", "NoisePriorLatent", "NoisePriorNoise", "Sampler", "TSRInterpolate"} | {
-    "Camera", "Region", "Layer", "Scene", "Plates", "Render",
+    "Camera", "Region", "Layer", "Scene", "Plates", "Render", "Compose",
 }  # fmt: skip
 AUTO = {"gamma": "auto"}
 

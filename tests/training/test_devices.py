@@ -17,7 +17,7 @@ from small_models import SMALL, SMALL_TSR
 
 from microcinema_core import config as defaults
 from microcinema_core.checkpoint.format import read_header
-from microcinema_core.config import Kind
+from microcinema_core.config import WHOLE, Kind
 from microcinema_core.media import save_clip
 from microcinema_core.training import autoencoder, caption_reader, loop
 from microcinema_core.training.config import AverageOn, Learns, RecipeConfig, TrainConfig
@@ -98,7 +98,7 @@ def stop(_: int) -> None:
 LEAN = RecipeConfig(
     learns=Learns.TEMPORAL, average=AverageOn.CPU, gradient_checkpointing=True, micro_batches=2, coders_on_cpu=True
 )
-RUNS = [(stage, RecipeConfig()) for stage in (*map(str, Kind), FILMS, PICTURES)]
+RUNS = [(stage, RecipeConfig()) for stage in (*map(str, WHOLE), FILMS, PICTURES)]
 RUNS += [(FILMS, LEAN), (FILMS, RecipeConfig(learns=Learns.LORA, average=AverageOn.NONE))]
 
 

@@ -202,7 +202,7 @@ def test_the_guide_reaches_the_loss(config: TrainConfig) -> None:
 
 @pytest.mark.parametrize(("stage", "videos"), [(Kind.VIDEO, "films"), (Kind.TSR, "")])
 def test_rendered_clips_are_for_a_video_stage_alone(config: TrainConfig, stage: Kind, videos: str) -> None:
-    with pytest.raises(ConfigError, match="`rendered` clips are for stage video alone"):
+    with pytest.raises(ConfigError, match="`rendered` clips are for stages video and composer alone"):
         build_stage(replace(config, stage=stage, videos=videos))
 
 

@@ -56,8 +56,8 @@ def write_clips(path: Path, clips: Sequence[Clip]) -> None:
 
 
 def clip_files(folder: Path) -> list[Path]:
-    """In the order of their numbers. Raises InputError where there are none."""
-    files = sorted(folder.glob("clips-*.safetensors"))
+    """Of a folder and those in it, in the order of their names. Raises InputError where there are none."""
+    files = sorted(folder.rglob("clips-*.safetensors"))
     if not files:
         raise InputError(f"{folder} holds no clips; write some with python -m studies.pocket.clips POOL {folder}")
     return files

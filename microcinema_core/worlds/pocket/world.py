@@ -94,14 +94,17 @@ class Around:
         return torch.lerp(behind, colour, alpha), alpha
 
 
-def clip_at(pool: Pool, clip: ClipConfig, seed: int, number: int) -> Clip:
-    """A clip of the world of a seed: the same whenever it is asked for."""
+def clip_at(pool: Pool, clip: ClipConfig, seed: int, number: int, asked: Asked | None = None) -> Clip:
+    """A clip of the world of a seed: the same whenever it is asked for.
+
+    asked: the effect, in the place of what would be drawn.
+    """
     rng = np.random.default_rng([seed, STREAM, number])
-    asked, camera = drawn_effect(rng), drawn_camera(rng)
+    drawn, camera = drawn_effect(rng), drawn_camera(rng)
     plan = Plan(camera, ease=EASES[int(rng.integers(len(EASES)))], seed=int(rng.integers(2**31)))
     region = drawn_region(rng) if rng.random() < MOVES_ITSELF else None
     around, plan = _around(pool, plan, clip, rng)
-    return rendered(around, plan, region, asked, clip, rng)
+    return rendered(around, plan, region, drawn if asked is None else asked, clip, rng)
 
 
 @torch.no_grad()

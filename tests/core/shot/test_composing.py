@@ -6,6 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from microcinema_core.config import ComposerConfig
+from microcinema_core.models.composer import Composer
+from microcinema_core.shot import composing
 from microcinema_core.shot.composing import compose, resized, switched_off
 
 
@@ -52,3 +55,31 @@ def test_frames_with_nothing_asked_and_all_known_are_switched_off() -> None:
 def test_a_flat_picture_stays_flat_at_any_size(size: tuple[int, int]) -> None:
     flat = torch.full((1, 3, 8, 8), 0.3)
     torch.testing.assert_close(resized(flat, size), torch.full((1, 3, *size), 0.3))
+
+
+@pytest.fixture
+def network() -> Composer:
+    torch.manual_seed(0)
+    return Composer(ComposerConfig(channels=8, deep=8)).eval()
+
+
+def test_tiles_are_as_the_whole_frame_has_them(network: Composer, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, guide, drawn = pixels(1, 3, 30, 34), pixels(1, 3, 30, 34, seed=1), pixels(1, 3, 240, 272, seed=2)
+    given = (made, guide, drawn, (pixels(1, 1, 240, 272, seed=3) > 0.1).float())
+    whole = compose(*given, network)
+    monkeypatch.setattr(composing, "TILE", 64)
+    # A place in a tile and in a frame is not rounded alike: 1e-4 of a pixel, of detail that changes by 1 in one.
+    torch.testing.assert_close(compose(*given, network), whole, rtol=0, atol=2e-4)
+
+
+def test_frames_do_not_depend_on_those_beside_them(network: Composer) -> None:
+    made, guide, drawn = pixels(2, 3, 8, 8), pixels(2, 3, 8, 8, seed=1), pixels(2, 3, 16, 16, seed=2)
+    both = compose(made, guide, drawn, torch.ones(2, 1, 16, 16), network)
+    second = compose(made[1:], guide[1:], drawn[1:], torch.ones(1, 1, 16, 16), network)
+    assert torch.equal(both[1:], second)
+
+
+def test_the_network_is_not_run_where_the_difference_is_switched_off(network: Composer) -> None:
+    drawn, nan = pixels(1, 3, 16, 16), torch.full((1, 3, 8, 8), torch.nan)
+    known, asked = torch.ones(1, 1, 16, 16), torch.zeros(1, 1, 16, 16)
+    assert torch.equal(compose(nan, nan, drawn, known, network, asked), drawn)
