@@ -15,7 +15,17 @@ from microcinema_core.checkpoint.format import (
     Header,
     save_checkpoint_file,
 )
-from microcinema_core.config import TOYBOX, WHOLE, ClipConfig, Kind, ModelConfig, TextConfig, VAEConfig, image_stage
+from microcinema_core.config import (
+    TOYBOX,
+    WHOLE,
+    ClipConfig,
+    Injection,
+    Kind,
+    ModelConfig,
+    TextConfig,
+    VAEConfig,
+    image_stage,
+)
 from microcinema_core.models.appearnet import AppearNet
 from microcinema_core.models.unet import VideoUNet
 from microcinema_core.standalone.autoencoders import build_autoencoder
@@ -82,4 +92,17 @@ def weights(stages: dict[Kind, Path], tmp_path_factory: pytest.TempPathFactory) 
     """A folder like the repository's `weights`."""
     folder = tmp_path_factory.mktemp("weights")
     publish(stages, folder)
+    return folder
+
+
+SMALL_POCKET = replace(
+    SMALL, name="small_pocket", unet=replace(SMALL.unet, injection=Injection.CONCAT, guide_mask=True)
+)
+
+
+@pytest.fixture(scope="session")
+def pocket(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder like the repository's `weights`, with a model that paints."""
+    folder = tmp_path_factory.mktemp("pocket")
+    publish(write_stages(tmp_path_factory.mktemp("pocket_stages"), SMALL_POCKET), folder, "pocket")
     return folder

@@ -11,6 +11,7 @@ from ..files import reachable
 
 VARIABLE = "MICROCINEMA_WEIGHTS"
 NAME, POCKET = "toybox", "pocket"
+START = Path("studies", "pocket", "start")  # Pocket's files until there are some that are given to everybody
 
 
 def file_name(kind: Kind, name: str = NAME) -> str:
@@ -25,8 +26,10 @@ def weights_folder() -> Path:
 
 
 def embedded(kind: Kind, name: str = NAME) -> Path:
-    """The embedded model's file of this kind. Raises CheckpointError where it is not there."""
+    """An embedded model's file of this kind. Raises CheckpointError where it is not there."""
     path = weights_folder() / file_name(kind, name)
+    if not path.is_file() and name == POCKET:
+        path = Path(__file__).parents[2] / START / file_name(kind, name)
     if not path.is_file():
         raise CheckpointError(
             f"{path}: the embedded model is not there; it comes with the repository, not with the installed package: "

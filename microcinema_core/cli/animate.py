@@ -17,8 +17,8 @@ from ..motion.easing import Ease
 from ..motion.plan import EASE, Camera, Plan, Relief
 from ..shot.dials import Dial, dials_of
 from ..shot.plan import ShotConfig
-from ..shot.settings import TSR_SAMPLING, TSR_STEPS, Compile, Precision, SamplingConfig, check_seed
-from .camera import check_alone, check_led, move_picture
+from ..shot.settings import PAINT_SAMPLING, TSR_SAMPLING, TSR_STEPS, Compile, Precision, SamplingConfig, check_seed
+from .camera import check_alone, check_led, check_painted, move_picture
 from .console import (
     Attention,
     CompileOption,
@@ -34,6 +34,7 @@ from .console import (
 )
 from .directions import Dials, Directions, directed
 from .options import gathering, given, option, written
+from .painting import Brush
 from .request import Models, Request
 
 if TYPE_CHECKING:
@@ -78,8 +79,13 @@ def animate(
     started = time.monotonic()
     dials = Dials(camera, relief, ease, check_seed(seed), given(context))
     if request.alone:
-        check_alone(dials.given, written(context))
-        move_picture(request, directions, dials, shot, json=json)
+        check_alone(dials.given, written(context), paints=request.paints)
+        check_painted(directions, paints=request.paints)
+        brush = None
+        if request.paints:
+            models = Models(request.painter, None, attention, compile, request.loras)
+            brush = Brush(models, dials.own(PAINT_SAMPLING, sampling), precision, dials.seed)
+        move_picture(request, directions, dials, shot, brush, json=json)
         return
     check_led(directions)
     seeds, fast = _seeds(seed, grid), replace(TSR_SAMPLING, steps=tsr_steps)

@@ -18,7 +18,8 @@ from ..shot.resize import ResizePolicy, Size
 from ..shot.timing import keyframe_index
 from .console import complain, progress, say, show
 from .directions import Dials, Directed, Directions, directed
-from .request import Request
+from .painting import Brush
+from .request import NONE, Request
 from .staging import Shown, previewed, save_parts, staged
 
 if TYPE_CHECKING:
@@ -31,21 +32,40 @@ MODELS = (  # what only a model has, by field
     "passes", "tsr_steps", "tsr_model", "lora", "resampling", "grid", "attention", "precision",
     "compile",
 )  # fmt: skip
+PAINTERS = frozenset({"steps", "cfg", "sampler", "gamma", "lora", "attention", "precision", "compile"})  # and one too
 
 
-def check_alone(given: Set[str], options: dict[str, str]) -> None:
-    """Raises InputError for what means something to a model alone. options: as they are written, by field."""
+def check_alone(given: Set[str], options: dict[str, str], *, paints: bool = False) -> None:
+    """Raises InputError for what means something to a model alone. options: as they are written, by field.
+
+    paints: whether one paints on what the camera draws.
+    """
     for name in MODELS:
-        if name in given:
+        if name in given and paints and name not in PAINTERS:
+            raise InputError(
+                f"{options[name]} is for a video model that makes the scene itself move, and --paint only paints on "
+                "what the camera draws; leave one of them out"
+            )
+        if name in given and not paints:
             raise InputError(
                 f"{options[name]} is for a video model, and none was asked for: the camera alone moves. Name one with "
                 "--model (--model toybox: the embedded one), or leave it out"
             )
 
 
+def check_painted(directions: Directions, *, paints: bool) -> None:
+    """Raises InputError for what goes with painting alone, and for what does not go with it."""
+    if directions.paint_in is not None and not paints:
+        raise InputError("--paint-in says where --paint may; give both, or a layer's own mask (--layer KIND:mask=FILE)")
+    if not paints:
+        return
+    if directions.preview:
+        raise InputError("--preview shows what the camera alone does; leave --paint out for it")
+
+
 def check_led(directions: Directions) -> None:
     """Raises InputError for what a clip by a model has not."""
-    for option in ("preview", "plates_out", "plates_in", "masks_out", "everywhere"):
+    for option in ("preview", "plates_out", "plates_in", "masks_out", "everywhere", "paint_in"):
         if getattr(directions, option):
             raise InputError(f"--{option.replace('_', '-')} is for the camera alone; leave --model out")
 
@@ -94,28 +114,33 @@ def _preview_place(request: Request, directions: Directions) -> Path:
     return place
 
 
-def move_picture(request: Request, directions: Directions, dials: Dials, shot: ShotConfig, *, json: bool) -> None:
-    """Make what was asked for of the picture, and say what that was."""
+def move_picture(
+    request: Request, directions: Directions, dials: Dials, shot: ShotConfig, brush: Brush | None, *, json: bool
+) -> None:
+    """Make what was asked for of the picture, and say what that was. brush: what paints on it; None: nothing does."""
     from ..media import check_clip_size
 
     started = time.monotonic()
     places, picture = Places.of(request, directions), request.picture()
     assert picture is not None
-    found = directed(directions, dials, request.text, picture.size)
+    found = directed(directions, dials, request.text, picture.size, paint=brush is not None)
     timing, size = _timing(shot, found.motion.plan), _size(shot, picture.size)
     found = replace(
         found, motion=replace(found.motion, plan=_keyed(found.motion.plan, directions, dials, shot, timing))
     )
     if places.clip is not None:
         check_clip_size(places.clip.path, *size)
+    if brush is not None:
+        brush.check(timing)
     _say(found)
-    stage = staged(picture, found, directions, Shown(timing, size, shot.resize))
+    stage = staged(picture, found, directions, Shown(timing, size, shot.resize), look=request.model != NONE)
     save_parts(stage, found, places.plates, places.masks, picture.size)
     more = _told(request, shot, found)
     if directions.preview and places.sheet is not None:
         lines, result = previewed(stage, places.sheet, more)
     else:
-        lines, result = _made(stage.take, request, places, more)
+        take = stage.take if brush is None or request.out is None else brush.painted(stage.take, stage.strokes)
+        lines, result = _made(take, request, places, more)
     seconds = time.monotonic() - started
     lines[0] += f", made in {seconds:.1f} s"
     written = {"out": str(places.first), "contact_sheet": places.sheet and str(places.sheet)}
@@ -164,8 +189,9 @@ def _say(found: Directed) -> None:
     if not found.asked:
         complain("note", "nothing was asked of the camera, so it pushes in slowly; --help lists its moves")
     if found.rest:
+        made = "drawn or painted" if found.painted else "drawn"
         complain(
-            "note", "the rest of the prompt needs a video model (--model): only the camera moves, and what is drawn"
+            "note", f"the rest of the prompt needs a video model (--model): only the camera moves, and what is {made}"
         )
 
 
@@ -174,7 +200,7 @@ def _told(request: Request, shot: ShotConfig, found: Directed) -> dict[str, Any]
     asked = {"prompt": request.prompt, "loop": shot.loop, "resize": shot.resize}
     usual = {"prompt": None, "loop": Loop.NONE, "resize": ResizePolicy.CROP}
     told = {name: value for name, value in asked.items() if value != usual[name]}
-    words = [{"text": phrase.text, "means": phrase.says} for phrase in found.read]
+    words = [{"text": phrase.text, "means": phrase.says, **found.telling(phrase)} for phrase in found.read]
     return {**told, "words": words} if words else told
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Set
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -18,10 +18,14 @@ from ..motion.easing import Ease
 from ..motion.layer import LayerKind
 from ..motion.plan import MAX_PLAN, Camera, Plan, Relief
 from ..motion.words import Phrase, read_words
+from ..shot.dials import Settings
 from .drawing import read_places, spoken, with_layers
 from .layers import KEYS as LAYER_KEYS
 from .layers import ToldLayer
+from .painting import Painted, painted_words
 from .regions import KEYS, Told
+
+T = TypeVar("T", bound=Settings)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -91,6 +95,10 @@ class Directions:
         Path | None, typer.Option(help="Write the plates into this folder, to be filled anywhere.", show_default=False)
     ] = None
     plates_in: Annotated[Path | None, typer.Option(help="The folder of the plates, filled.", show_default=False)] = None
+    paint_in: Annotated[
+        Path | None,
+        typer.Option(help="A mask: where --paint may, in the place of what is found.", show_default=False),
+    ] = None
     preview: Annotated[
         bool, typer.Option("--preview", help="No clip: a contact sheet, and what of each frame is made up.")
     ] = False
@@ -108,7 +116,7 @@ class Directions:
         masks = [Told.parse(text).mask for text in self.region or ()]
         masks += [path for one in self.layers for path in (one.mask, one.file) if path is not None]
         plates = [] if self.plates_in is None else check_plates(self.plates_in)
-        return tuple(path for path in (*masks, self.plan, self.depth, *plates) if path is not None)
+        return tuple(path for path in (*masks, self.paint_in, self.plan, self.depth, *plates) if path is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +131,13 @@ class Dials:
 
     def over(self, plan: Plan) -> Plan:
         """The plan with what was given in place of its own."""
-        plan = replace(plan, camera=self._over(plan.camera, self.camera), relief=self._over(plan.relief, self.relief))
+        plan = replace(plan, camera=self.own(plan.camera, self.camera), relief=self.own(plan.relief, self.relief))
         if "ease" in self.given:
             plan = replace(plan, ease=self.ease, curve=None)
         return replace(plan, seed=self.seed) if "seed" in self.given else plan
 
-    def _over(self, old: Any, new: Any) -> Any:
+    def own(self, old: T, new: T) -> T:
+        """Settings, with what was given of others in the place of theirs."""
         return replace(old, **{f.name: getattr(new, f.name) for f in fields(new) if f.name in self.given})
 
 
@@ -136,13 +145,20 @@ class Dials:
 class Directed:
     """motion: what camera and regions do and what is drawn. asked: whether anybody asked for that.
 
-    read: phrases of the prompt. rest: whether the prompt says more than that.
+    read: phrases of the prompt. rest: whether the prompt says more than that. painted: what is painted in the place of
+    layers of the motion, by their numbers from 0.
     """
 
     motion: Motion
     asked: bool
     read: tuple[Phrase, ...]
     rest: bool
+    painted: Mapping[int, Painted] = field(default_factory=dict)
+
+    def telling(self, phrase: Phrase) -> dict[str, str]:
+        """What the model is told for a phrase that is painted, for a program."""
+        told = next((one.told for one in self.painted.values() if one.phrase == phrase), None)
+        return {} if told is None else {"painted": told}
 
     @property
     def line(self) -> str:
@@ -152,11 +168,13 @@ class Directed:
         told = (f"{phrase.text}{phrase.says and f' = {phrase.says}'}" for phrase in self.read)
         read = f" (read: {'; '.join(told)})" if self.read else ""
         regions = len(plan.regions)
-        drawn = "; ".join(str(layer) for layer in plan.layers if layer.amount > 0)
+        layers = enumerate(plan.layers)
+        drawn = "; ".join(str(layer) for i, layer in layers if layer.amount > 0 and i not in self.painted)
+        painted = "; ".join(one.told for one in self.painted.values())
         return (
             f"camera: {', '.join(moves) or 'still'}"
             f"{f'; {regions} region' + 's' * (regions > 1) if regions else ''}"
-            f"{f'; drawn: {drawn}' if drawn else ''}{read}"
+            f"{f'; drawn: {drawn}' if drawn else ''}{f'; painted: {painted}' if painted else ''}{read}"
         )
 
 
@@ -165,12 +183,18 @@ def _set(camera: Camera, name: str) -> bool:
 
 
 def directed(
-    directions: Directions, dials: Dials, prompt: str, picture: tuple[int, int] | None, *, alone: bool = True
+    directions: Directions,
+    dials: Dials,
+    prompt: str,
+    picture: tuple[int, int] | None,
+    *,
+    alone: bool = True,
+    paint: bool = False,
 ) -> Directed:
     """What the options, the files and the prompt say together. picture: its width and height, where they are known.
 
     A plan's file says all that no option does. Without one, the prompt's words do. alone: whether words of weather and
-    the like are drawn; a video model reads them itself.
+    the like are drawn; a video model reads them itself. paint: whether they are painted, where that can be.
     Raises InputError and ConfigError for files and values that cannot be used.
     """
     from ..motion.scene import Motion
@@ -186,7 +210,13 @@ def directed(
             motion = motion.with_region(one.region, _read_mask(one.mask, picture))
     layers = directions.layers
     drawn = spoken(reading.layers if alone else (), layers, dials.seed if "seed" in dials.given else None)
-    motion = with_layers(motion, layers, drawn, lambda file: _read_mask(file, picture))
+    brushed = painted_words(prompt, read_words(prompt), layers) if paint else []
+    drawn = [layer for layer in drawn if layer.kind not in {one.layer.kind for one in brushed}]
+    painted = dict(enumerate(brushed, start=len(motion.plan.layers) + len(drawn)))
+    where = None if directions.paint_in is None else _read_mask(directions.paint_in, picture)
+    motion = with_layers(
+        motion, layers, drawn, lambda file: _read_mask(file, picture), [(o.layer, where) for o in brushed]
+    )
     if directions.masks_in is not None:
         from ..motion.locating import with_places
 
@@ -198,8 +228,14 @@ def directed(
         from ..media import read_depth
 
         motion = replace(motion, depth=read_depth(directions.depth))
-    read = reading.phrases if alone else reading.camera
-    return Directed(motion, asked or directions.depth is not None, read, _says_more(prompt, read))
+    read = _with(reading.phrases if alone else reading.camera, brushed)
+    return Directed(motion, asked or directions.depth is not None, read, _says_more(prompt, read), painted)
+
+
+def _with(read: tuple[Phrase, ...], painted: list[Painted]) -> tuple[Phrase, ...]:
+    """What was read, with phrases that are painted and were not read else."""
+    more = (one.phrase for one in painted if one.phrase not in read)
+    return tuple(sorted((*read, *more), key=lambda phrase: phrase.start))
 
 
 def _read_plan(path: Path) -> Plan:

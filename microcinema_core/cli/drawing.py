@@ -25,14 +25,22 @@ def spoken(layers: Iterable[Layer], told: Sequence[ToldLayer], seed: int | None)
     return [layer if seed is None else replace(layer, seed=seed) for layer in layers if layer.kind not in named]
 
 
-def with_layers(motion: Motion, told: Sequence[ToldLayer], words: Sequence[Layer], read: ReadMask) -> Motion:
-    """The motion with what options and words draw. read: a file's mask [H, W].
+def with_layers(
+    motion: Motion,
+    told: Sequence[ToldLayer],
+    words: Sequence[Layer],
+    read: ReadMask,
+    painted: Sequence[tuple[Layer, Tensor | None]] = (),
+) -> Motion:
+    """The motion with what options and words draw. read: a file's mask [H, W]. painted: layers and their masks.
 
     Raises InputError for the mask of a layer that the plan does not have.
     """
     motion = replace(motion, layer_masks=_masks(motion, told, read))
     for layer in words:
         motion = motion.with_layer(layer)
+    for layer, mask in painted:
+        motion = motion.with_layer(layer, mask)
     for one in told:
         if one.layer is not None:
             motion = motion.with_layer(one.layer, None if one.mask is None else read(one.mask))

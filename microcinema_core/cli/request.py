@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 import typer
 
 from ..checkpoint.addition import Addition
-from ..checkpoint.embedded import NAME, embedded, sibling
+from ..checkpoint.embedded import NAME, POCKET, embedded, sibling
 from ..config import Kind
 from ..errors import InputError, shown
 from ..files import check_writable, replaces
@@ -22,10 +22,11 @@ from ..shot.settings import Compile, SamplingConfig, check_prompt
 if TYPE_CHECKING:
     from PIL import Image
 
+    from ..checkpoint.format import Header
     from ..media import Target
     from ..motion.plan import Plan
 
-EMBEDDED = Path(NAME)
+EMBEDDED, PAINTS, NONE = Path(NAME), Path(POCKET), Path("none")  # what --model may say beside a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +63,15 @@ class Request:
     model: Annotated[
         Path | None,
         typer.Option(
-            help=f"Video model file, which makes the scene itself move; {NAME}: the embedded one.",
+            help=f"Video model file, which makes the scene itself move; {NAME}: the embedded one; {POCKET}: paint with "
+            f"the embedded one, as --paint; {NONE}: no network at all, not even one that looks where things are.",
             show_default="none: the camera alone moves",
         ),
     ] = None
+    paint: Annotated[
+        bool,
+        typer.Option("--paint", help="Paint what the prompt's words ask for, by Pocket, where else it would be drawn."),
+    ] = False
     tsr_model: Annotated[
         Path | None, typer.Option(help="Temporal super-resolution file.", show_default="NAME-tsr beside NAME-video")
     ] = None
@@ -86,6 +92,19 @@ class Request:
             raise InputError("give --prompt: the model needs to know what happens")
         if self.keyframe_prompt is None and (self.keyframe_model or self.keyframe_out):
             raise InputError("--keyframe-model and --keyframe-out go with --keyframe-prompt")
+        self._check_networks()
+
+    def _check_networks(self) -> None:
+        """Raises InputError for what asks for a network that nobody wants, or for one that cannot do it."""
+        if self.model == NONE and self.paint:
+            raise InputError(f"--paint needs a network, and --model {NONE} takes none; leave one of them out")
+        if self.keyframe_prompt is not None and (self.paints or self.model == NONE):
+            raise InputError(
+                f"{'--paint' if self.paints else f'--model {NONE}'} is for a picture that is there already; make it "
+                "first (microcinema keyframe), and give it as PICTURE"
+            )
+        if self.paints and self.prompt is None:
+            raise InputError("give --prompt: what is to be painted")
 
     @property
     def text(self) -> str:
@@ -93,8 +112,20 @@ class Request:
 
     @property
     def alone(self) -> bool:
-        """Whether the picture moves without any model."""
-        return self.model is None and self.keyframe_prompt is None
+        """Whether the picture moves without any model, which at most paints on it."""
+        return self.keyframe_prompt is None and (self.paints or self.model in (None, NONE))
+
+    @property
+    def paints(self) -> bool:
+        """Whether a model paints on what the camera draws."""
+        return self.paint or self.model == PAINTS
+
+    @property
+    def painter(self) -> Path:
+        """The file of the model that paints."""
+        if self.model == EMBEDDED:
+            return embedded(Kind.VIDEO)
+        return embedded(Kind.VIDEO, POCKET) if self.model in (None, PAINTS) else self.model
 
     def target(self, *more: Path) -> Target:
         """more: what is read besides.
@@ -121,7 +152,7 @@ class Request:
     @property
     def inputs(self) -> tuple[Path, ...]:
         """The files that are read."""
-        model = None if self.model == EMBEDDED else self.model
+        model = None if self.model in (EMBEDDED, PAINTS, NONE) else self.model
         named = (self.image, model, self.tsr_model, self.keyframe_model, *(one.path for one in self.loras))
         return tuple(path for path in named if path is not None)
 
@@ -214,19 +245,16 @@ class Models:
         count = frames or read_header(self.video).config.clip.frames
         return str(math.floor(plan.keyframe_at * (count - 1) + 0.5))
 
-    def check(
-        self, shot: ShotConfig, sampling: SamplingConfig, picture_size: tuple[int, int] | None
-    ) -> tuple[int, int]:
-        """Width and height of the frames. picture_size: None where none is made yet.
+    def header(self, sampling: SamplingConfig) -> Header:
+        """Of the video model's file.
 
-        Raises what can be known from the files' headers to be wrong, and InputError where nothing compiles.
+        Raises what headers say to be wrong of it, its companions and LoRAs, and InputError where nothing compiles.
         """
         from ..backend import attention_named
         from ..checkpoint.format import TEXT_ENCODER, VAE, read_header
         from ..checkpoint.load import expect_kind
         from ..checkpoint.lora_file import merged, unet_of
         from ..checkpoint.sections import check_section
-        from ..shot.segments import Segments
         from ..standalone.compiling import check_compile
         from ..standalone.precision import default_device
         from ..standalone.sampling import check_sampler
@@ -239,7 +267,21 @@ class Models:
             check_section(section, self.video, header)
         if self.loras:
             merged(unet_of(self.video), self.video, self.loras)
-        segments = None
+        check_compile(self.compile, default_device())
+        return header
+
+    def check(
+        self, shot: ShotConfig, sampling: SamplingConfig, picture_size: tuple[int, int] | None
+    ) -> tuple[int, int]:
+        """Width and height of the frames. picture_size: None where none is made yet.
+
+        Raises what can be known from the files' headers to be wrong, and InputError where nothing compiles.
+        """
+        from ..checkpoint.format import read_header
+        from ..checkpoint.load import expect_kind
+        from ..shot.segments import Segments
+
+        header, segments = self.header(sampling), None
         if self.tsr is not None:
             tsr_header = read_header(self.tsr)
             expect_kind(tsr_header, self.tsr, Kind.TSR)
@@ -247,6 +289,5 @@ class Models:
         elif shot.passes:
             raise InputError(f"{self.video}: no temporal super-resolution model beside it; name one with --tsr-model")
         plan_shot(shot, header.config.clip, segments)
-        check_compile(self.compile, default_device())
         model_size = (header.config.clip.width, header.config.clip.height)
         return working_size(picture_size or model_size, model_size, shot.resize, shot.width, shot.height)

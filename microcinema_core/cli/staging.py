@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import InputError
 from ..motion.layer import CALLED, Place
 from ..shot.resize import ResizePolicy, Size
 from .console import complain, say
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 
     from ..motion.scene import Motion, Scene
     from ..places.find import Found
+    from ..places.placing import Placed
     from ..standalone.camera import Take
     from ..standalone.framing import Timing
+    from ..standalone.painting import Stroke
 
 SHEET_FRAMES = 9  # of a preview
 SHEET_SIDE = 288  # pixels of the longer side of each
@@ -36,12 +39,16 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stage:
-    """take: the clip to be made of a scene, whose plates were not filled yet. found: what was looked for in it."""
+    """take: the clip to be made of a scene, whose plates were not filled yet. found: what was looked for in it.
+
+    motion: with the layers that are painted, whose `strokes` are what is left to paint.
+    """
 
     take: Take
     scene: Scene
     motion: Motion
     found: Found | None
+    strokes: tuple[Stroke, ...] = ()
 
     @property
     def noted(self) -> dict[str, Any]:
@@ -56,20 +63,23 @@ class Stage:
         return {place: mask for place, mask in placed if mask is not None and place is not None and place in CALLED}
 
 
-def staged(picture: Image.Image, directed: Directed, directions: Directions, shown: Shown) -> Stage:
-    """The clip to be made, its plates filled here or elsewhere."""
+def staged(
+    picture: Image.Image, directed: Directed, directions: Directions, shown: Shown, *, look: bool = True
+) -> Stage:
+    """The clip to be made, its plates filled here or elsewhere. look: whether a network may find where things are."""
     from ..media import read_plates, to_pixels
     from ..motion.leaving import leaving
-    from ..places.placing import placed, told
+    from ..places.placing import told
     from ..standalone import camera
     from ..standalone.framing import MAX_SOURCE, source
 
     small = directions.preview and directions.plates_in is None
     pixels, motion = source(picture, directed.motion, 2 * SHEET_SIDE**2 if small else MAX_SOURCE)
-    place = placed(pixels, motion, everywhere=directions.everywhere, look=directions.masks_out is not None)
+    place = _placed(pixels, motion, directions, look)
     if place.found is not None:
         say(told(place.found), err=True)
-    scene = camera.staged(pixels, place.motion, shown.size, shown.resize)
+    drawn = place.motion.without_layers(directed.painted) if directed.painted else place.motion
+    scene = camera.staged(pixels, drawn, shown.size, shown.resize)
     if directions.plates_in is None:
         whole = scene.filled()
     else:
@@ -78,7 +88,36 @@ def staged(picture: Image.Image, directed: Directed, directions: Directions, sho
     take = camera.taken(whole, shown.timing, size, shown.resize)
     if gone := leaving(take.renderer):
         complain("note", gone)
-    return Stage(take, scene, place.motion, place.found)
+    return Stage(take, scene, place.motion, place.found, _strokes(place.motion, directed))
+
+
+def _placed(pixels: Tensor, motion: Motion, directions: Directions, look: bool) -> Placed:
+    """Raises InputError for a layer whose place nobody says, and for masks to write that nobody finds."""
+    from ..motion.locating import lacking, located
+    from ..places.placing import Placed, placed
+
+    if look:
+        return placed(pixels, motion, everywhere=directions.everywhere, look=directions.masks_out is not None)
+    if directions.masks_out is not None:
+        raise InputError("--masks-out writes what a network finds, and --model none takes none; leave one of them out")
+    unknown = lacking(motion)
+    if unknown and not directions.everywhere:
+        raise InputError(
+            f"--model none looks for nothing in the picture, and something is drawn on "
+            f"{' and '.join(CALLED[place] for place in sorted(unknown))}; say where by --masks-in or a layer's mask, "
+            "or draw it --everywhere"
+        )
+    return Placed(located(motion, {}, everywhere=directions.everywhere), None)
+
+
+def _strokes(motion: Motion, directed: Directed) -> tuple[Stroke, ...]:
+    """What is painted, and where."""
+    if not directed.painted:
+        return ()
+    from ..standalone.painting import Stroke
+
+    masks = motion.masks_of_layers
+    return tuple(Stroke(one.told, masks[number]) for number, one in directed.painted.items())
 
 
 def _shrunk(size: Size) -> Size:

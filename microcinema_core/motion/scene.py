@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -70,6 +70,12 @@ class Motion:
         """With one more layer, drawn after those before it of its group, and its mask as above."""
         masks = (*self.masks_of_layers, mask)
         return replace(self, plan=self.plan.with_layers(layer), layer_masks=masks)
+
+    def without_layers(self, numbers: Container[int]) -> Motion:
+        """Without the layers of these numbers, counted from 0, and their masks."""
+        kept = [i for i in range(len(self.plan.layers)) if i not in numbers]
+        plan = replace(self.plan, layers=tuple(self.plan.layers[i] for i in kept))
+        return replace(self, plan=plan, layer_masks=tuple(self.masks_of_layers[i] for i in kept))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -62,6 +62,13 @@ def working_size(
     return model_size
 
 
+def inner_size(size: Size, pixels: int, multiple: int = 8) -> Size:
+    """Width and height near a size's shape, each a multiple of `multiple`, of at most so many pixels in all."""
+    share = math.sqrt(pixels / math.prod(size))
+    across, down = (max(multiple, math.floor(side * share / multiple + 1e-9) * multiple) for side in size)
+    return min(across, pixels // multiple), min(down, pixels // multiple)
+
+
 def _nearest(side: float, multiple: int) -> int:
     return max(multiple, round(side / multiple) * multiple)
 

@@ -62,6 +62,8 @@ class SamplingConfig(Settings):
 SAMPLING = SamplingConfig()
 # Between two given frames little is left to invent: few steps, and no guidance, which would double their cost.
 TSR_SAMPLING = SamplingConfig(steps=4, cfg=1.0)
+# What is painted on the camera's frames has them as its guide; guidance was no better on pictures to choose by.
+PAINT_SAMPLING = SamplingConfig(steps=8, cfg=1.0)
 TSR_STEPS = replace(STEPS, help="Denoising steps of each pass.")
 TSR_BATCH = 8
 SEGMENTS = Dial(  # bounds the memory of a pass

@@ -122,10 +122,17 @@ class Bundle:
         made = np.concatenate([self._picture(p) for p in self.codec.decoded(latents.transpose(1, 2).flatten(0, 1))])
         return made.reshape(batch, frames, *made.shape[1:])
 
+    def pixels(self, latents: Tensor) -> Tensor:
+        """[N, C, h, w] -> [N, 3, H, W], pixels 0..1. Raises InputError for pictures of NaN or infinity."""
+        return self._finite(self.codec.decode(latents))
+
     def _picture(self, pixels: Tensor) -> Frames:
+        return to_uint8(self._finite(pixels))
+
+    def _finite(self, pixels: Tensor) -> Tensor:
         if not is_finite(pixels):
             raise InputError(f"{self.name}: its autoencoder made NaN or infinity of the latents; get its files anew")
-        return to_uint8(pixels)
+        return pixels
 
     def settings(self, config: SamplingConfig, prompts: list[str], seeds: list[int]) -> list[dict[str, Any]]:
         """One dictionary for each result, with what of the sampling there is."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from .. import __version__
 from ..media import Frames, save_clip, to_picture, to_pixels, to_uint8
 from ..motion.moments import Moments
-from ..motion.render import Renderer
+from ..motion.render import Frame, Renderer
 from ..motion.scene import Motion, Scene, cut
 from ..places.placing import placed
 from ..shot.resize import ResizePolicy, Size
@@ -21,15 +21,20 @@ from .ahead import ahead
 from .framing import TIMING, Timing, framed, own_size, source
 
 Observer = Callable[[int, int, Any], None]  # (frames done, in all, None)
+Over = Callable[[int, Frame], Tensor]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Take:
-    """A clip that is made while its frames are read, a few at a time. settings: all that makes it."""
+    """A clip that is made while its frames are read, a few at a time. settings: all that makes it.
+
+    over: what becomes of each frame besides, given its index: its picture [3, H, W], pixels 0..1.
+    """
 
     renderer: Renderer
     settings: dict[str, Any]
     callback: Observer | None = None
+    over: Over | None = None
     unknown: list[float] = field(default_factory=list)  # the share of each frame made that the picture does not show
 
     @property
@@ -55,7 +60,7 @@ class Take:
         for index in indices:
             frame = self.renderer[index]
             self.unknown.append(float(frame.unknown.mean()))
-            yield to_uint8(frame.picture)
+            yield to_uint8(frame.picture if self.over is None else self.over(index, frame))
             if self.callback is not None:
                 self.callback(len(self.unknown), len(self), None)
 

@@ -187,6 +187,27 @@ class MicroCinemaPipeline:
         ]
         return Clips(self.bundle.decode(latents), job.plan.clip_fps, settings)
 
+    @torch.no_grad()
+    def around(
+        self,
+        guide: Guide,
+        prompts: Sequence[str],
+        *,
+        sampling: SamplingConfig = SAMPLING,
+        seed: int = 0,
+        callback: Callback | None = None,
+    ) -> Tensor:
+        """Latents [B, C, T, h, w] of one clip for each prompt, all around one guide [1, C, T, h, w] and of one seed.
+
+        The keyframe's time is the model's own, whichever frame the guide shows it in. callback: as in `__call__`.
+        Raises InputError for unusable values.
+        """
+        check_sampler(sampling.sampler)
+        plan = plan_shot(SHOT.of_one_clip(), self.bundle.config.clip, None)
+        height, width = guide.latents.shape[-2:]
+        job = Job(plan, sampling, self.bundle.prompts(prompts), (height, width), None)
+        return self._clip(job, guide, plan.clip_key, [NoiseStream(check_seed(seed))] * len(prompts), callback)
+
     def shoot(
         self,
         image: Any,

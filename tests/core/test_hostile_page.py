@@ -26,6 +26,7 @@ FILES = {
     "hostile": "core/checkpoint/test_hostile_checkpoints.py",
     "files": "core/checkpoint/test_checkpoint.py",
     "layers": "core/cli/test_layers.py",
+    "painting": "core/cli/test_painting.py",
     "limits": "core/media/test_limits.py",
     "lora": "core/cli/test_lora.py",
     "loras": "core/checkpoint/test_lora_file.py",
@@ -198,6 +199,22 @@ LINES = {
             a mask that is no picture, of another shape, or black
         teach places_that_cannot_be_written
             a file that would replace a clip, or does not end in .json
+    """,
+    "Painting": r"""
+        painting what_cannot_be_painted_is_said_with_what_can
+            a prompt with nothing that Pocket can paint
+        painting what_does_not_go_together
+            a clip of more than four seconds, or one that loops
+        painting what_does_not_go_together
+            options of a model that makes the scene itself move, a preview, no prompt, no network
+        painting what_does_not_go_together
+            a mask that is missing, or for nothing that is painted
+        painting what_does_not_go_together
+            a place that is not in the picture
+        painting a_model_that_does_not_paint
+            a model that was not taught to paint, a file of another kind
+        painting odd_pictures_are_painted_on
+            a picture of one pixel, or of three by seven hundred
     """,
     "Sizes": r"""
         outputs a_clip_too_large_for_its_file_is_refused_at_once

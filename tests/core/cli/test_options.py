@@ -26,6 +26,7 @@ ANIMATE = {
     "--masks-in": None, "--masks-out": None, "--everywhere": "False", "--plan": None,
     "--depth": None, "--depth-kind": "disparity", "--depth-range": "4.0", "--depth-planes": "16",
     "--plates-out": None, "--plates-in": None, "--preview": "False",
+    "--paint": "False", "--paint-in": None,
     "--model": "none: the camera alone moves", "--tsr-model": "NAME-tsr beside NAME-video", "--lora": None,
     "--steps": "12", "--cfg": "2.0", "--sampler": "dpmpp_2m", "--gamma": "the model's", "--seed": "0",
     "--keyframe-at": "centre", "--exact-keyframe": "where AppearNet is not trained", "--strength": "1.0",

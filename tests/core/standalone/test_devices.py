@@ -23,7 +23,10 @@ from microcinema_core.shot.plan import ShotConfig
 from microcinema_core.shot.settings import PictureConfig, SamplingConfig
 from microcinema_core.standalone import precision
 from microcinema_core.standalone.bundle import Bundle
+from microcinema_core.standalone.camera import move
+from microcinema_core.standalone.framing import Timing
 from microcinema_core.standalone.keyframe import ImagePipeline
+from microcinema_core.standalone.painting import Painter, Stroke
 from microcinema_core.standalone.pipeline import MicroCinemaPipeline
 from microcinema_core.standalone.schedulers import SCHEDULERS, sample_with_scheduler
 
@@ -109,6 +112,18 @@ def test_a_camera_and_an_exact_keyframe(pair: Pair) -> None:
     shot = ShotConfig(frames=3, width=64, height=64, exact_keyframe=True, share_attention=True)
     here, there = (one(keyframe(), "a star", shot, sampling=TWO, motion=motion).frames for one in pair)
     assert np.array_equal(here, there)
+
+
+def test_what_is_painted_on_a_camera_s_clip(pocket: Path, pretend: torch.device) -> None:
+    take = move(keyframe(), Motion(Plan(Camera(pan=5.0))), Timing(3, 2.0))
+    here, there = (
+        Painter.from_pretrained(pocket / "pocket-video.safetensors", device=device, dtype=torch.float32).paint(
+            take, [Stroke("it snows"), Stroke("it rains", torch.ones(1, 64, 64))], sampling=ONE
+        )
+        for device in (CPU, pretend)
+    )
+    for mine, expected in zip(there, here, strict=True):
+        assert np.array_equal(mine, expected)
 
 
 def test_a_shot_with_all_that_goes_into_it(pair: Pair, tmp_path: Path) -> None:
