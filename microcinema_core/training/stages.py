@@ -29,9 +29,9 @@ def build_stage(config: TrainConfig) -> Stage[Any]:
     if config.videos and config.stage not in (Kind.VIDEO, Kind.TSR):
         raise ConfigError(f"train: stage {config.stage} learns from Toybox alone; leave `videos` out")
     if config.rendered:
-        if config.stage is not Kind.VIDEO or config.videos:
-            raise ConfigError("train: `rendered` clips are for stage video alone, without `videos`; leave one out")
-        return pocket_video(config)
+        if config.stage not in (Kind.VIDEO, Kind.TSR) or config.videos:
+            raise ConfigError("train: `rendered` clips are for stages video and tsr, without `videos`; leave one out")
+        return pocket_video(config) if config.stage is Kind.VIDEO else tsr(config)
     if config.data.pictures and config.stage is not Kind.AUTOENCODER:
         raise ConfigError(f"train: stage {config.stage} learns from no pictures; leave `pictures` out of [data]")
     return STAGES[config.stage](config)

@@ -55,7 +55,7 @@ class StoredPocket:
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
         told: list[Told] = []
         for clips in read_folder(folder, most):
-            _expect_size(clips, clip, folder)
+            expect_size(clips, clip, folder)
             parts.append(encoded(clips, coders))
             told += clips.told
         truth, guide, known = (torch.cat(some) for some in zip(*parts, strict=True))
@@ -90,7 +90,8 @@ def read_folder(folder: Path, most: int | None) -> Iterator[Clips]:
             return
 
 
-def _expect_size(clips: Clips, clip: ClipConfig, folder: Path) -> None:
+def expect_size(clips: Clips, clip: ClipConfig, folder: Path) -> None:
+    """Raises InputError for clips of another size or length than a model's."""
     found, wanted = tuple(clips.truth.shape[1:]), (clip.frames, 3, clip.height, clip.width)
     if found != wanted:
         raise InputError(
