@@ -115,7 +115,8 @@ def _of_pocket(config: TrainConfig, coders: Coders, clip: ClipConfig, rates: Seq
 
     def segments(rate: float, split: str, count: int) -> PocketSegments:
         folder, at = Path(config.rendered) / f"{rate:g}" / split, replace(clip, fps=rate)
-        return PocketSegments.of(folder, coders, at, count, config.data.crop, cache_of(config))
+        bf16 = config.precision == "bf16"
+        return PocketSegments.of(folder, coders, at, count, config.data.crop, cache_of(config), bf16=bf16)
 
     passes = [segments(rate, TRAIN, count) for rate, count in zip(rates, _counts(config), strict=True)]
     held_out = {rate: segments(rate, SELECT, config.reported) for rate in rates}

@@ -99,9 +99,12 @@ def expect_size(clips: Clips, clip: ClipConfig, folder: Path) -> None:
         )
 
 
-def encoded(clips: Clips, coders: Coders) -> tuple[Tensor, Tensor, Tensor]:
-    """Latents of truth and guide, [N, T, C, h, w], and what is known of each place, [N, T, 1, h, w]; float16."""
-    with torch.autocast(coders.device.type, enabled=False):  # the codec has a precision of its own
+def encoded(clips: Clips, coders: Coders, *, bf16: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+    """Latents of truth and guide, [N, T, C, h, w], and what is known of each place, [N, T, 1, h, w]; float16.
+
+    bf16: in bfloat16, where the codec's own precision is float32.
+    """
+    with torch.autocast(coders.device.type, torch.bfloat16, enabled=bf16):
         truth, guide = (_latents(frames, coders) for frames in (clips.truth, clips.guide))
     known = F.avg_pool2d(clips.known.to(coders.device).flatten(0, 1).float() / 255, coders.codec.downscale)
     return truth, guide, known.unflatten(0, truth.shape[:2]).half()

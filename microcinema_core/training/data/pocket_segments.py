@@ -38,9 +38,12 @@ class PocketSegments:
     fps: float
 
     @classmethod
-    def of(cls, folder: Path, coders: Coders, clip: ClipConfig, most: int, crop: int, cache: Path) -> Self:
-        """A folder's segments, whole files of them until they are `most`; crop: pixels of the side that is kept.
+    def of(
+        cls, folder: Path, coders: Coders, clip: ClipConfig, most: int, crop: int, cache: Path, *, bf16: bool = False
+    ) -> Self:
+        """A folder's segments, whole files of them until they are `most`.
 
+        crop: pixels of the side that is kept. bf16: how they are encoded.
         Raises InputError for segments of another size or length.
         """
         files = clip_files(folder)
@@ -50,8 +53,8 @@ class PocketSegments:
         files = files[: -(-most // size)]
         count = size * (len(files) - 1) + len(read_clips(files[-1]))
         names = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-        where = shard_folder(cache, "pocket-segments", coders.weights, folder, names, crop)
-        shard = kept(where, count, size, partial(_made, files, size, coders, crop))
+        where = shard_folder(cache, "pocket-segments", coders.weights, folder, names, crop, bf16)
+        shard = kept(where, count, size, partial(_made, files, size, coders, crop, bf16))
         return cls(shard.latents, [Told.from_dict(json.loads(note)) for note in shard.notes], clip.fps)
 
     def __len__(self) -> int:
@@ -85,10 +88,10 @@ class PocketSegments:
         return Guide(guide, known)
 
 
-def _made(files: Sequence[Path], size: int, coders: Coders, crop: int, part: range) -> Shard:
+def _made(files: Sequence[Path], size: int, coders: Coders, crop: int, bf16: bool, part: range) -> Shard:
     """The segments of one file."""
     clips = cropped(read_clips(files[part.start // size]), part.start, crop)
-    latents = torch.cat(encoded(clips, coders), dim=2).cpu()
+    latents = torch.cat(encoded(clips, coders, bf16=bf16), dim=2).cpu()
     return Shard(latents, [json.dumps(one.to_dict()) for one in clips.told])
 
 
