@@ -96,9 +96,10 @@ def _made(files: Sequence[Path], size: int, coders: Coders, crop: int, bf16: boo
 
 
 def cropped(clips: Clips, first: int, side: int) -> Clips:
-    """A square of each clip, somewhere, from multiples of 8 pixels on. first: the number of the first clip."""
+    """A square of each clip, somewhere, from multiples of 8 pixels on; at most all. first: the first clip's number."""
     corners = [np.random.default_rng([STREAM, first + i]).random(2) for i in range(len(clips))]
     height, width = clips.truth.shape[-2:]
+    side = min(side, height, width)
 
     def part(frames: Tensor) -> Tensor:
         made = []
