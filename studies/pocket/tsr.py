@@ -76,6 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--most", type=int, help="segments of each pass; all of them where it is left out")
     parser.add_argument("--crop", type=int, default=128, help="pixels of the side that is measured of each, somewhere")
     parser.add_argument("--steps", type=int, nargs="+", default=[TSR_SAMPLING.steps], help="of denoising; a way each")
+    parser.add_argument("--bf16", action="store_true", help="compute in bfloat16: three times as fast where it is fast")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     model = whole_model(options.model, default_device(), Kind.TSR)
@@ -85,7 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         scored: dict[int, list[Scored]] = {steps: [] for steps in options.steps}
         rows: dict[Effect, list[Frames]] = {}
         for part in _parts(folder, options.most, options.crop):
-            _score(model, part, level, scored, rows)
+            with torch.autocast(model.coders.device.type, torch.bfloat16, enabled=options.bf16):
+                _score(model, part, level, scored, rows, options.bf16)
         save_sheet(options.out / f"sheet-{rate:g}.png", [row for effect in rows.values() for row in effect])
         for steps, found in scored.items():
             lines[steps] += to_rows(rate, found)
@@ -104,10 +106,15 @@ def _parts(folder: Path, most: int | None, crop: int) -> list[Clips]:
 
 
 def _score(
-    model: Trainee, clips: Clips, level: int, scored: dict[int, list[Scored]], rows: dict[Effect, list[Frames]]
+    model: Trainee,
+    clips: Clips,
+    level: int,
+    scored: dict[int, list[Scored]],
+    rows: dict[Effect, list[Frames]],
+    bf16: bool,
 ) -> None:
     """A few segments, made with each number of steps; rows: of the first segment of each effect, where it lacks."""
-    truth, guide, known = (part.float().transpose(1, 2) for part in encoded(clips, model.coders))
+    truth, guide, known = (part.float().transpose(1, 2) for part in encoded(clips, model.coders, bf16=bf16))
     ends = ends_of(torch.where(painted(clips).to(truth.device), truth, guide))
     given, segments = Guide(guide, known), Segments.of(model.config)
     line = segments.line(ends, given)
