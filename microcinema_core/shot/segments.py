@@ -72,13 +72,18 @@ class Segments:
         """
         if not self.along:
             return Guide(linear_frames(ends, self.frames))
-        if guide is None:
-            raise InputError(
-                "temporal super-resolution: this model's line goes along a camera's frames; "
-                "give it those of a motion plan, or take a model whose line is straight"
-            )
+        guide = self.expect_guide(guide)
         differences = linear_frames(ends - ends_of(guide.latents), self.frames)
         return Guide(guide.latents + differences, guide.known, guide.latents)
+
+    def expect_guide(self, guide: Guide | None) -> Guide:
+        """The guide [N, C, T, h, w] itself, for a model along whose line one goes. Raises InputError for none."""
+        if guide is None:
+            raise InputError(
+                "temporal super-resolution: this line goes along a camera's frames, for what is painted on them; "
+                "ask for no passes, or take a model whose line is straight"
+            )
+        return guide
 
     def remainder(self, latents: Tensor, line: Guide, levels: Sequence[int]) -> Tensor:
         """What is diffused of segments [N, C, T, h, w], in that shape: what the line leaves, over its deviation.

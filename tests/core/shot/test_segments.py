@@ -77,7 +77,9 @@ def test_where_neither_end_differs_the_frames_are_the_guides() -> None:
 
 def test_a_line_along_a_guide_needs_one_and_a_straight_one_reads_none() -> None:
     ends = normal(1, 4, 2, 2, 2)
-    with pytest.raises(InputError, match="goes along a camera's frames; give it those of a motion plan"):
+    with pytest.raises(
+        InputError, match="goes along a camera's frames, for what is painted on them; ask for no passes"
+    ):
         ALONG.line(ends)
     assert torch.equal(OURS.line(ends, Guide(normal(1, 4, 5, 2, 2))).latents, linear_frames(ends, 5))
     assert Segments.of(POCKET_TSR).along
