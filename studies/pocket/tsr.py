@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     model = whole_model(options.model, default_device(), Kind.TSR)
-    lines = {steps: [] for steps in options.steps}
+    lines: dict[int, list[list[str]]] = {steps: [] for steps in options.steps}
     for level, rate in enumerate(pass_rates(model.config)):
         folder = options.segments / f"{rate:g}" / options.split
         scored: dict[int, list[Scored]] = {steps: [] for steps in options.steps}
