@@ -10,7 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+NEAR = 5  # latents across: what moves from end to end is near both of its places
+LEAST_CHANGE, SMALLEST = 0.2, 1e-3  # of what differs; of latents
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +71,21 @@ def with_known(guide: Guide) -> Tensor:
 
 
 def with_along(line: Guide) -> Tensor:
-    """What a line differs by from that along which it goes, that, and what is known of it: [B, 2C + 1, T, h, w]."""
+    """What a line differs by from that along which it goes, over its `change`, that, and what is known of it:
+    [B, 2C + 1, T, h, w]."""
     assert line.along is not None
-    return torch.cat([line.latents - line.along, with_known(Guide(line.along, line.known))], dim=1)
+    differs = (line.latents - line.along) / change(line)
+    return torch.cat([differs, with_known(Guide(line.along, line.known))], dim=1)
+
+
+def change(line: Guide) -> Tensor:
+    """How much of what a line differs by from that along which it goes changes from end to end: [B, 1, 1, h, w].
+
+    Over channels and near each place, of line and what it goes along [B, C, T, h, w], and never less than a share of
+    what differs: light that stays leaves next to nothing for between the ends, rain leaves more than it shows there.
+    """
+    assert line.along is not None
+    first, last = ((line.latents[:, :, end] - line.along[:, :, end]).float() for end in (0, -1))
+    squares = (last - first).square() + LEAST_CHANGE**2 * (first.square() + last.square()) / 2
+    near = F.avg_pool2d(squares.mean(dim=1, keepdim=True), NEAR, 1, NEAR // 2, count_include_pad=False)
+    return (near.sqrt() + SMALLEST)[:, :, None].to(line.latents)

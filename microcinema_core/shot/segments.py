@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..config import ModelConfig
 from ..errors import InputError
-from ..models.guide import Guide
+from ..models.guide import Guide, change
 from .timing import MAX_PASSES, frame_times
 
 
@@ -86,13 +86,14 @@ class Segments:
         return guide
 
     def remainder(self, latents: Tensor, line: Guide, levels: Sequence[int]) -> Tensor:
-        """What is diffused of segments [N, C, T, h, w], in that shape: what the line leaves, over its deviation.
+        """What is diffused of segments [N, C, T, h, w], in that shape: what the line leaves, over its deviation, and of
+        a line along a guide over how much its difference changes from end to end.
 
         A model without deviations diffuses the segments themselves. levels: the pass of each segment.
         """
         if not self.residual_std:
             return latents
-        return (latents - line.latents) / self._deviations(levels, latents)
+        return (latents - line.latents) / self._deviations(levels, line)
 
     def restored(self, made: Tensor, line: Guide, levels: Sequence[int]) -> Tensor:
         """Segments [N, C, T, h, w] from what was diffused of them, in the same shape.
@@ -101,13 +102,14 @@ class Segments:
         levels: the pass of each segment.
         """
         if self.residual_std:
-            made = line.latents + self._deviations(levels, made) * made
+            made = line.latents + self._deviations(levels, line) * made
         return made if line.along is None else torch.where(_differing(line), made, line.latents)
 
-    def _deviations(self, levels: Sequence[int], like: Tensor) -> Tensor:
-        """[N, 1, 1, 1, 1]."""
-        deviations = [self.residual_std[level] for level in levels]
-        return torch.tensor(deviations, dtype=like.dtype, device=like.device).view(-1, 1, 1, 1, 1)
+    def _deviations(self, levels: Sequence[int], line: Guide) -> Tensor:
+        """[N, 1, 1, 1, 1], or of every place [N, 1, 1, h, w]."""
+        latents, found = line.latents, [self.residual_std[level] for level in levels]
+        deviations = torch.tensor(found, dtype=latents.dtype, device=latents.device).view(-1, 1, 1, 1, 1)
+        return deviations if line.along is None else deviations * change(line)
 
 
 def _differing(line: Guide) -> Tensor:

@@ -20,7 +20,7 @@ from microcinema_core.diffusion.prediction import Denoiser
 from microcinema_core.diffusion.schedule import make_schedule
 from microcinema_core.errors import ConfigError
 from microcinema_core.models.appearnet import AppearNet
-from microcinema_core.models.guide import Guide
+from microcinema_core.models.guide import Guide, change
 
 
 def normal(*shape, seed=0):
@@ -114,12 +114,25 @@ def test_appearnet_reads_a_line_as_what_differs_from_that_along_which_it_goes() 
     guide = Guide(line, known, frames)
     made = network(guide).concat
     for frame in range(5):
-        read = torch.cat([(line - frames)[:, :, frame], frames[:, :, frame], known[:, :, frame]], 1)
+        read = torch.cat([((line - frames) / change(guide))[:, :, frame], frames[:, :, frame], known[:, :, frame]], 1)
         wanted = torch.nn.functional.conv2d(read, network.concat.weight, network.concat.bias, padding=1)
         assert torch.allclose(made[:, frame], wanted, atol=1e-12)
     for other in (guide.to("cpu", torch.float64), guide.for_branches(2).part(slice(2, None))):
         assert torch.equal(network(other).concat, made)
     assert torch.equal(network(guide.part(slice(1, 2))).concat, made[1:])
+
+
+def test_what_stays_changes_by_a_share_of_itself_and_what_goes_by_all_of_it() -> None:
+    frames = normal(1, 16, 5, 9, 9)
+    still = Guide(frames + 0.5, along=frames)
+    assert torch.allclose(change(still), torch.full((1, 1, 1, 9, 9), 0.2 * 0.5 + 1e-3, dtype=frames.dtype), atol=1e-6)
+    line = frames.clone()
+    line[:, :, -1, 4, 4] += 5
+    found = change(Guide(line, along=frames))[0, 0, 0]
+    near = (found > 0.5).double()
+    assert near.sum() == 25  # two latents to every side of what changes
+    assert near[2:7, 2:7].all()
+    assert torch.allclose(found[0, 0], torch.tensor(1e-3, dtype=frames.dtype))
 
 
 def test_what_is_unknown_changes_what_is_near_it_in_its_own_frame_alone() -> None:
