@@ -4,9 +4,9 @@ MODEL is a file of `microcinema train configs/pocket-tsr.toml`, SEGMENTS a folde
 `python -m studies.pocket.clips POOL SEGMENTS/RATE/SPLIT --segments RATE --split SPLIT --clips N`. Both ends are the
 truth where something is asked or uncovered and the camera's own elsewhere, as in a clip that is painted. Writes
 FOLDER/figures.md: of the frames between, where the ends differ from the camera's, decibels against the truth through
-the autoencoder, beside what differs at the nearer end held (hold) and both ends' differences blended (blend), with
-paired 95 % intervals by segment; and the most that a latent leaves the camera's where neither end does: flicker, 0.
-FOLDER/sheet-RATE.png has rows of truth, blend and made of the first segment of each effect.
+the autoencoder, 48 at most, beside what differs at the nearer end held (hold) and both ends' differences blended
+(blend), with paired 95 % intervals by segment; and the most that a latent leaves the camera's where neither end does:
+flicker, 0. FOLDER/sheet-RATE.png has rows of truth, blend and made of the first segment of each effect.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from ..toybox.tsr import Interval
 from .splits import FINAL, SPLITS
 
 AT_ONCE = 16  # segments
+UNSEEN = (1 / 255) ** 2  # squared error of one level, 48 dB: less is not told apart
 LEAST = 4  # latents that differ at either end, of a segment whose decibels are taken
 HOLD, BLEND = "hold", "blend"
 HEADER = (
@@ -168,12 +169,12 @@ def _inner(model: Trainee, latents: Tensor) -> Tensor:
 
 
 def _decibels(made: Tensor, truth: Tensor, differs: Tensor) -> Tensor:
-    """[N], of pixels [N, T, 3, H, W] where latents [N, 1, 1, h, w] differ."""
+    """[N], at most 48, of pixels [N, T, 3, H, W] where latents [N, 1, 1, h, w] differ."""
     scale = made.shape[-1] // differs.shape[-1]
     where = F.interpolate(differs[:, :, 0].float(), scale_factor=scale)[:, None]  # [N, 1, 1, H, W]
     error = ((made - truth).square() * where).sum(dim=(1, 2, 3, 4))
     count = where.sum(dim=(1, 2, 3, 4)) * made.shape[1] * made.shape[2]
-    return -10 * torch.log10((error / count.clamp(min=1)).clamp(min=1e-10))
+    return -10 * torch.log10((error / count.clamp(min=1)).clamp(min=UNSEEN))
 
 
 def to_rows(rate: float, scored: Sequence[Scored]) -> list[list[str]]:
