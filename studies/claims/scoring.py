@@ -19,13 +19,14 @@ CLIPS = 200  # that each is scored on
 Scores = Mapping[str, Any]  # what `studies.toybox.run` found
 
 
-def evaluated(model: Path, out: Path, clips: int) -> Scores:
+def evaluated(model: Path, out: Path, clips: int, gamma: float | None = None) -> Scores:
     """Of a file, from `out`.json, or else made. Toybox's coders are laid beside the model, which asks for them."""
     file = out.with_name(f"{out.name}.json")
     if not file.exists():
         for kind in (Kind.AUTOENCODER, Kind.TEXT_ENCODER):
             copyfile(embedded(kind), model.parent / embedded(kind).name)
         asked = ["--parts", "clips", "appearance", "--limit", str(clips), "--partial", str(out.parent / "evaluation")]
+        asked += [] if gamma is None else ["--gamma", str(gamma)]
         toybox.main([*asked, "--model", str(model), "--out", str(out)])
     found: Scores = json.loads(file.read_text(encoding="utf-8"))
     return found

@@ -116,7 +116,7 @@ def _tsr(bench: Bench, triples: Sequence[Triple], options: argparse.Namespace) -
 
 def score(options: argparse.Namespace) -> dict[str, Any]:
     """All figures, as one JSON-ready dictionary with their tables as text."""
-    sampling = SamplingConfig(options.steps, options.cfg, options.sampler)
+    sampling = SamplingConfig(options.steps, options.cfg, options.sampler, options.gamma)
     bench = Bench(options.model or embedded(Kind.VIDEO), sampling, options.partial)
     triples = pick(read_triples(options.list), options.limit or sys.maxsize)
     result: dict[str, Any] = {
@@ -169,6 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=SAMPLING.steps)
     parser.add_argument("--cfg", type=float, default=SAMPLING.cfg)
     parser.add_argument("--sampler", default=SAMPLING.sampler)
+    parser.add_argument("--gamma", type=float, help="the noise prior's; the model's own if left out")
     parser.add_argument("--tsr-steps", type=int, default=TSR_SAMPLING.steps)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--limit", type=int, help="only so many clips and pictures, a fixed choice from the list")

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from microcinema_core.config import Injection
+import torch
+
+from microcinema_core.checkpoint.embedded import embedded
+from microcinema_core.checkpoint.format import read_checkpoint
+from microcinema_core.config import Injection, Kind, ScheduleName
 from microcinema_core.training.config import Learns
 from studies.claims.frozen import KEPT, Lesson
 from studies.claims.frozen import page as frozen_page
+from studies.claims.gamma import GRID, lesson, moved
+from studies.claims.gamma import page as gamma_page
 from studies.claims.page import page
 from studies.claims.runs import CONCAT, FULL, NO_KEYFRAME, NO_LAMBDA, TWICE, WAYS, Run, plan
 
@@ -34,10 +41,16 @@ def test_runs_differ_in_one_thing_and_share_their_clips(tmp_path: Path) -> None:
     assert {values["data"]["seed"] for values in told.values()} == {0}
 
 
+MEDIANS = {"colour_tracked": 0.0125, "flicker": 0.0039}
+
+
 def found(hits: int, decibels: float) -> dict[str, Any]:
     share = {"hits": hits, "n": 10}
     shares = dict.fromkeys(("right", "motion", "shape", "colour", "still"), share)
-    return {"clips": {"groups": {"all": shares}}, "appearance": {"centre_psnr": {"median": decibels}}}
+    return {
+        "clips": {"groups": {"all": shares}},
+        "appearance": {"centre_psnr": {"median": decibels}, "medians": MEDIANS},
+    }
 
 
 def test_the_page_has_every_run_and_the_pairs_of_equal_seed() -> None:
@@ -71,3 +84,21 @@ def test_the_page_of_a_frozen_model_stands_between_what_it_was_and_what_learnt_t
         "40.0",
     ]
     assert "0.500 (0.237-0.763)" in text
+
+
+def test_gammas_model_has_the_embedded_weights_on_stable_diffusions_schedule(tmp_path: Path) -> None:
+    source = embedded(Kind.VIDEO)
+    before, after = (read_checkpoint(path) for path in (source, moved(source, tmp_path / "start.safetensors")))
+    assert after.header.config.diffusion == replace(before.header.config.diffusion, schedule=ScheduleName.SD)
+    assert after.sections.keys() == before.sections.keys()
+    for name, section in before.sections.items():
+        assert all(torch.equal(value, after.sections[name][key]) for key, value in section.items())
+    assert lesson(tmp_path, 5).start_from == str(tmp_path / "start.safetensors")
+
+
+def test_the_page_of_gammas_has_a_row_each() -> None:
+    text = gamma_page({gamma: found(5, 30 + gamma) for gamma in GRID}, 5, 0.03)
+    assert [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| 0")] == [
+        f"{g:g}" for g in GRID
+    ]
+    assert "0.0125 | 0.0039" in text
