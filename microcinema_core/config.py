@@ -170,6 +170,7 @@ class UNetConfig(Config):
     injection: Injection = Injection.ADD_BOTH_SPADE
     spade_hidden: int = 128
     guide_mask: bool = False  # mode concat: how much of the guide is known is read beside it
+    along_guide: bool = False  # with guide_mask, TSR: the line between the ends goes along a guide, read beside it
 
     def __post_init__(self) -> None:
         levels = len(self.block_out_channels)
@@ -193,6 +194,7 @@ class UNetConfig(Config):
         _require(
             self.injection is Injection.CONCAT or not self.guide_mask, "unet: guide_mask goes with injection concat"
         )
+        _require(self.guide_mask or not self.along_guide, "unet: along_guide goes with guide_mask")
         _require(
             self.temporal_layers is TemporalLayers.NATIVE or self.temporal_positions is Positions.NONE,
             "unet: temporal_layers modelscope have no positions; temporal_positions must be none",
@@ -402,8 +404,20 @@ POCKET = ModelConfig(
     text=TextConfig(vocab_size=2048, width=128, layers=3, heads=4, max_length=48),
     composer=ComposerConfig(),
 )
+# Its line goes along the camera's frames, so that of these nothing is lost.
+POCKET_TSR = replace(
+    tsr_stage(POCKET),
+    name="pocket_tsr",
+    unet=replace(
+        POCKET.unet,
+        block_out_channels=(32, 64),
+        attention_levels=(False, False),
+        attention_heads=(2, 4),
+        along_guide=True,
+    ),
+)
 PRESETS = types.MappingProxyType(
-    {preset.name: preset for preset in (SD21, SD21_BASE, SD15, TOYBOX, TOYBOX_TSR, MODELSCOPE, POCKET)}
+    {preset.name: preset for preset in (SD21, SD21_BASE, SD15, TOYBOX, TOYBOX_TSR, MODELSCOPE, POCKET, POCKET_TSR)}
 )
 
 
@@ -425,5 +439,6 @@ def image_stage(config: ModelConfig) -> ModelConfig:
 
 def with_injection(config: ModelConfig, injection: Injection) -> ModelConfig:
     """A model's configuration with another injection mode."""
-    mask = config.unet.guide_mask and injection is Injection.CONCAT
-    return replace(config, unet=replace(config.unet, injection=injection, guide_mask=mask))
+    unet, concat = config.unet, injection is Injection.CONCAT
+    mask, along = unet.guide_mask and concat, unet.along_guide and concat
+    return replace(config, unet=replace(unet, injection=injection, guide_mask=mask, along_guide=along))

@@ -10,7 +10,7 @@ from ..backend import Backend
 from ..config import Injection, UNetConfig
 from .blocks import Conditions, DownLevel, MidLevel
 from .embedding import EmbeddingMLP, time_embedding
-from .guide import Guide, with_known
+from .guide import Guide, with_along, with_known
 from .injection import MID_LEVEL, Appearance, down_level, injected_levels, resblocks_of
 from .zero_start import Adds, starts_at_zero
 
@@ -43,7 +43,7 @@ class AppearNet(nn.Module):
         self.config = config
         channels = config.block_out_channels
         if config.injection is Injection.CONCAT:
-            read = config.in_channels + config.guide_mask
+            read = (1 + config.along_guide) * config.in_channels + config.guide_mask
             self.concat = starts_at_zero(backend.conv(read, channels[0], 3), Adds.APPEARANCE)
             return
         context = torch.zeros(1, text_length, config.cross_attention_dim, **backend.factory)
@@ -65,9 +65,9 @@ class AppearNet(nn.Module):
     def forward(self, guide: Guide) -> Appearance:
         """Of latents [B, C, T, h, w]: T = 1 for a keyframe, or one for each frame (TSR).
 
-        Whatever is known of them; with `guide_mask` that is read too.
+        Whatever is known of them; with `guide_mask` that is read too, and with `along_guide` what the line goes along.
         """
-        latents = with_known(guide) if self.config.guide_mask else guide.latents
+        latents = self._read(guide)
         frames = latents.shape[2]
         folded = latents.transpose(1, 2).flatten(0, 1)  # [B*T, C, h, w]
 
@@ -81,6 +81,12 @@ class AppearNet(nn.Module):
         add = {name: per_clip(conv(source[name])) for name, conv in self.add.items()}
         spade = {name: per_clip(head(source[name.rpartition("_")[0]])) for name, head in self.spade.items()}
         return Appearance(add=add, spade=spade)
+
+    def _read(self, guide: Guide) -> Tensor:
+        """[B, C, T, h, w], or with more channels."""
+        if self.config.along_guide:
+            return with_along(guide)
+        return with_known(guide) if self.config.guide_mask else guide.latents
 
     def _features(self, x: Tensor) -> dict[str, Tensor]:
         """The output of every level, before its downsampling."""

@@ -10,7 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+NEAR = 5  # latents across: what moves from end to end is near both of its places
+LEAST_CHANGE, SMALLEST = 0.2, 1e-3  # of what differs; of latents
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,10 +23,12 @@ class Guide:
 
     latents: model-space [B, C, T, h, w]; T = 1 where all frames share one, as with a single keyframe (z_c).
     known: [B, 1, T or 1, h, w] in 0..1, how much of each place the latents really say; None: all of it.
+    along: of a line between a segment's ends, the frames along which it goes, as `latents`; None: it is straight.
     """
 
     latents: Tensor
     known: Tensor | None = None
+    along: Tensor | None = None
 
     @property
     def clips(self) -> int:
@@ -34,15 +40,20 @@ class Guide:
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Guide:
         """The guide on a device and in a format, its latents [B, C, T, h, w] and what is known of them."""
-        known = None if self.known is None else self.known.to(device, dtype)
-        return Guide(self.latents.to(device, dtype), known)
+        known, along = (None if part is None else part.to(device, dtype) for part in (self.known, self.along))
+        return Guide(self.latents.to(device, dtype), known, along)
+
+    def part(self, clips: slice) -> Guide:
+        """Of some of the clips: of a guide [B, C, T, h, w] one [b, C, T, h, w]."""
+        known, along = (None if part is None else part[clips] for part in (self.known, self.along))
+        return Guide(self.latents[clips], known, along)
 
     def for_branches(self, branches: int) -> Guide:
         """The guide of a batch [branches * B, ...] that holds the clips once for each branch of guidance."""
         if self.clips == 1:
             return self
-        known = None if self.known is None else torch.cat([self.known] * branches)
-        return Guide(torch.cat([self.latents] * branches), known)
+        known, along = (None if part is None else torch.cat([part] * branches) for part in (self.known, self.along))
+        return Guide(torch.cat([self.latents] * branches), known, along)
 
 
 def together(guides: Sequence[Guide]) -> Guide:
@@ -57,3 +68,24 @@ def with_known(guide: Guide) -> Tensor:
     known = torch.ones_like(latents[:, :1]) if known is None else known.to(latents)
     frames = max(latents.shape[2], known.shape[2])
     return torch.cat([part.expand(-1, -1, frames, -1, -1) for part in (latents, known)], dim=1)
+
+
+def with_along(line: Guide) -> Tensor:
+    """What a line differs by from that along which it goes, over its `change`, that, and what is known of it:
+    [B, 2C + 1, T, h, w]."""
+    assert line.along is not None
+    differs = (line.latents - line.along) / change(line)
+    return torch.cat([differs, with_known(Guide(line.along, line.known))], dim=1)
+
+
+def change(line: Guide) -> Tensor:
+    """How much of what a line differs by from that along which it goes changes from end to end: [B, 1, 1, h, w].
+
+    Over channels and near each place, of line and what it goes along [B, C, T, h, w], and never less than a share of
+    what differs: light that stays leaves next to nothing for between the ends, rain leaves more than it shows there.
+    """
+    assert line.along is not None
+    first, last = ((line.latents[:, :, end] - line.along[:, :, end]).float() for end in (0, -1))
+    squares = (last - first).square() + LEAST_CHANGE**2 * (first.square() + last.square()) / 2
+    near = F.avg_pool2d(squares.mean(dim=1, keepdim=True), NEAR, 1, NEAR // 2, count_include_pad=False)
+    return (near.sqrt() + SMALLEST)[:, :, None].to(line.latents)

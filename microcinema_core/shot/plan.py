@@ -172,17 +172,25 @@ class ShotPlan:
         return self.made_key if self.retiming is None else self.retiming.kept
 
 
+def _passes(shot: ShotConfig, segments: Segments | None) -> tuple[int, int]:
+    """By which factor each pass raises the frame rate, and how many there are."""
+    if segments is None or segments.along:  # a line along a camera's frames is for what is painted on these
+        if not shot.passes:
+            return 1, 0
+        if segments is not None:
+            segments.expect_guide(None)
+        raise InputError("frame rates above the model's own need a temporal super-resolution model; name its file")
+    passes = segments.passes if shot.passes is None else shot.passes
+    segments.check_passes(passes)
+    return segments.factor, passes
+
+
 def plan_shot(shot: ShotConfig, clip: ClipConfig, segments: Segments | None) -> ShotPlan:
     """A duration longer than the clips asked for adds clips to chain. segments: of the TSR model, where there is one.
 
     Raises InputError for what cannot be made.
     """
-    factor, known = (1, 0) if segments is None else (segments.factor, segments.passes)
-    passes = known if shot.passes is None else shot.passes
-    if segments is not None:
-        segments.check_passes(passes)
-    elif passes:
-        raise InputError("frame rates above the model's own need a temporal super-resolution model; name its file")
+    factor, passes = _passes(shot, segments)
     if shot.loop is Loop.JOIN and not passes:
         raise InputError("a joined loop needs temporal super-resolution; give passes 1 or 2, or loop by ping-pong")
     shot = replace(shot, passes=passes)

@@ -158,17 +158,20 @@ def sample_segments(
     noise: Sequence[NoiseStream],
     config: SamplingConfig,
     callback: Callback | None = None,
+    *,
+    guide: Guide | None = None,
 ) -> Tensor:
     """Temporal super-resolution (Sec. 3.1) of pairs of frames: the frames between them, and the given ones unchanged.
 
     ends: model-space latents [N, C, 2, h, w]. level: the pass, from 0; fps: frames a second before the first pass.
-    text: one prompt for all segments. -> [N, C, T, h, w], T as the model was trained for.
-    Raises InputError for a pass that it was not trained for.
+    text: one prompt for all segments. guide: of every frame, for a model whose line goes along one.
+    -> [N, C, T, h, w], T as the model was trained for.
+    Raises InputError for a pass that it was not trained for, and where a guide is lacking.
     """
     unet, appearnet = networks
     segments = Segments.of(model)
     segments.check_passes(level + 1)
-    line = segments.line(ends)
+    line = segments.line(ends, guide)
     seconds = torch.tensor(segments.times(segments.rate(fps, level)), device=ends.device)
     appearance = appearnet(line.to(dtype=next(appearnet.parameters()).dtype))
     given = Conditioning(text.expand(len(ends)), line, appearance, seconds)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import chain, tee
 from pathlib import Path
 from typing import Self
 
@@ -14,9 +16,11 @@ from ..checkpoint.load import Networks, networks_of
 from ..config import Kind
 from ..diffusion.samplers import Callback
 from ..errors import CheckpointError
-from ..shot.cascade import Interpolate
+from ..models.guide import Guide, together
+from ..shot.cascade import Guides, Interpolate, cascade
 from ..shot.segments import Segments
-from ..shot.settings import Compile, SamplingConfig
+from ..shot.settings import TSR_BATCH, TSR_SAMPLING, Compile, SamplingConfig, segments_at_once
+from ..shot.timing import MAX_PASSES
 from .bundle import Bundle, file_identity
 from .compiling import compiled
 from .sampling import NoiseStream, Text, sample_segments
@@ -59,19 +63,54 @@ class TemporalSuperResolution:
         sampling: SamplingConfig,
         callback: Callback | None = None,
         at_once: int = 1,
+        guides: Guides | None = None,
     ) -> Interpolate:
         """What makes the segments between ends [N, C, 2, h, w]. text: of one prompt; fps: before the first pass.
 
         at_once: so many always go through a compiled network, which would be compiled anew for fewer: the last one
-        stands in for those that lack.
+        stands in for those that lack. guides: of every frame, for a model whose line goes along them.
         """
 
         @torch.no_grad()
         def segments(ends: Tensor, level: int, indices: range) -> Tensor:
             noise, networks = [NoiseStream.segment(seed, level, i) for i in indices], (self.unet, self.appearnet)
+            guide = None if guides is None else guides.of(level, indices)
             if lacking := at_once - len(indices) if self.fills else 0:
                 ends, noise = torch.cat([ends, *[ends[-1:]] * lacking]), [*noise, *[noise[-1]] * lacking]
-            made = sample_segments(networks, self.config, ends, level, fps, text, noise, sampling, callback)
+                guide = guide and together([guide, *[guide.part(slice(-1, None))] * lacking])
+            made = sample_segments(
+                networks, self.config, ends, level, fps, text, noise, sampling, callback, guide=guide
+            )
             return made[: len(indices)]
 
         return segments
+
+    def along(
+        self,
+        latents: Iterable[Tensor],
+        guides: Iterable[Guide],
+        text: Text,
+        seed: int,
+        fps: float,
+        *,
+        passes: int = MAX_PASSES,
+        sampling: SamplingConfig = TSR_SAMPLING,
+        batch: int = TSR_BATCH,
+        callback: Callback | None = None,
+    ) -> Iterator[tuple[Tensor, Guide]]:
+        """Every frame [C, h, w] between these and they themselves, each with its guide; 9 become 129 in two passes.
+
+        latents: model-space frames [C, h, w], made at `fps`. guides: of all frames of the result, each [1, C, 1, h, w].
+        Where two of the given frames are their guides' own, so is every frame between them. Both are streams, and what
+        is held does not grow with their length.
+        Raises InputError for more passes than the model knows, and for a guide that ends too early.
+        """
+        self.segments.check_passes(passes)
+        frames, (read, shown) = iter(latents), tee(guides)
+        first = next(frames, None)
+        if first is None:
+            return
+        known = Guides(read, self.segments.factor, passes)
+        interpolate = self.interpolate(text, seed, fps, sampling, callback, guides=known)
+        at_once = segments_at_once(batch, *first.shape[-2:])
+        yield from zip(cascade(chain([first], frames), interpolate, passes, at_once), shown, strict=False)

@@ -158,7 +158,8 @@ class TrainConfig(Settings):
     # video, tsr, in the place of Toybox: a folder of videos, each with NAME.txt beside it, a list of both (.csv or
     # .jsonl), or shards (.tar, or a pattern such as films-{000..012}.tar)
     videos: str = ""
-    # video, in the place of both: a folder of clips of Pocket's world, CLIPS/train to learn from and CLIPS/select
+    # video, tsr, in the place of both: a folder of clips of Pocket's world, CLIPS/train to learn from and CLIPS/select;
+    # tsr: of segments at the rate of each pass, SEGMENTS/8/train and so on
     rendered: str = ""
     clip: ClipConfig | None = None  # frames, rate and size to train at; None: the model's
     injection: Injection | None = None  # None: the preset's

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..config import Kind, image_stage
 from ..errors import ConfigError
+from ..models.guide import Guide
 from ..shot.segments import Segments
 from ..worlds.toybox.world import Motion
 from .coders import Coders, cache_of, load_coders
@@ -84,13 +85,23 @@ def held_out_loss(
 
 
 def held_out_segments(
-    trainee: Trainee, config: TrainConfig, rates: Sequence[float], truth: Callable[[float], Tensor]
+    trainee: Trainee,
+    config: TrainConfig,
+    rates: Sequence[float],
+    truth: Callable[[float], Tensor],
+    guide: Callable[[float], Guide | None],
 ) -> HeldOutLoss:
-    """Of segments [N, C, T, h, w] at each pass's rate, told nothing of what they show."""
+    """Of segments [N, C, T, h, w] at each pass's rate, and their guides, told nothing of what they show."""
     segments = Segments.of(trainee.config)
 
     def clips() -> list[Clip]:
-        return [Clip(one.transpose(0, 1).cpu(), "", rate) for rate in rates for one in truth(rate)]
+        made = []
+        for rate in rates:
+            whole = guide(rate)
+            for number, one in enumerate(truth(rate)):
+                own = None if whole is None else whole.part(slice(number, number + 1)).to("cpu")
+                made.append(Clip(one.transpose(0, 1).cpu(), "", rate, own))
+        return made
 
     def batch(some: Sequence[Clip]) -> ClipBatch:
         return between_ends(some, [rates.index(clip.fps) for clip in some], segments)

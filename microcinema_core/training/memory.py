@@ -270,6 +270,6 @@ def _batch(model: ModelConfig, config: TrainConfig) -> ClipBatch:
     latents = torch.empty(shape, device=META)
     if config.stage is Kind.IMAGE:
         return ClipBatch(latents[:, :, :1], [""] * config.batch)
-    guide = Guide(latents if config.stage is Kind.TSR else latents[:, :, :1])
+    guide = Guide(latents, along=latents) if config.stage is Kind.TSR else Guide(latents[:, :, :1])
     times = torch.tensor([frame_times(clip.frames, clip.fps, 0)] * config.batch)
     return ClipBatch(latents, [""] * config.batch, guide, times.to(META))

@@ -57,7 +57,7 @@ def pocket_video(config: TrainConfig) -> Stage[ClipBatch]:
     )
 
 
-def whole_model(path: Path, device: torch.device) -> Trainee:
+def whole_model(path: Path, device: torch.device, kind: Kind = Kind.VIDEO) -> Trainee:
     """A finished model on a device, for reports alone, with the coders that it was trained on.
 
     They are where it says that they were, or else the files beside it that it names. Raises CheckpointError for files
@@ -66,10 +66,10 @@ def whole_model(path: Path, device: torch.device) -> Trainee:
     PartialState(cpu=device.type == "cpu")
     header = read_header(path)
     autoencoder, text_encoder = (_where(header, key) for key in ("autoencoder", "text_encoder"))
-    config = TrainConfig(Kind.VIDEO, out="", preset=POCKET.name, start_from=str(path))
+    config = TrainConfig(kind, out="", preset=POCKET.name, start_from=str(path))
     if autoencoder and text_encoder:
         config = replace(config, autoencoder=autoencoder, text_encoder=text_encoder)
-    trainee = begin(Kind.VIDEO, config, header.config, load_coders(config))
+    trainee = begin(kind, config, header.config, load_coders(config))
     _to_device(trainee.coders)
     trainee.networks.to(device).eval()
     return trainee

@@ -30,10 +30,11 @@ def build_stage(config: TrainConfig) -> Stage[Any]:
     """Raises ConfigError for a stage that cannot learn from videos, pictures or rendered clips where some are given."""
     if config.videos and config.stage not in (Kind.VIDEO, Kind.TSR):
         raise ConfigError(f"train: stage {config.stage} learns from Toybox alone; leave `videos` out")
-    if config.rendered and (config.stage not in (Kind.VIDEO, Kind.COMPOSER) or config.videos):
-        raise ConfigError(
-            "train: `rendered` clips are for stages video and composer alone, without `videos`; leave one out"
-        )
+    if config.rendered:
+        if config.stage not in (Kind.VIDEO, Kind.TSR, Kind.COMPOSER) or config.videos:
+            raise ConfigError(
+                "train: `rendered` clips are for stages video, tsr and composer, without `videos`; leave one out"
+            )
     if config.data.pictures and config.stage is not Kind.AUTOENCODER:
         raise ConfigError(f"train: stage {config.stage} learns from no pictures; leave `pictures` out of [data]")
     if config.rendered and config.stage is Kind.VIDEO:

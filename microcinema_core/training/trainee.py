@@ -23,7 +23,7 @@ from ..checkpoint.format import (
     save_checkpoint_file,
 )
 from ..checkpoint.inflate import inflate_
-from ..config import TOYBOX_TSR, Injection, Kind, ModelConfig, UNetConfig, tsr_stage, with_injection
+from ..config import POCKET_TSR, TOYBOX_TSR, Injection, Kind, ModelConfig, UNetConfig, tsr_stage, with_injection
 from ..models.appearnet import AppearNet
 from ..models.guide import Guide
 from ..models.unet import VideoUNet
@@ -121,7 +121,7 @@ def segment_model(config: TrainConfig, model: ModelConfig) -> ModelConfig:
 
     Schedule, prediction, lambda and deviations belong to weights: they are those of the file that is started from.
     """
-    kind = Kind.TSR if config.preset == TOYBOX_TSR.name else Kind.VIDEO
+    kind = Kind.TSR if config.preset in (TOYBOX_TSR.name, POCKET_TSR.name) else Kind.VIDEO
     if config.start_from:
         earlier = read_header(start_file(config))
         model, kind = replace(model, clip=earlier.config.clip, diffusion=earlier.config.diffusion), earlier.kind

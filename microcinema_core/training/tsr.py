@@ -10,18 +10,22 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 from accelerate import PartialState
 from torch import Tensor
 
 from ..config import TOYBOX, ClipConfig, Kind, ModelConfig
-from ..errors import InputError
+from ..errors import ConfigError, InputError
+from ..models.guide import Guide
 from ..shot.segments import Segments, ends_of
 from .coders import Coders, cache_of, load_coders
 from .config import TrainConfig
 from .data.batches import ClipBatch
 from .data.catalogue import SLACK
 from .data.clips import StoredClips
+from .data.pictures import SELECT, TRAIN
+from .data.pocket_segments import PocketSegments
 from .data.sources import SegmentBatches
 from .data.toybox import Toybox
 from .diffusion import denoising, held_out_segments
@@ -43,12 +47,17 @@ class Footage:
     """What is learned from, and what the reports hold the model against.
 
     passes: clips as long as a segment, at each pass's rate. truth: segments [N, C, T, h, w] at such a rate, that were
-    not learned from; seeds: N of them.
+    not learned from; seeds: N of them; guide: what is known of their frames beforehand, if anything.
     """
 
     passes: Sequence[StoredClips]
     truth: Callable[[float], Tensor]
     seeds: Sequence[int]
+    guide: Callable[[float], Guide | None]
+
+
+def _unguided(rate: float) -> None:
+    """Of clips of which nothing is known beforehand."""
 
 
 def tsr(config: TrainConfig) -> Stage[ClipBatch]:
@@ -56,18 +65,26 @@ def tsr(config: TrainConfig) -> Stage[ClipBatch]:
     coders = load_coders(config)
     model = segment_model(config, coders.config)
     rates = pass_rates(model)
-    footage = (_of_own_videos if config.videos else _of_toybox)(config, coders, model.clip, rates)
+    _expect_guides(model, config)
+    made_of = _of_pocket if config.rendered else _of_own_videos if config.videos else _of_toybox
+    footage = made_of(config, coders, model.clip, rates)
     trainee = begin(Kind.TSR, config, _scaled(model, footage.passes, config), coders)
     segments = Segments.of(trainee.config)
     return Stage(
         model=trainee.networks,
         source=SegmentBatches(footage.passes, segments, config.batch, config.data.first_pass_share),
         loss=denoising(trainee, config),
-        report=SegmentsMade(trainee, rates, footage.truth, footage.seeds),
+        report=SegmentsMade(trainee, rates, footage.truth, footage.seeds, footage.guide),
         export=trainee.save,
         groups=learning_groups(trainee.networks, config),
-        validation=held_out_segments(trainee, config, rates, footage.truth),
+        validation=held_out_segments(trainee, config, rates, footage.truth, footage.guide),
     )
+
+
+def _expect_guides(model: ModelConfig, config: TrainConfig) -> None:
+    """Raises ConfigError where the model's line goes along frames that the clips do not have."""
+    if model.unet.along_guide and not config.rendered:
+        raise ConfigError(f"train: the line of {model.name} goes along a camera's frames; name `rendered` segments")
 
 
 def pass_rates(model: ModelConfig) -> list[float]:
@@ -89,7 +106,28 @@ def _of_toybox(config: TrainConfig, coders: Coders, clip: ClipConfig, rates: Seq
     material = Toybox(coders, cache_of(config), config.data.seed, within=whole)
     passes = [material.clips(replace(clip, fps=rate), n) for rate, n in zip(rates, _counts(config), strict=True)]
     triples = select_triples(config.reported)
-    return Footage(passes, partial(true_segments, coders, clip, triples), [triple.seed for triple in triples])
+    truth = partial(true_segments, coders, clip, triples)
+    return Footage(passes, truth, [triple.seed for triple in triples], _unguided)
+
+
+def _of_pocket(config: TrainConfig, coders: Coders, clip: ClipConfig, rates: Sequence[float]) -> Footage:
+    """Of a folder with one for each rate, 8 and 32 of Pocket's: RATE/train to learn from, and RATE/select."""
+
+    def segments(rate: float, split: str, count: int) -> PocketSegments:
+        folder, at = Path(config.rendered) / f"{rate:g}" / split, replace(clip, fps=rate)
+        bf16 = config.precision == "bf16"
+        return PocketSegments.of(folder, coders, at, count, config.data.crop, cache_of(config), bf16=bf16)
+
+    passes = [segments(rate, TRAIN, count) for rate, count in zip(rates, _counts(config), strict=True)]
+    held_out = {rate: segments(rate, SELECT, config.reported) for rate in rates}
+
+    def truth(rate: float) -> Tensor:
+        return held_out[rate].first(config.reported).transpose(1, 2).float().to(coders.device)
+
+    def guide(rate: float) -> Guide:
+        return held_out[rate].guide(config.reported).to(coders.device)
+
+    return Footage(passes, truth, range(config.reported), guide)
 
 
 def _of_own_videos(config: TrainConfig, coders: Coders, clip: ClipConfig, rates: Sequence[float]) -> Footage:
@@ -106,7 +144,7 @@ def _of_own_videos(config: TrainConfig, coders: Coders, clip: ClipConfig, rates:
     def truth(rate: float) -> Tensor:
         return held_out[rate].first(config.reported).transpose(1, 2).float().to(coders.device)
 
-    return Footage(passes, truth, range(config.reported))
+    return Footage(passes, truth, range(config.reported), _unguided)
 
 
 def _expect_reached(folder: str, films: OwnVideos, clip: ClipConfig, rates: Sequence[float]) -> None:
@@ -133,7 +171,7 @@ def _scaled(model: ModelConfig, passes: Sequence[StoredClips], config: TrainConf
     """With the deviations of what the line leaves: of the file gone on from, or of these clips."""
     if model.diffusion.residual_std or not config.residual:
         return model
-    unscaled = Segments(model.clip.frames, residual_std=(1.0,))
+    unscaled = replace(Segments.of(model), residual_std=(1.0,))
     return replace(
         model, diffusion=replace(model.diffusion, residual_std=tuple(_deviation(clips, unscaled) for clips in passes))
     )
@@ -142,7 +180,8 @@ def _scaled(model: ModelConfig, passes: Sequence[StoredClips], config: TrainConf
 def _deviation(clips: StoredClips, unscaled: Segments) -> float:
     """Of what the line leaves of the frames between the ends. Raises InputError where nothing moves."""
     latents = clips.first(SCALED).transpose(1, 2).float()  # [N, C, T, h, w]
-    remainder = unscaled.remainder(latents, unscaled.line(ends_of(latents)), [0] * len(latents))
+    line = unscaled.line(ends_of(latents), clips.guide(SCALED))
+    remainder = unscaled.remainder(latents, line, [0] * len(latents))
     deviation = remainder[:, :, 1:-1].std().item()
     if not deviation > STILL:
         raise InputError("train: nothing moves in these clips, so there is nothing to learn from them; take others")

@@ -1,6 +1,7 @@
 """Clips of Pocket's world, side by side: `python -m studies.pocket.clips POOL OUT --clips N --split train --seed 0`.
 
 OUT/clips-00000.safetensors and so on, CLIPS in each, written whole: a second call goes on where the first stopped.
+`--segments 8`, or 32: not whole clips but segments of temporal super-resolution, of so many frames a second.
 Needs no card; one thread for each process.
 """
 
@@ -11,25 +12,26 @@ import multiprocessing
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from microcinema_core.config import POCKET, ClipConfig
+from microcinema_core.config import POCKET, POCKET_TSR, ClipConfig
 from microcinema_core.training.data.pocket_files import write_clips
 from microcinema_core.worlds.pocket.pool import Pool, Split
-from microcinema_core.worlds.pocket.world import clip_at
+from microcinema_core.worlds.pocket.world import Clip, clip_at
 
 CLIPS = 16  # of a file: few, so that processes end together
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One file of clips, of the world of a seed."""
+    """One file of clips, of the world of a seed. shown: what is drawn of each; None: all of it."""
 
     pool: Pool
     clip: ClipConfig
+    shown: ClipConfig | None
     seed: int
     first: int
     path: Path
@@ -47,13 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--side", type=int, default=POCKET.clip.width, help="of a frame, in pixels")
     parser.add_argument("--frames", type=int, default=POCKET.clip.frames, help="of a clip")
     parser.add_argument("--fps", type=float, default=POCKET.clip.fps)
+    parser.add_argument("--segments", type=float, metavar="FPS", help="of temporal super-resolution, at this rate")
     parser.add_argument("--least", type=int, default=0, help="pixels of a picture's shorter side, or it is left out")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     pool = Pool.of(options.pool, options.split, options.least)
     clip = ClipConfig(options.frames, options.fps, options.side, options.side)
+    shown = replace(clip, frames=POCKET_TSR.clip.frames, fps=options.segments) if options.segments else None
     parts = [
-        Part(pool, clip, options.seed, first, _file(options.out, first), min(CLIPS, options.clips - first))
+        Part(pool, clip, shown, options.seed, first, _file(options.out, first), min(CLIPS, options.clips - first))
         for first in range(0, options.clips, CLIPS)
     ]
     _write([part for part in parts if not part.path.exists()], options.processes)
@@ -78,9 +82,13 @@ def _write(parts: Sequence[Part], processes: int) -> None:
 def _written(part: Part) -> tuple[int, float]:
     """How many clips, and the seconds of a core that they took."""
     before = time.process_time()
-    clips = [clip_at(part.pool, part.clip, part.seed, part.first + number) for number in range(part.count)]
+    clips = [_clip(part, part.first + number) for number in range(part.count)]
     write_clips(part.path, clips)
     return part.count, time.process_time() - before
+
+
+def _clip(part: Part, number: int) -> Clip:
+    return clip_at(part.pool, part.clip, part.seed, number, part.shown)
 
 
 if __name__ == "__main__":

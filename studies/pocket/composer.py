@@ -143,7 +143,7 @@ def clips_of(options: argparse.Namespace, side: int) -> Iterator[tuple[Effect, C
         if not path.exists():
             seed, pool = SEED + list(Effect).index(effect), Pool.of(options.pool, options.split, LEAST[side])
             clip = ClipConfig(FRAMES, FPS, side, side)
-            write_clips(path, [clip_at(pool, clip, seed, number, Asked(effect)) for number in range(options.clips)])
+            write_clips(path, [clip_at(pool, clip, seed, number, asked=Asked(effect)) for number in range(options.clips)])
         yield effect, read_clips(path)
 
 
@@ -202,7 +202,7 @@ def shown(options: argparse.Namespace) -> list[Frames]:
     rows = []
     for number, effect in enumerate((Effect.FOG, Effect.WIND, Effect.RIPPLES, Effect.BRIGHTER, Effect.DARKER)):
         pool = Pool((pictures[number % len(pictures)],), ())
-        clip = clip_at(pool, ClipConfig(FRAMES, FPS, 256, 256), SEED, number, Asked(effect))
+        clip = clip_at(pool, ClipConfig(FRAMES, FPS, 256, 256), SEED, number, asked=Asked(effect))
         made = made_of(clip, 2, codec, network)
         rows.append(to_uint8(torch.cat([frames[-1:] for frames in (made.truth, *made.ways.values())])))
     return rows

@@ -200,9 +200,9 @@ def test_the_guide_reaches_the_loss(config: TrainConfig) -> None:
     assert losses[0] == losses[1] != losses[2]
 
 
-@pytest.mark.parametrize(("stage", "videos"), [(Kind.VIDEO, "films"), (Kind.TSR, "")])
-def test_rendered_clips_are_for_a_video_stage_alone(config: TrainConfig, stage: Kind, videos: str) -> None:
-    with pytest.raises(ConfigError, match="`rendered` clips are for stages video and composer alone"):
+@pytest.mark.parametrize(("stage", "videos"), [(Kind.VIDEO, "films"), (Kind.IMAGE, "")])
+def test_rendered_clips_are_for_stages_of_clips_alone(config: TrainConfig, stage: Kind, videos: str) -> None:
+    with pytest.raises(ConfigError, match="`rendered` clips are for stages video, tsr and composer"):
         build_stage(replace(config, stage=stage, videos=videos))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...models.guide import Guide
+from ...models.guide import Guide, together
 from ...shot.segments import Segments, ends_of
 from ...shot.timing import frame_times, keyframe_index
 from .clips import Clip
@@ -55,7 +55,8 @@ def around_centres(clips: Sequence[Clip]) -> ClipBatch:
 def between_ends(clips: Sequence[Clip], levels: Sequence[int], segments: Segments) -> ClipBatch:
     """Each clip's guide is the line between its ends; levels: the pass that each is of."""
     latents = _stacked(clips)
-    line = segments.line(ends_of(latents))
+    guides = [clip.guide for clip in clips if clip.guide is not None]
+    line = segments.line(ends_of(latents), together(guides) if guides else None)
     times = torch.tensor([segments.times(clip.fps) for clip in clips])
     return ClipBatch(segments.remainder(latents, line, levels), [clip.text for clip in clips], line, times)
 

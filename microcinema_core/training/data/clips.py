@@ -10,16 +10,21 @@ import numpy as np
 from torch import Tensor
 
 from ...config import ClipConfig
+from ...models.guide import Guide
 from ..config import DataConfig
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """latents: model-space [T, C, h, w]; text: a sentence about it; fps: the rate of its frames."""
+    """latents: model-space [T, C, h, w]; text: a sentence about it; fps: the rate of its frames.
+
+    guide: what is known of every frame beforehand, [1, C, T, h, w]; None: nothing is.
+    """
 
     latents: Tensor
     text: str
     fps: float
+    guide: Guide | None = None
 
 
 class Clips(Protocol):
@@ -34,6 +39,9 @@ class StoredClips(Clips, Protocol):
 
     def first(self, count: int) -> Tensor:
         """Model-space [n, T, C, h, w], float16, of the first `count` clips, or of all where they are fewer."""
+
+    def guide(self, count: int) -> Guide | None:
+        """Of the same clips, [n, C, T, h, w], float32; None of clips that have none."""
 
 
 class Material(Protocol):

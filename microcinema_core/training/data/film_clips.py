@@ -63,6 +63,9 @@ class FilmClips:
         """Model-space [n, T, C, h, w], float16, of the first `count` clips, or of all where they are fewer."""
         return torch.stack([self.excerpts.read(*self.of(i)) for i in range(min(count, len(self)))])
 
+    def guide(self, count: int) -> None:
+        """Of clips alone nothing is known beforehand."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decoded:

@@ -55,7 +55,7 @@ class StoredPocket:
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
         told: list[Told] = []
         for clips in read_folder(folder, most):
-            _expect_size(clips, clip, folder)
+            expect_size(clips, clip, folder)
             parts.append(encoded(clips, coders))
             told += clips.told
         truth, guide, known = (torch.cat(some) for some in zip(*parts, strict=True))
@@ -90,7 +90,8 @@ def read_folder(folder: Path, most: int | None) -> Iterator[Clips]:
             return
 
 
-def _expect_size(clips: Clips, clip: ClipConfig, folder: Path) -> None:
+def expect_size(clips: Clips, clip: ClipConfig, folder: Path) -> None:
+    """Raises InputError for clips of another size or length than a model's."""
     found, wanted = tuple(clips.truth.shape[1:]), (clip.frames, 3, clip.height, clip.width)
     if found != wanted:
         raise InputError(
@@ -98,9 +99,12 @@ def _expect_size(clips: Clips, clip: ClipConfig, folder: Path) -> None:
         )
 
 
-def encoded(clips: Clips, coders: Coders) -> tuple[Tensor, Tensor, Tensor]:
-    """Latents of truth and guide, [N, T, C, h, w], and what is known of each place, [N, T, 1, h, w]; float16."""
-    with torch.autocast(coders.device.type, enabled=False):  # the codec has a precision of its own
+def encoded(clips: Clips, coders: Coders, *, bf16: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+    """Latents of truth and guide, [N, T, C, h, w], and what is known of each place, [N, T, 1, h, w]; float16.
+
+    bf16: in bfloat16, where the codec's own precision is float32.
+    """
+    with torch.autocast(coders.device.type, torch.bfloat16, enabled=bf16):
         truth, guide = (_latents(frames, coders) for frames in (clips.truth, clips.guide))
     known = F.avg_pool2d(clips.known.to(coders.device).flatten(0, 1).float() / 255, coders.codec.downscale)
     return truth, guide, known.unflatten(0, truth.shape[:2]).half()

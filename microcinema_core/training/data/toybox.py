@@ -91,6 +91,9 @@ class ToyboxClips:
         """Model-space [n, T, C, h, w], float16, of the first `count` clips, or of all where they are fewer."""
         return self.stored.latents[:count]
 
+    def guide(self, count: int) -> None:
+        """Of clips alone nothing is known beforehand."""
+
     def draw(self, rng: np.random.Generator) -> Clip:
         index, backwards = self.index(rng), bool(rng.random() < 0.5)
         latents, scene = self.stored.clip(index, backwards=backwards)

@@ -7,6 +7,7 @@ effect (the truth). The keyframe is the centre frame.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from ...motion.render import Renderer
 from ...motion.resample import Box
 from ...motion.scene import Motion, Scene, cut
 from ...places.find import Found, find
+from ...shot.timing import frame_times
 from .captions import caption
 from .effects import Asked, Effect, drawn_effect, layer_of
 from .moves import EASES, MOVES_ITSELF, PASTED, drawn_camera, drawn_region, weaker
@@ -94,31 +96,56 @@ class Around:
         return torch.lerp(behind, colour, alpha), alpha
 
 
-def clip_at(pool: Pool, clip: ClipConfig, seed: int, number: int, asked: Asked | None = None) -> Clip:
+def clip_at(
+    pool: Pool,
+    clip: ClipConfig,
+    seed: int,
+    number: int,
+    part: ClipConfig | None = None,
+    asked: Asked | None = None,
+) -> Clip:
     """A clip of the world of a seed: the same whenever it is asked for.
 
-    asked: the effect, in the place of what would be drawn.
+    part: so many frames of it at a higher rate are drawn in the place of all, a segment from one frame of a pass of
+    temporal super-resolution to the next. asked: the effect, in the place of what would be drawn.
     """
     rng = np.random.default_rng([seed, STREAM, number])
     drawn, camera = drawn_effect(rng), drawn_camera(rng)
     plan = Plan(camera, ease=EASES[int(rng.integers(len(EASES)))], seed=int(rng.integers(2**31)))
     region = drawn_region(rng) if rng.random() < MOVES_ITSELF else None
     around, plan = _around(pool, plan, clip, rng)
-    return rendered(around, plan, region, drawn if asked is None else asked, clip, rng)
+    seconds = None if part is None else drawn_seconds(clip, part, rng)
+    return rendered(around, plan, region, drawn if asked is None else asked, clip, rng, seconds)
+
+
+def drawn_seconds(clip: ClipConfig, part: ClipConfig, rng: np.random.Generator) -> list[float]:
+    """When the frames of a segment of the clip are: from a frame of what its pass is given to the next of these."""
+    every = (part.frames - 1) / part.fps
+    segments = round((clip.frames - 1) / clip.fps / every)
+    return frame_times(part.frames, part.fps, start=int(rng.integers(segments)) * every)
 
 
 @torch.no_grad()
 def rendered(
-    around: Around, plan: Plan, region: Region | None, asked: Asked, clip: ClipConfig, rng: np.random.Generator
+    around: Around,
+    plan: Plan,
+    region: Region | None,
+    asked: Asked,
+    clip: ClipConfig,
+    rng: np.random.Generator,
+    seconds: Sequence[float] | None = None,
 ) -> Clip:
-    """region: how the cut-out moves; None: as what is behind it. Frames of `clip.width` squared."""
+    """region: how the cut-out moves; None: as what is behind it. Frames of `clip.width` squared.
+
+    seconds: when they are; None: at the clip's own rate.
+    """
     picture, alpha = around.keyframe()
     moves = region is not None and around.cut_out is not None and float(alpha.max()) > SURE
     motion = Motion(plan).with_region(region, alpha) if moves and region is not None else Motion(plan)
     view = View.covering(clip.width, clip.height, (around.side, around.side))
     scene = cut(picture, motion, view)
     moments = Moments(scene.plan, clip.frames, clip.fps)
-    frames = list(Renderer(scene.filled(), moments, view))
+    frames = list(map(Renderer(scene.filled(), moments, view).at, _shown(moments, seconds)))
     guide, known = torch.stack([f.picture for f in frames]), 1 - torch.stack([f.unknown for f in frames])
     whole = _whole(scene, around)
     mask = torch.ones_like(picture[:1])
@@ -126,11 +153,16 @@ def rendered(
         layer = layer_of(asked, rng)
         whole, mask = _with_layer(whole, layer, asked.effect, alpha, rng)
         moments = replace(moments, plan=whole.plan)
-    truth = torch.stack([frame.picture for frame in Renderer(whole, moments, view)])
-    where = torch.stack([_seen(mask, whole, moment, view) for moment in moments])
+    shown = _shown(moments, seconds)
+    truth = torch.stack([frame.picture for frame in map(Renderer(whole, moments, view).at, shown)])
+    where = torch.stack([_seen(mask, whole, moment, view) for moment in shown])
     said = caption(asked, plan.camera, rng)
     truth, guide, known, where = map(_to_uint8, (truth, guide, known, where))
     return Clip(truth, guide, known, where, said, asked, whole.plan)
+
+
+def _shown(moments: Moments, seconds: Sequence[float] | None) -> list[Moment]:
+    return list(moments) if seconds is None else [moments.at(when) for when in seconds]
 
 
 def _around(pool: Pool, plan: Plan, clip: ClipConfig, rng: np.random.Generator) -> tuple[Around, Plan]:

@@ -5,14 +5,22 @@ from dataclasses import replace
 import pytest
 import torch
 
-from microcinema_core.config import POCKET, DiffusionConfig, Injection, Prediction, ScheduleName, with_injection
+from microcinema_core.config import (
+    POCKET,
+    POCKET_TSR,
+    DiffusionConfig,
+    Injection,
+    Prediction,
+    ScheduleName,
+    with_injection,
+)
 from microcinema_core.diffusion.guidance import GuidedDenoiser
 from microcinema_core.diffusion.noise import biased_noise, gamma_for, prior_mean, start_noise
 from microcinema_core.diffusion.prediction import Denoiser
 from microcinema_core.diffusion.schedule import make_schedule
 from microcinema_core.errors import ConfigError
 from microcinema_core.models.appearnet import AppearNet
-from microcinema_core.models.guide import Guide
+from microcinema_core.models.guide import Guide, change
 
 
 def normal(*shape, seed=0):
@@ -99,6 +107,34 @@ def test_appearnet_reads_what_is_known_of_each_frame() -> None:
     assert torch.allclose(shared[:, 2], network(Guide(latents[:, :, :1], known[:, :, 2:])).concat[:, 0], atol=1e-12)
 
 
+def test_appearnet_reads_a_line_as_what_differs_from_that_along_which_it_goes() -> None:
+    torch.manual_seed(0)
+    network, line, frames = AppearNet(POCKET_TSR.unet).double(), normal(2, 16, 5, 4, 6), normal(2, 16, 5, 4, 6, seed=1)
+    known = normal(2, 1, 5, 4, 6, seed=2).sigmoid()
+    guide = Guide(line, known, frames)
+    made = network(guide).concat
+    for frame in range(5):
+        read = torch.cat([((line - frames) / change(guide))[:, :, frame], frames[:, :, frame], known[:, :, frame]], 1)
+        wanted = torch.nn.functional.conv2d(read, network.concat.weight, network.concat.bias, padding=1)
+        assert torch.allclose(made[:, frame], wanted, atol=1e-12)
+    for other in (guide.to("cpu", torch.float64), guide.for_branches(2).part(slice(2, None))):
+        assert torch.equal(network(other).concat, made)
+    assert torch.equal(network(guide.part(slice(1, 2))).concat, made[1:])
+
+
+def test_what_stays_changes_by_a_share_of_itself_and_what_goes_by_all_of_it() -> None:
+    frames = normal(1, 16, 5, 9, 9)
+    still = Guide(frames + 0.5, along=frames)
+    assert torch.allclose(change(still), torch.full((1, 1, 1, 9, 9), 0.2 * 0.5 + 1e-3, dtype=frames.dtype), atol=1e-6)
+    line = frames.clone()
+    line[:, :, -1, 4, 4] += 5
+    found = change(Guide(line, along=frames))[0, 0, 0]
+    near = (found > 0.5).double()
+    assert near.sum() == 25  # two latents to every side of what changes
+    assert near[2:7, 2:7].all()
+    assert torch.allclose(found[0, 0], torch.tensor(1e-3, dtype=frames.dtype))
+
+
 def test_what_is_unknown_changes_what_is_near_it_in_its_own_frame_alone() -> None:
     torch.manual_seed(0)
     network, latents = AppearNet(POCKET.unet).double(), normal(1, 16, 3, 6, 6)
@@ -114,3 +150,6 @@ def test_a_mask_is_read_in_mode_concat_alone() -> None:
     assert with_injection(POCKET, Injection.CONCAT).unet.guide_mask is True
     with pytest.raises(ConfigError, match="guide_mask goes with injection concat"):
         replace(POCKET.unet, injection=Injection.ADD_BOTH)
+    assert with_injection(POCKET_TSR, Injection.ADD_BOTH).unet.along_guide is False
+    with pytest.raises(ConfigError, match="along_guide goes with guide_mask"):
+        replace(POCKET_TSR.unet, guide_mask=False)

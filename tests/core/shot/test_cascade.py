@@ -11,8 +11,9 @@ from torch import Tensor
 from microcinema_core.config import TOYBOX_TSR, ModelConfig
 from microcinema_core.errors import InputError
 from microcinema_core.models.appearnet import AppearNet
+from microcinema_core.models.guide import Guide
 from microcinema_core.models.unet import VideoUNet
-from microcinema_core.shot.cascade import cascade
+from microcinema_core.shot.cascade import Guides, cascade
 from microcinema_core.shot.segments import ends_of, linear_frames
 from microcinema_core.shot.settings import TSR_SAMPLING
 from microcinema_core.shot.timing import frame_count, segment_count
@@ -128,3 +129,36 @@ def test_a_model_of_remainders_adds_them_to_the_line(networks: tuple[VideoUNet, 
     assert torch.allclose(first, 5 * second, atol=1e-5)
     with pytest.raises(InputError, match="2 passes"):
         off_the_line(2, 0.5, 0.1)
+
+
+@pytest.mark.parametrize(("frames", "batch"), [(9, 1), (9, 3), (9, 8), (65, 3)])
+def test_every_segment_gets_the_guides_of_its_own_frames_and_few_are_held(frames: int, batch: int) -> None:
+    """Guides that say their number: a pass that is right makes them again."""
+    count = frame_count(frames, 4, 2)
+    read, most = 0, 0
+
+    def stream():
+        nonlocal read
+        for number in range(count):
+            read += 1
+            yield Guide(torch.full((1, 1, 1, 1, 1), float(number)))
+
+    guides = Guides(stream(), 4, 2)
+
+    def interpolate(ends: Tensor, level: int, indices: range) -> Tensor:
+        made = guides.of(level, indices).latents
+        assert torch.equal(ends_of(made), ends)
+        return made
+
+    given = (torch.full((1, 1, 1), 16.0 * i) for i in range(frames))
+    for number, frame in enumerate(cascade(given, interpolate, 2, batch)):
+        assert frame.item() == number
+        most = max(most, read - number)
+    assert number == count - 1
+    assert most <= (16 + 4) * batch + 1
+
+
+def test_a_guide_that_ends_too_early_is_refused() -> None:
+    guides = Guides((Guide(torch.zeros(1, 1, 1, 1, 1)) for _ in range(16)), 4, 2)
+    with pytest.raises(InputError, match="ends after 16 frames"):
+        guides.of(0, range(1))

@@ -103,6 +103,13 @@ def test_what_cannot_be_shot_is_refused(controls: dict[str, Any], words: str) ->
         plan_shot(ShotConfig(**controls), CLIP, SEGMENTS)
 
 
+def test_a_model_that_goes_along_a_cameras_frames_makes_no_passes_of_a_shot() -> None:
+    along = replace(SEGMENTS, along=True)
+    assert plan_shot(ShotConfig(), CLIP, along) == plan_shot(ShotConfig(), CLIP, None)
+    with pytest.raises(InputError, match="line goes along a camera's frames, for what is painted"):
+        plan_shot(ShotConfig(passes=1), CLIP, along)
+
+
 def test_the_slow_frames_of_a_shot_are_those_of_its_clip(pipeline: MicroCinemaPipeline) -> None:
     clip = pipeline(picture(), "a red star", sampling=SamplingConfig(steps=2), seed=5).frames[0]
     shot = made(pipeline.shoot(picture(), "a red star", seed=5, **FAST))

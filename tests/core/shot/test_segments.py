@@ -3,12 +3,13 @@
 import pytest
 import torch
 
-from microcinema_core.config import TOYBOX_TSR
+from microcinema_core.config import POCKET_TSR, TOYBOX_TSR
 from microcinema_core.errors import InputError
 from microcinema_core.models.guide import Guide
 from microcinema_core.shot.segments import Segments, ends_of, linear_frames, with_ends
 
 OURS = Segments(5, (0.5, 0.125))
+ALONG = Segments(5, (0.5, 0.125), along=True)
 
 
 def normal(*shape, seed=0):
@@ -46,6 +47,43 @@ def test_without_deviations_the_latents_themselves_are_diffused() -> None:
     line = plain.line(ends_of(latents))
     assert plain.remainder(latents, line, [0]) is latents
     assert plain.restored(latents, line, [0]) is latents
+
+
+def test_a_line_along_a_guide_is_the_guide_and_what_differs_at_both_ends() -> None:
+    frames, differs = normal(2, 4, 5, 3, 3), normal(2, 4, 2, 3, 3, seed=1)
+    differs[:, :, :, 0] = 0
+    guide = Guide(frames, torch.rand(2, 1, 5, 3, 3))
+    line = ALONG.line(ends_of(frames) + differs, guide)
+    for number in range(5):
+        s = number / 4
+        wanted = frames[:, :, number] + (1 - s) * differs[:, :, 0] + s * differs[:, :, 1]
+        assert torch.allclose(line.latents[:, :, number], wanted, atol=1e-6)
+    assert torch.equal(line.latents[..., 0, :], frames[..., 0, :])
+    assert line.along is frames
+    assert line.known is guide.known
+
+
+def test_where_neither_end_differs_the_frames_are_the_guides() -> None:
+    frames = normal(2, 4, 5, 3, 3)
+    ends = ends_of(frames).clone()
+    ends[0, 2, 0, 1, 1] += 1
+    ends[1, 2, 1, 0, 2] += 1
+    line = ALONG.line(ends, Guide(frames))
+    made = ALONG.restored(normal(2, 4, 5, 3, 3, seed=1), line, [0, 1])
+    changed = (made != frames).any(dim=2).any(dim=1)
+    assert changed.nonzero().tolist() == [[0, 1, 1], [1, 0, 2]]
+    assert (made[0, :, :, 1, 1] != line.latents[0, :, :, 1, 1]).all()
+
+
+def test_a_line_along_a_guide_needs_one_and_a_straight_one_reads_none() -> None:
+    ends = normal(1, 4, 2, 2, 2)
+    with pytest.raises(
+        InputError, match="goes along a camera's frames, for what is painted on them; ask for no passes"
+    ):
+        ALONG.line(ends)
+    assert torch.equal(OURS.line(ends, Guide(normal(1, 4, 5, 2, 2))).latents, linear_frames(ends, 5))
+    assert Segments.of(POCKET_TSR).along
+    assert not Segments.of(TOYBOX_TSR).along
 
 
 def test_given_ends_stand_unchanged() -> None:

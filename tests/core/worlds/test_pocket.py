@@ -25,7 +25,7 @@ from microcinema_core.worlds.pocket.effects import (
 )
 from microcinema_core.worlds.pocket.moves import drawn_camera, weaker
 from microcinema_core.worlds.pocket.pool import Pool, Split
-from microcinema_core.worlds.pocket.world import Around, Clip, clip_at, rendered
+from microcinema_core.worlds.pocket.world import Around, Clip, clip_at, drawn_seconds, rendered
 
 SIDE = 64
 CLIP = ClipConfig(width=SIDE, height=SIDE)
@@ -106,6 +106,23 @@ def test_a_clip_is_the_same_whenever_it_is_asked_for(pool: Pool) -> None:
     assert torch.equal(first.truth, again.truth)
     assert (first.caption, first.plan) == (again.caption, again.plan)
     assert not torch.equal(first.truth, other.truth)
+
+
+def test_a_segment_shows_what_lies_between_two_frames_of_its_clip(pool: Pool) -> None:
+    part = replace(CLIP, frames=5, fps=8.0)
+    starts = {drawn_seconds(CLIP, part, np.random.default_rng(seed))[0] for seed in range(99)}
+    assert starts == {i / 2 for i in range(8)}
+    around = Around(picture(), None, CORNER, SIDE)
+    whole = drawn(around)
+    seconds = [1.0, 1.125, 1.25, 1.375, 1.5]
+    found = rendered(around, PAN, None, Asked(), CLIP, np.random.default_rng(0), seconds)
+    assert found.truth.shape == (5, 3, SIDE, SIDE)
+    assert torch.equal(found.truth[[0, 4]], whole.truth[[2, 3]])
+    assert torch.equal(found.guide[[0, 4]], whole.guide[[2, 3]])
+    between = (whole.truth[2].float() + whole.truth[3].float()) / 2  # of a smooth picture, panned evenly
+    assert (found.truth[2].float() - between).abs().max() <= 2
+    again = clip_at(pool, CLIP, 3, 5, part)
+    assert torch.equal(again.truth, clip_at(pool, CLIP, 3, 5, part).truth)
 
 
 def test_a_pool_without_pictures_says_where_they_belong(tmp_path: Path) -> None:
