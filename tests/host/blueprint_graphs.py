@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from camera_graphs import photo_moves
-from graph_parts import Workflow
+from graph_parts import Workflow, fix_seed
 from workflow_graphs import extended, picture_to_video
 
 CANVAS = Path(__file__).resolve().parents[2] / "workflows"
@@ -124,6 +124,8 @@ def blueprint_file(blueprint: Blueprint) -> Json:
     inner = {node["id"]: node for node in canvas["nodes"] if node["id"] in ids.values()}
     for title in blueprint.outside:
         del inner[ids[title]]
+    for node in inner.values():
+        fix_seed(node)  # what would change it is not among the dials
     for title, widget, value in blueprint.values:
         node = inner[ids[title]]
         names = [given["name"] for given in node["inputs"] if "widget" in given]

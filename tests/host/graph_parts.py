@@ -166,3 +166,8 @@ def batch_latents(flow: Workflow, title: str, latents: list[Place]) -> Node:
 def stitch(flow: Workflow, title: str, first: Node, second: Node, direction: str) -> Node:
     given = {"image1": first[0], "image2": second[0], "direction": direction, "match_image_size": False}
     return flow.add("ImageStitch", title, **given, spacing_width=4, spacing_color="black")
+
+
+def fix_seed(node: dict[str, Any]) -> None:
+    """A node of a canvas: the page leaves its seed as it is after a run."""
+    node["widgets_values"] = ["fixed" if value == "randomize" else value for value in node.get("widgets_values", [])]

@@ -27,6 +27,7 @@ from typing import Any
 sys.path.append(str(Path(__file__).parent))
 
 from blueprint_graphs import BLUEPRINTS, blueprint_file
+from graph_parts import fix_seed
 from run_host import ROOT, copy_pack, start_server
 from setup_host import find_host
 from workflow_graphs import READY, Workflow, all_workflows
@@ -119,10 +120,6 @@ def scale_of(groups: list[Canvas]) -> float:
         return 0.5
     left, _, width, _ = groups[-1]["bounding"]
     return 0.75 if left + width < NEAR else 0.6
-
-
-def fix_seed(node: Canvas) -> None:
-    node["widgets_values"] = ["fixed" if value == "randomize" else value for value in node.get("widgets_values", [])]
 
 
 def place_groups(made: dict[str, Any], flow: Workflow) -> list[Canvas]:
