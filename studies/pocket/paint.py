@@ -3,8 +3,8 @@
 POOL has pictures/SPLIT/*. Of each picture a clip by the camera alone, and for each effect that Pocket knows one with it
 drawn and one with it painted, from the same words. They are kept in OUT/clips, so that a second call makes what lacks
 and reads all of them anew. Writes OUT/figures.md, the share of clips in which readers (`readers.py`) see what was asked
-and what was not, and what changed where nothing was asked; OUT/figures.json; and OUT/sheet.png: of the first picture,
-for each effect, drawn above painted.
+and what was not, and what changed where nothing was asked; OUT/figures.json; and OUT/sheet.jpg: of the last picture,
+a row for each effect, drawn and then painted.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ from microcinema_core.shot.settings import PAINT_SAMPLING, SamplingConfig
 from microcinema_core.standalone.camera import move
 from microcinema_core.standalone.framing import Timing
 from microcinema_core.standalone.painting import Painter, Stroke
-from microcinema_core.training.sheets import save_sheet
 from microcinema_core.worlds.pocket.effects import ASKED, Effect
 from microcinema_core.worlds.pocket.pool import Pool, Split
 
@@ -61,7 +60,9 @@ TIMING = Timing(17, 4.0)
 LONGEST = 320  # pixels of a picture's longer side
 PLACED = (Effect.RIPPLES, Effect.WIND)  # in the lower half of every picture, as an artist's mask would say
 WAYS = ("drawn", "painted")
-SHOWN = slice(None, None, 4)  # frames of a row
+SHOWN = slice(None, None, 8)  # frames of a row
+EVERY = 8  # pictures of a list, of which one is taken
+SHEET = 1440  # pixels across
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     clips = options.out / "clips"
     clips.mkdir(parents=True, exist_ok=True)
     every = Pool.of(options.pool, options.split).pictures
-    chosen = every[:: max(1, len(every) // options.pictures)][: options.pictures]
+    chosen = every[::EVERY][: options.pictures]
     model = options.model or embedded(Kind.VIDEO, POCKET)
     painter = Painter.from_pretrained(model) if "painted" in options.ways else None
     sampling, started = SamplingConfig(steps=options.steps, cfg=options.cfg), time.monotonic()
@@ -112,7 +113,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     told = to_markdown(found)
     (options.out / "figures.md").write_text(told + "\n", encoding="utf-8")
     (options.out / "figures.json").write_text(json.dumps([asdict(one) for one in found], indent=1), encoding="utf-8")
-    save_sheet(options.out / "sheet.png", sheet(chosen[0].stem, clips))
+    if painter is not None:
+        shown = Image.fromarray(sheet(chosen[-1].stem, clips))
+        shown.resize((SHEET, SHEET * shown.height // shown.width)).save(options.out / "sheet.jpg", quality=85)
     sys.stdout.write(told + "\n")
 
 
@@ -196,11 +199,14 @@ def to_markdown(found: Sequence[Read]) -> str:
     return table(["words", "clips", *told], rows) + least
 
 
-def sheet(name: str, folder: Path) -> list[Frames]:
-    """The camera's clip, then for each effect what was drawn and what was painted."""
-    places = [_place(folder, name, way, effect) for effect in ASKED for way in WAYS]
-    rows = [_clip(folder, name, "camera", Effect.NONE)] + [np.load(place) for place in places if place.exists()]
-    return [row[SHOWN] for row in rows]
+def sheet(name: str, folder: Path) -> Frames:
+    """A row for each effect that has been painted: frames of it drawn, then of it painted; [H, W, 3]."""
+    rows = []
+    for effect in ASKED:
+        if _place(folder, name, "painted", effect).exists():
+            clips = [_clip(folder, name, way, effect)[SHOWN] for way in WAYS]
+            rows.append(np.concatenate([frame for clip in clips for frame in clip], axis=1))
+    return np.concatenate(rows)
 
 
 if __name__ == "__main__":
