@@ -166,6 +166,8 @@ class UNetConfig(Config):
     injection: Injection = Injection.ADD_BOTH_SPADE
     spade_hidden: int = 128
     guide_mask: bool = False  # mode concat: how much of the guide is known is read beside it
+    fills: bool = False  # image stage: what is known of the picture, and where, is read beside the noisy latents
+    reads_text: bool = True  # False: what attends to text elsewhere attends to the picture a second time
 
     def __post_init__(self) -> None:
         levels = len(self.block_out_channels)
@@ -189,10 +191,20 @@ class UNetConfig(Config):
         _require(
             self.injection is Injection.CONCAT or not self.guide_mask, "unet: guide_mask goes with injection concat"
         )
+        _require(not (self.fills and self.temporal), "unet: fills is of the image stage; temporal must be false")
+        _require(
+            self.reads_text or not (self.pooled_text or self.temporal),
+            "unet: without reads_text, temporal and pooled_text must be false",
+        )
         _require(
             self.temporal_layers is TemporalLayers.NATIVE or self.temporal_positions is Positions.NONE,
             "unet: temporal_layers modelscope have no positions; temporal_positions must be none",
         )
+
+    @property
+    def read_channels(self) -> int:
+        """Of the network's input: the noisy latents and, where it fills, what is known and where."""
+        return 2 * self.in_channels + 1 if self.fills else self.in_channels
 
     @property
     def time_embed_dim(self) -> int:
@@ -383,8 +395,25 @@ POCKET = ModelConfig(
     vae=VAEConfig(latent_channels=16),
     text=TextConfig(vocab_size=2048, width=128, layers=3, heads=4, max_length=48),
 )
+# What lies beyond a picture's edge and behind what moved: single pictures with a mask.
+POCKET_FILL = replace(
+    POCKET,
+    name="pocket_fill",
+    unet=replace(
+        POCKET.unet,
+        block_out_channels=(64, 96, 128),
+        attention_levels=(False, False, True),
+        attention_heads=(4, 6, 8),
+        temporal=False,
+        pooled_text=False,
+        guide_mask=False,
+        fills=True,
+        reads_text=False,
+    ),
+    clip=replace(POCKET.clip, frames=1),
+)
 PRESETS = types.MappingProxyType(
-    {preset.name: preset for preset in (SD21, SD21_BASE, SD15, TOYBOX, TOYBOX_TSR, MODELSCOPE, POCKET)}
+    {preset.name: preset for preset in (SD21, SD21_BASE, SD15, TOYBOX, TOYBOX_TSR, MODELSCOPE, POCKET, POCKET_FILL)}
 )
 
 

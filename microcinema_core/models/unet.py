@@ -39,7 +39,7 @@ class VideoUNet(nn.Module):
         self.pooled_text_embedding = (
             EmbeddingMLP(config.cross_attention_dim, config.time_embed_dim, backend) if config.pooled_text else None
         )
-        self.conv_in = backend.conv(config.in_channels, channels[0], 3)
+        self.conv_in = backend.conv(config.read_channels, channels[0], 3)
         self.temporal_conv_in = temporal_conv(channels[0], config, backend, temporal=config.temporal)
         self.transformer_in = (
             TemporalAttentions(channels[0], INPUT_HEADS, config, backend)
@@ -71,7 +71,8 @@ class VideoUNet(nn.Module):
         shared_frame: int | None = None,
     ) -> Tensor:
         """
-        x: noisy model-space latents [B, C, T, h, w]; any h, w.
+        x: noisy model-space latents [B, C, T, h, w]; any h, w. Of a model that fills, what is known beside them
+            (`models/guide.py`): [B, 2C + 1, T, h, w], of which noisy latents alone come out.
         t: schedule time, a scalar or [B].
         context: text [B, L, D].
         appearance: AppearNet's output for B clips, or for B/2 shared by both branches of guidance;

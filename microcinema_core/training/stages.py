@@ -11,6 +11,7 @@ from .autoencoder import autoencoder
 from .caption_reader import text_encoder
 from .config import TrainConfig
 from .diffusion import image, video
+from .holes import pocket_fill
 from .pocket import pocket_video
 from .stage import Stage
 from .tsr import tsr
@@ -32,6 +33,8 @@ def build_stage(config: TrainConfig) -> Stage[Any]:
         if config.stage is not Kind.VIDEO or config.videos:
             raise ConfigError("train: `rendered` clips are for stage video alone, without `videos`; leave one out")
         return pocket_video(config)
+    if config.data.pictures and config.stage is Kind.IMAGE:
+        return pocket_fill(config)
     if config.data.pictures and config.stage is not Kind.AUTOENCODER:
         raise ConfigError(f"train: stage {config.stage} learns from no pictures; leave `pictures` out of [data]")
     return STAGES[config.stage](config)
