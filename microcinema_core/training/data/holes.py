@@ -50,7 +50,7 @@ def told(coders: Coders, crop: Tensor, known: list[Tensor], seed: int, number: i
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredHoles:
-    """latents: model-space [N, 2, C + 1, h, w], float16: truth and guide, the last channel how much is known of each."""
+    """latents: model-space [N, 2, C + 1, h, w], float16: truth and guide; the last channel is what is known."""
 
     latents: Tensor
 
