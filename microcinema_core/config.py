@@ -317,6 +317,11 @@ class ModelConfig(Config):
             all(side % downscale == 0 for side in sides),
             f"clip: width and height must be multiples of latent.downscale, {downscale}",
         )
+        said = (self.diffusion.schedule, self.diffusion.prediction)
+        _require(
+            not self.unet.fills or said == (ScheduleName.COSINE, Prediction.V),
+            "unet: fills goes with diffusion's schedule cosine and prediction v",
+        )
 
 
 def tsr_stage(config: ModelConfig) -> ModelConfig:
@@ -401,9 +406,9 @@ POCKET_FILL = replace(
     name="pocket_fill",
     unet=replace(
         POCKET.unet,
-        block_out_channels=(64, 96, 128),
+        block_out_channels=(48, 96, 128),
         attention_levels=(False, False, True),
-        attention_heads=(4, 6, 8),
+        attention_heads=(3, 6, 8),
         temporal=False,
         pooled_text=False,
         guide_mask=False,

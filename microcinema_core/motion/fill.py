@@ -46,6 +46,11 @@ def fill(
     return torch.where(known == 1, picture, torch.lerp(filled, given, weight).to(picture.dtype))
 
 
+def filled_latents(latents: Tensor, known: Tensor) -> Tensor:
+    """Latents [N, C, h, w] whose cells that are not known, [N, 1, h, w] of 0 and 1, are filled from those that are."""
+    return torch.stack([fill(one, where, texture=0, level=0) for one, where in zip(latents, known, strict=True)])
+
+
 def _broad(picture: Tensor, known: Tensor, level: int) -> Tensor:
     """Colour without detail, everywhere: [C, H, W] and its weight [1, H, W] -> [C, H, W]."""
     colours = _pyramid(picture[None] * known, known[None])

@@ -147,6 +147,7 @@ def begin(kind: Kind, config: TrainConfig, model: ModelConfig, coders: Coders) -
         path = start_file(config)
         return replace(trainee, earlier=_filled(trainee.networks, path), source=path)
     if appearnet is None:
+        zero_start_(unet)
         return trainee
     if config.image or (kind is Kind.VIDEO and not config.rendered):
         image = read_checkpoint(earlier_file(config.image, "image", Kind.IMAGE))

@@ -26,7 +26,7 @@ GREYED = 0.35  # of them told as the host's nodes tell them
 
 
 def drawn(pool: Pool, number: int, side: int, seed: int) -> tuple[Tensor, list[Tensor]]:
-    """A crop [3, side, side] in 0..1 and what is known of it, [1, side, side], HOLES times: of number and seed alone."""
+    """A crop [3, side, side] in 0..1 and, HOLES times, what is known of it, [1, side, side]: of number and seed."""
     rng = np.random.default_rng([seed, STREAM, number])
     crop = drawn_crop(pool.pictures[int(rng.integers(len(pool.pictures)))], side, rng)
     return crop, [drawn_hole(pool.cut_outs, side, rng) for _ in range(HOLES)]
