@@ -11,6 +11,7 @@ from ..files import reachable
 
 VARIABLE = "MICROCINEMA_WEIGHTS"
 NAME = "toybox"
+POCKET = "pocket"
 
 
 def file_name(kind: Kind, name: str = NAME) -> str:
@@ -32,6 +33,14 @@ def embedded(kind: Kind) -> Path:
             f"{path}: the embedded model is not there; it comes with the repository, not with the installed package: "
             f"set {VARIABLE} to the repository's weights folder, or name a model file with --model"
         )
+    return path
+
+
+def embedded_fill() -> Path:
+    """Pocket's fill model. Raises CheckpointError where it is not there."""
+    path = weights_folder() / f"{POCKET}-fill.safetensors"
+    if not path.is_file():
+        raise CheckpointError(f"{path}: the embedded fill model is not there; name a file with --fill")
     return path
 
 

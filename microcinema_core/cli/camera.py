@@ -45,7 +45,7 @@ def check_alone(given: Set[str], options: dict[str, str]) -> None:
 
 def check_led(directions: Directions) -> None:
     """Raises InputError for what a clip by a model has not."""
-    for option in ("preview", "plates_out", "plates_in", "masks_out", "everywhere"):
+    for option in ("preview", "plates_out", "plates_in", "fill", "masks_out", "everywhere"):
         if getattr(directions, option):
             raise InputError(f"--{option.replace('_', '-')} is for the camera alone; leave --model out")
 
@@ -109,9 +109,9 @@ def move_picture(request: Request, directions: Directions, dials: Dials, shot: S
     if places.clip is not None:
         check_clip_size(places.clip.path, *size)
     _say(found)
-    stage = staged(picture, found, directions, Shown(timing, size, shot.resize))
+    stage = staged(picture, found, directions, Shown(timing, size, shot.resize), dials.seed)
     save_parts(stage, found, places.plates, places.masks, picture.size)
-    more = _told(request, shot, found)
+    more = _told(request, shot, found, directions, dials)
     if directions.preview and places.sheet is not None:
         lines, result = previewed(stage, places.sheet, more)
     else:
@@ -169,11 +169,13 @@ def _say(found: Directed) -> None:
         )
 
 
-def _told(request: Request, shot: ShotConfig, found: Directed) -> dict[str, Any]:
+def _told(request: Request, shot: ShotConfig, found: Directed, directions: Directions, dials: Dials) -> dict[str, Any]:
     """What of the request goes into the file beside the take's own settings."""
     asked = {"prompt": request.prompt, "loop": shot.loop, "resize": shot.resize}
     usual = {"prompt": None, "loop": Loop.NONE, "resize": ResizePolicy.CROP}
     told = {name: value for name, value in asked.items() if value != usual[name]}
+    if directions.filler is not None:
+        told["fill"] = {"model": directions.filler.name, "seed": dials.seed}
     words = [{"text": phrase.text, "means": phrase.says} for phrase in found.read]
     return {**told, "words": words} if words else told
 

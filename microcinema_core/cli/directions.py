@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..checkpoint.embedded import POCKET, embedded_fill
 from ..errors import InputError
 from ..files import read_text
 from ..motion.directing import directed as by_words
@@ -91,6 +92,13 @@ class Directions:
         Path | None, typer.Option(help="Write the plates into this folder, to be filled anywhere.", show_default=False)
     ] = None
     plates_in: Annotated[Path | None, typer.Option(help="The folder of the plates, filled.", show_default=False)] = None
+    fill: Annotated[
+        Path | None,
+        typer.Option(
+            help=f"Fill model file, which makes up what plates lack; {POCKET}: the embedded one.",
+            show_default="a smooth filling with mirrored detail",
+        ),
+    ] = None
     preview: Annotated[
         bool, typer.Option("--preview", help="No clip: a contact sheet, and what of each frame is made up.")
     ] = False
@@ -108,7 +116,14 @@ class Directions:
         masks = [Told.parse(text).mask for text in self.region or ()]
         masks += [one.mask for one in self.layers if one.mask is not None]
         plates = [] if self.plates_in is None else check_plates(self.plates_in)
-        return tuple(path for path in (*masks, self.plan, self.depth, *plates) if path is not None)
+        return tuple(path for path in (*masks, self.plan, self.depth, self.filler, *plates) if path is not None)
+
+    @property
+    def filler(self) -> Path | None:
+        """The fill model's file. Raises CheckpointError for an embedded one that is not there."""
+        if self.fill is not None and self.plates_in is not None:
+            raise InputError("--fill fills plates, and --plates-in has them filled already; leave one out")
+        return embedded_fill() if self.fill == Path(POCKET) else self.fill
 
 
 @dataclass(frozen=True, slots=True)

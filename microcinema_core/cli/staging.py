@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..motion.layer import CALLED, Place
 from ..shot.resize import ResizePolicy, Size
-from .console import complain, say
+from .console import complain, progress, quiet_libraries, say
 from .directions import Directed, Directions
 from .finding import noted, save_found, tinted
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-    from ..motion.scene import Motion, Scene
+    from ..motion.scene import Filling, Motion, Scene
     from ..places.find import Found
     from ..standalone.camera import Take
     from ..standalone.framing import Timing
@@ -56,8 +56,8 @@ class Stage:
         return {place: mask for place, mask in placed if mask is not None and place is not None and place in CALLED}
 
 
-def staged(picture: Image.Image, directed: Directed, directions: Directions, shown: Shown) -> Stage:
-    """The clip to be made, its plates filled here or elsewhere."""
+def staged(picture: Image.Image, directed: Directed, directions: Directions, shown: Shown, seed: int) -> Stage:
+    """The clip to be made, its plates filled here or elsewhere. seed: of what a model makes up."""
     from ..media import read_plates, to_pixels
     from ..motion.leaving import leaving
     from ..places.placing import placed, told
@@ -71,7 +71,7 @@ def staged(picture: Image.Image, directed: Directed, directions: Directions, sho
         say(told(place.found), err=True)
     scene = camera.staged(pixels, place.motion, shown.size, shown.resize)
     if directions.plates_in is None:
-        whole = scene.filled()
+        whole = scene.filled(_filling(directions.filler, seed))
     else:
         whole = scene.filled_with(to_pixels(read_plates(directions.plates_in, scene.size)))
     size = _shrunk(shown.size) if directions.preview else shown.size
@@ -79,6 +79,19 @@ def staged(picture: Image.Image, directed: Directed, directions: Directions, sho
     if gone := leaving(take.renderer):
         complain("note", gone)
     return Stage(take, scene, place.motion, place.found)
+
+
+def _filling(model: Path | None, seed: int) -> Filling:
+    """What fills plates: a model, where one is named."""
+    from ..motion.fill import fill
+
+    if model is None:
+        return fill
+    from ..standalone.filling import Filler
+
+    quiet_libraries()
+    with progress("Loading"):
+        return Filler.load(model, seed)
 
 
 def _shrunk(size: Size) -> Size:

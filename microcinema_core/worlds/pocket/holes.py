@@ -41,7 +41,7 @@ def drawn_hole(cut_outs: Sequence[Path], side: int, rng: np.random.Generator) ->
     if kind < STRIPS + BOTH:
         known = known * _within(side, rng)
     if kind >= STRIPS:
-        known = known * (1 - _before(cut_outs[int(rng.integers(len(cut_outs)))], side, rng))
+        known = known * (1 - silhouette(cut_outs[int(rng.integers(len(cut_outs)))], side, rng))
     return known
 
 
@@ -58,7 +58,7 @@ def _within(side: int, rng: np.random.Generator) -> Tensor:
     return known
 
 
-def _before(path: Path, side: int, rng: np.random.Generator) -> Tensor:
+def silhouette(path: Path, side: int, rng: np.random.Generator) -> Tensor:
     """The silhouette of something, or what of it is no longer covered when it has moved: [1, side, side] of 0 and 1."""
     alpha = read_cut_out(path)[3:]
     scale = side * float(rng.uniform(*CUT_OUT)) / max(alpha.shape[1:])
