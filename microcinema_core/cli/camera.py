@@ -173,7 +173,7 @@ def _told(request: Request, shot: ShotConfig, found: Directed, directions: Direc
     """What of the request goes into the file beside the take's own settings."""
     asked = {"prompt": request.prompt, "loop": shot.loop, "resize": shot.resize}
     usual = {"prompt": None, "loop": Loop.NONE, "resize": ResizePolicy.CROP}
-    told = {name: value for name, value in asked.items() if value != usual[name]}
+    told: dict[str, Any] = {name: value for name, value in asked.items() if value != usual[name]}
     if directions.filler is not None:
         told["fill"] = {"model": directions.filler.name, "seed": dials.seed}
     words = [{"text": phrase.text, "means": phrase.says} for phrase in found.read]

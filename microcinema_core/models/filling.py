@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-KNOWN, UNKNOWN = 0.02, 0.6  # d^2 where the picture is known, and what is added where it is not
+KNOWN, UNKNOWN = 0.02, 0.4  # d^2 where the picture is known, and what is added where it is not
 
 
 def expected_v(x: Tensor, t: Tensor) -> Tensor:

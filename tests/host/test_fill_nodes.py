@@ -18,7 +18,7 @@ SIDE = 64
 
 
 def write_fill(pack: ModuleType, folder: Path) -> Path:
-    """A small fill model of random weights on Toybox's latents, with Toybox's autoencoder and text encoder beside it."""
+    """A small fill model of random weights on Toybox's latents, whose autoencoder and text encoder are beside it."""
     core = f"{pack.__name__}.microcinema_core."
     form = importlib.import_module(core + "checkpoint.format")
     unet_class = importlib.import_module(core + "models.unet").VideoUNet
