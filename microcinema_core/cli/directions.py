@@ -113,10 +113,11 @@ class Directions:
         """The files that are read. Raises InputError for plates that are not there."""
         from ..media import check_plates
 
+        filler = self.filler
         masks = [Told.parse(text).mask for text in self.region or ()]
         masks += [one.mask for one in self.layers if one.mask is not None]
         plates = [] if self.plates_in is None else check_plates(self.plates_in)
-        return tuple(path for path in (*masks, self.plan, self.depth, self.filler, *plates) if path is not None)
+        return tuple(path for path in (*masks, self.plan, self.depth, filler, *plates) if path is not None)
 
     @property
     def filler(self) -> Path | None:
