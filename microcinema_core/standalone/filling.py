@@ -62,7 +62,8 @@ def sampled(
 class Filler:
     """A fill model with its autoencoder, in the place of `motion/fill.py`'s pyramid.
 
-    seed: of what it makes up. texture: as `fill` has it, of the detail that is lost on the model's way.
+    seed: of what it makes up. texture: as `fill` has it, of the detail that is lost on the model's way. steps: of
+    sampling; one step makes the mean of what may be there.
     """
 
     unet: VideoUNet
@@ -70,6 +71,7 @@ class Filler:
     codec: LatentCodec
     seed: int = 0
     texture: float = TEXTURE
+    steps: int = FILLING.steps
 
     @classmethod
     def load(cls, path: str | Path, seed: int = 0, device: torch.device | None = None) -> Self:
@@ -102,7 +104,7 @@ class Filler:
         size, device = picture.shape[1:], next(self.unet.parameters()).device
         small, where = (_resized(one[None].float(), self._working(*size)) for one in (_whole(picture, known), known))
         guide = guide_of(self.codec, small.to(device), where.to(device))
-        made = self.codec.decode(sampled(self.unet, self.model, guide, seeds))
+        made = self.codec.decode(sampled(self.unet, self.model, guide, seeds, replace(FILLING, steps=self.steps)))
         return _resized(made, size).to(picture.device)
 
     def _working(self, height: int, width: int) -> tuple[int, int]:

@@ -40,7 +40,7 @@ PATCH = 8  # pixels of a side, whose contrast is compared
 SHOWN = 6  # holes on the sheet
 WORKERS = 2
 DRAWN, BEHIND = "strip beyond an edge", "behind a cut-out"
-SAMPLE, MEAN = "Pocket, one sample", f"Pocket, mean of {SAMPLES}"
+SAMPLE, MEAN, ONCE = "Pocket, one sample", f"Pocket, mean of {SAMPLES}", "Pocket in one step"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +123,11 @@ MEASURES: dict[str, Measure] = {
 }
 
 
-def samples(filler: Filler, hole: Hole) -> Tensor:
-    """What the program would show for each of SAMPLES seeds, [N, 3, S, S]."""
+def samples(filler: Filler, hole: Hole, count: int) -> Tensor:
+    """What the program would show for each of so many seeds, [N, 3, S, S]."""
     given = hole.picture * hole.known
     with torch.autocast("cpu", torch.bfloat16):
-        broad = filler.samples(given, hole.known, range(SAMPLES)).float()
+        broad = filler.samples(given, hole.known, range(count)).float()
     made = [fill(given, hole.known, filler.texture, broad=one).clamp(0, 1) for one in broad]
     return torch.stack(made)
 
@@ -142,8 +142,9 @@ class Figures:
     def take(self, hole: Hole, filler: Filler) -> None:
         given = hole.picture * hole.known
         made = {name: way(given, hole.known).clamp(0, 1) for name, way in ways().items()}
-        drawn = samples(filler, hole)
+        drawn = samples(filler, hole, SAMPLES)
         of_kind = self.found.setdefault(hole.kind, {})
+        made[ONCE] = samples(replace(filler, steps=1), hole, 1)[0]
         for name, one in (*made.items(), (MEAN, drawn.mean(0))):
             self._note(of_kind, name, {title: measure(one, hole) for title, measure in MEASURES.items()})
         each = {title: [measure(one, hole) for one in drawn] for title, measure in MEASURES.items()}
