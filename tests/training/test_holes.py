@@ -105,6 +105,8 @@ def test_what_cannot_be_learnt_from_is_refused(
         build_stage(replace(config, data=replace(config.data, crop=30)))
     with pytest.raises(InputError, match="holds no pictures; put"):
         build_stage(replace(config, data=replace(config.data, pictures=str(tmp_path / "pictures"))))
+    with pytest.raises(ConfigError, match="learns from pictures; name them in"):
+        build_stage(replace(config, data=replace(config.data, pictures="")))
     monkeypatch.setattr(coders_of, "preset", lambda _: SMALL)
     with pytest.raises(ConfigError, match="fills nothing, so that it learns from no pictures"):
         build_stage(config)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from small_models import write_fill
 
+from microcinema_core.checkpoint.identify import identify
 from microcinema_core.config import Kind
 from microcinema_core.errors import CheckpointError
 from microcinema_core.motion.fill import fill
@@ -13,6 +14,7 @@ from microcinema_core.motion.plan import Camera, Plan, Region
 from microcinema_core.motion.scene import Motion, cut
 from microcinema_core.standalone import filling
 from microcinema_core.standalone.filling import Filler, greyed_guide_of, guide_of
+from microcinema_core.standalone.keyframe import ImagePipeline
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +96,10 @@ def test_a_plate_is_filled_once_and_regions_carry_on_by_themselves() -> None:
 def test_other_files_are_refused(stages: dict[Kind, Path]) -> None:
     with pytest.raises(CheckpointError, match="is a file of kind video that fills nothing; name a fill model"):
         Filler.load(stages[Kind.VIDEO])
+
+
+def test_a_fill_model_is_named_and_makes_no_keyframes(stages: dict[Kind, Path], tmp_path: Path) -> None:
+    path = write_fill(tmp_path, stages)
+    assert identify(path).title.startswith("MicroCinema fill model")
+    with pytest.raises(CheckpointError, match="is a fill model, which makes no picture from text"):
+        ImagePipeline.from_pretrained(path)
