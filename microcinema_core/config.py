@@ -192,10 +192,7 @@ class UNetConfig(Config):
             self.injection is Injection.CONCAT or not self.guide_mask, "unet: guide_mask goes with injection concat"
         )
         _require(not (self.fills and self.temporal), "unet: fills is of the image stage; temporal must be false")
-        _require(
-            self.reads_text or not (self.pooled_text or self.temporal),
-            "unet: without reads_text, temporal and pooled_text must be false",
-        )
+        _require(self.reads_text or not self.temporal, "unet: without reads_text, temporal must be false")
         _require(
             self.temporal_layers is TemporalLayers.NATIVE or self.temporal_positions is Positions.NONE,
             "unet: temporal_layers modelscope have no positions; temporal_positions must be none",
