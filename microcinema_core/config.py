@@ -171,6 +171,8 @@ class UNetConfig(Config):
     spade_hidden: int = 128
     guide_mask: bool = False  # mode concat: how much of the guide is known is read beside it
     along_guide: bool = False  # with guide_mask, TSR: the line between the ends goes along a guide, read beside it
+    fills: bool = False  # image stage: what is known of the picture, and where, is read beside the noisy latents
+    reads_text: bool = True  # False: what attends to text elsewhere attends to the picture a second time
 
     def __post_init__(self) -> None:
         levels = len(self.block_out_channels)
@@ -195,10 +197,17 @@ class UNetConfig(Config):
             self.injection is Injection.CONCAT or not self.guide_mask, "unet: guide_mask goes with injection concat"
         )
         _require(self.guide_mask or not self.along_guide, "unet: along_guide goes with guide_mask")
+        _require(not (self.fills and self.temporal), "unet: fills is of the image stage; temporal must be false")
+        _require(self.reads_text or not self.temporal, "unet: without reads_text, temporal must be false")
         _require(
             self.temporal_layers is TemporalLayers.NATIVE or self.temporal_positions is Positions.NONE,
             "unet: temporal_layers modelscope have no positions; temporal_positions must be none",
         )
+
+    @property
+    def read_channels(self) -> int:
+        """Of the network's input: the noisy latents and, where it fills, what is known and where."""
+        return 2 * self.in_channels + 1 if self.fills else self.in_channels
 
     @property
     def time_embed_dim(self) -> int:
@@ -325,6 +334,11 @@ class ModelConfig(Config):
             all(side % downscale == 0 for side in sides),
             f"clip: width and height must be multiples of latent.downscale, {downscale}",
         )
+        said = (self.diffusion.schedule, self.diffusion.prediction)
+        _require(
+            not self.unet.fills or said == (ScheduleName.COSINE, Prediction.V),
+            "unet: fills goes with diffusion's schedule cosine and prediction v",
+        )
 
 
 def tsr_stage(config: ModelConfig) -> ModelConfig:
@@ -416,8 +430,28 @@ POCKET_TSR = replace(
         along_guide=True,
     ),
 )
+# What lies beyond a picture's edge and behind what moved: single pictures with a mask.
+POCKET_FILL = replace(
+    POCKET,
+    name="pocket_fill",
+    unet=replace(
+        POCKET.unet,
+        block_out_channels=(48, 96, 128),
+        attention_levels=(False, False, True),
+        attention_heads=(3, 6, 8),
+        temporal=False,
+        pooled_text=False,
+        guide_mask=False,
+        fills=True,
+        reads_text=False,
+    ),
+    clip=replace(POCKET.clip, frames=1),
+)
 PRESETS = types.MappingProxyType(
-    {preset.name: preset for preset in (SD21, SD21_BASE, SD15, TOYBOX, TOYBOX_TSR, MODELSCOPE, POCKET, POCKET_TSR)}
+    {
+        preset.name: preset
+        for preset in (SD21, SD21_BASE, SD15, TOYBOX, TOYBOX_TSR, MODELSCOPE, POCKET, POCKET_TSR, POCKET_FILL)
+    }
 )
 
 

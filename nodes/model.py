@@ -22,6 +22,7 @@ from ..microcinema_core.checkpoint.sections import Section, find_section
 from ..microcinema_core.config import DiffusionConfig, Kind, Prediction, ScheduleName
 from ..microcinema_core.diffusion.schedule import CosineSchedule
 from ..microcinema_core.errors import CheckpointError, InputError, shown
+from ..microcinema_core.motion.fill import filled_latents
 from .agreement import check_agreement, check_rows
 from .conditions import KEY, CONDEncoded, CONDPrompts, Encoded, Placed, check_prompts
 from .files import SAVED_HEADER, header_tensor, read_file
@@ -35,6 +36,7 @@ SETTINGS: dict[ScheduleName, dict[str, Any]] = {
     ScheduleName.SD_ZSNR: {"zsnr": True},
     ScheduleName.COSINE: {"sigma_min": CosineSchedule.sigma_min, "sigma_max": CosineSchedule.sigma_max},
 }
+FILLS = ("masked_image", "mask_inverted")  # what a model that fills is told, by the host's names, in our order
 SD_CHANNELS = 320  # of the first level
 TYPES = {
     (ScheduleName.SD, Prediction.EPS): ModelType.EPS,
@@ -81,6 +83,7 @@ class HostModel(comfy.model_base.BaseModel):
     def __init__(self, model_config: HostConfig, model_type: ModelType, device: Any = None) -> None:
         super().__init__(model_config, model_type, device=device, unet_model=HostUNet)
         self.header = model_config.header
+        self.concat_keys = FILLS if self.header.config.unet.fills else ()
         self.watch = Watch()
         self.levels: Tensor | None = None  # of the run under way, once they are checked
 
@@ -105,6 +108,21 @@ class HostModel(comfy.model_base.BaseModel):
             out["from_key"] = comfy.conds.CONDRegular(torch.tensor(encoded.from_key).repeat(encoded.clips))
         out["num_video_frames"] = comfy.conds.CONDConstant(encoded.frames)
         return out
+
+    def concat_cond(self, **kwargs: Any) -> Tensor | None:
+        """For a model that fills: latents and how much of each place is known, [N, C + 1, h, w]; None for others.
+
+        The host's nodes leave grey or the picture itself in a hole: a pyramid's colour takes its place.
+        """
+        told: Tensor | None = super().concat_cond(**kwargs)
+        if told is None:
+            return None
+        latents, known = told[:, :-1], told[:, -1:]
+        return torch.cat([filled_latents(latents.float(), known.float()), known], dim=1).to(told)
+
+    def blank_inpaint_image_like(self, latents: Tensor) -> Tensor:
+        """What is known of a picture without a mask: nothing, [N, C, h, w] of zeros."""
+        return torch.zeros_like(latents)
 
     def apply_model(self, x: Tensor, t: Tensor, *given: Any, **named: Any) -> Tensor:
         """The estimate of noisy x [N, C, h, w], in that shape. Raises InputError where the last one was none."""
@@ -203,7 +221,10 @@ class HostModel(comfy.model_base.BaseModel):
             check_guidance(self.current_patcher.model_options, frames)
 
     def _prompts(self, given: dict[str, Any]) -> Tensor:
-        text, width = given.get("cross_attn"), self.header.config.unet.cross_attention_dim
+        unet = self.header.config.unet
+        text, width = given.get("cross_attn"), unet.cross_attention_dim
+        if not unet.reads_text:
+            return torch.zeros(1, 1, width)
         if text is None or text.shape[-1] != width:
             found = "none" if text is None else f"{text.shape[-1]} wide"
             raise InputError(

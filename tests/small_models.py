@@ -1,5 +1,6 @@
 """Models of Toybox's kind with small networks and random weights, published as real ones are."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,6 +81,26 @@ def write_stages(folder: Path, config: ModelConfig = SMALL) -> dict[Kind, Path]:
         header = Header(kind, model, provenance={"seed": 0}, companions=companions)
         save_checkpoint_file(paths[kind], Checkpoint(header, networks))
     return paths
+
+
+def filling(config: ModelConfig = SMALL) -> ModelConfig:
+    """The fill model of this layout and these latents."""
+    still = image_stage(config)
+    return replace(still, unet=replace(still.unet, fills=True, reads_text=False, pooled_text=False))
+
+
+def write_fill(folder: Path, files: dict[Kind, Path]) -> Path:
+    """A fill model of random weights, with the autoencoder and text encoder of these files beside it."""
+    torch.manual_seed(0)
+    companions = {}
+    for section, kind in ((VAE, Kind.AUTOENCODER), (TEXT_ENCODER, Kind.TEXT_ENCODER)):
+        there = folder / f"small-{kind.word}.safetensors"
+        shutil.copyfile(files[kind], there)
+        companions[section] = companion_of(there)
+    path, config = folder / "small-fill.safetensors", filling()
+    header = Header(Kind.IMAGE, config, companions=companions)
+    save_checkpoint_file(path, Checkpoint(header, {UNET: VideoUNet(config.unet).state_dict()}))
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -27,15 +27,28 @@ def weights_folder() -> Path:
 
 def embedded(kind: Kind, name: str = NAME) -> Path:
     """An embedded model's file of this kind. Raises CheckpointError where it is not there."""
-    path = weights_folder() / file_name(kind, name)
-    if not path.is_file() and name == POCKET:
-        path = Path(__file__).parents[2] / START / file_name(kind, name)
+    path = _lies(file_name(kind, name))
     if not path.is_file():
         raise CheckpointError(
             f"{path}: the embedded model is not there; it comes with the repository, not with the installed package: "
             f"set {VARIABLE} to the repository's weights folder, or name a model file with --model"
         )
     return path
+
+
+def embedded_fill() -> Path:
+    """Pocket's fill model. Raises CheckpointError where it is not there."""
+    path = _lies(f"{POCKET}-fill.safetensors")
+    if not path.is_file():
+        raise CheckpointError(f"{path}: the embedded fill model is not there; name a file with --fill")
+    return path
+
+
+def _lies(file: str) -> Path:
+    """Where a file is to be looked for."""
+    path = weights_folder() / file
+    start = Path(__file__).parents[2] / START / file
+    return start if start.is_file() and not path.is_file() else path
 
 
 def sibling(path: Path, kind: Kind) -> Path | None:

@@ -28,6 +28,7 @@ from .trained import trained_in
 MAX_LENGTH = 100_000_000  # of a header: what a file that begins with a larger number is, it is not safetensors
 
 OUR_LORA = "MicroCinema LoRA, which changes a keyframe-and-text-to-video model"
+FILL_MODEL = "MicroCinema fill model, which makes up what a mask leaves open"
 SECTIONS = (APPEARNET, COMPOSER, TEXT_ENCODER, UNET, VAE)
 OURS = {
     Kind.AUTOENCODER: "MicroCinema autoencoder",
@@ -124,7 +125,7 @@ def _ours(header: Header, shapes: Shapes, precision: str, labels: Mapping[str, s
     details["licence"] = header.licence
     details |= {f"needs for {section}": c.file for section, c in header.companions.items()}
     details |= _provenance(header.provenance)
-    return Identity(OURS[header.kind], details)
+    return Identity(FILL_MODEL if header.config.unet.fills else OURS[header.kind], details)
 
 
 def _diffusion(config: ModelConfig, *, video: bool) -> dict[str, str]:

@@ -130,3 +130,10 @@ def expect_kind(header: Header, path: Path, *kinds: Kind) -> None:
     if header.kind not in kinds:
         wanted = " or ".join(kinds)
         raise CheckpointError(f"{path}: is a file of kind {header.kind}; a file of kind {wanted} is needed here")
+
+
+def expect_text_to_image(header: Header, path: Path) -> None:
+    """Raises CheckpointError for a file that makes no pictures from text."""
+    expect_kind(header, path, Kind.IMAGE)
+    if header.config.unet.fills:
+        raise CheckpointError(f"{path}: is a fill model, which makes no picture from text; it is for --fill")

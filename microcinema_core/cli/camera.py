@@ -65,7 +65,7 @@ def check_painted(directions: Directions, *, paints: bool) -> None:
 
 def check_led(directions: Directions) -> None:
     """Raises InputError for what a clip by a model has not."""
-    for option in ("preview", "plates_out", "plates_in", "masks_out", "everywhere", "paint_in"):
+    for option in ("preview", "plates_out", "plates_in", "fill", "masks_out", "everywhere", "paint_in"):
         if getattr(directions, option):
             raise InputError(f"--{option.replace('_', '-')} is for the camera alone; leave --model out")
 
@@ -133,9 +133,10 @@ def move_picture(
     if brush is not None:
         brush.check(timing)
     _say(found)
-    stage = staged(picture, found, directions, Shown(timing, size, shot.resize), look=request.model != NONE)
+    shown = Shown(timing, size, shot.resize)
+    stage = staged(picture, found, directions, shown, dials.seed, look=request.model != NONE)
     save_parts(stage, found, places.plates, places.masks, picture.size)
-    more = _told(request, shot, found)
+    more = _told(request, shot, found, directions, dials)
     if directions.preview and places.sheet is not None:
         lines, result = previewed(stage, places.sheet, more)
     else:
@@ -195,11 +196,13 @@ def _say(found: Directed) -> None:
         )
 
 
-def _told(request: Request, shot: ShotConfig, found: Directed) -> dict[str, Any]:
+def _told(request: Request, shot: ShotConfig, found: Directed, directions: Directions, dials: Dials) -> dict[str, Any]:
     """What of the request goes into the file beside the take's own settings."""
     asked = {"prompt": request.prompt, "loop": shot.loop, "resize": shot.resize}
     usual = {"prompt": None, "loop": Loop.NONE, "resize": ResizePolicy.CROP}
-    told = {name: value for name, value in asked.items() if value != usual[name]}
+    told: dict[str, Any] = {name: value for name, value in asked.items() if value != usual[name]}
+    if directions.filler is not None:
+        told["fill"] = {"model": directions.filler.name, "seed": dials.seed}
     words = [{"text": phrase.text, "means": phrase.says, **found.telling(phrase)} for phrase in found.read]
     return {**told, "words": words} if words else told
 

@@ -47,7 +47,7 @@ def keyframe(
 
     from ..backend import attention_named
     from ..checkpoint.format import read_header
-    from ..checkpoint.load import expect_kind
+    from ..checkpoint.load import expect_text_to_image
     from ..standalone.sampling import check_sampler
 
     attention_named(attention)
@@ -55,7 +55,7 @@ def keyframe(
     model = model or embedded(Kind.IMAGE)
     with reachable(model):
         if not model.is_dir():
-            expect_kind(read_header(model), model, Kind.IMAGE)
+            expect_text_to_image(read_header(model), model)
     quiet_libraries()
     from ..standalone.keyframe import ImagePipeline
 

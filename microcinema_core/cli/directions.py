@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from ..checkpoint.embedded import POCKET, embedded_fill
 from ..errors import InputError
 from ..files import read_text
 from ..motion.directing import directed as by_words
@@ -99,6 +100,13 @@ class Directions:
         Path | None,
         typer.Option(help="A mask: where --paint may, in the place of what is found.", show_default=False),
     ] = None
+    fill: Annotated[
+        Path | None,
+        typer.Option(
+            help=f"Fill model file, which makes up what plates lack; {POCKET}: the embedded one.",
+            show_default="a smooth filling with mirrored detail",
+        ),
+    ] = None
     preview: Annotated[
         bool, typer.Option("--preview", help="No clip: a contact sheet, and what of each frame is made up.")
     ] = False
@@ -113,10 +121,19 @@ class Directions:
         """The files that are read. Raises InputError for plates that are not there."""
         from ..media import check_plates
 
+        filler = self.filler
         masks = [Told.parse(text).mask for text in self.region or ()]
         masks += [path for one in self.layers for path in (one.mask, one.file) if path is not None]
         plates = [] if self.plates_in is None else check_plates(self.plates_in)
-        return tuple(path for path in (*masks, self.paint_in, self.plan, self.depth, *plates) if path is not None)
+        given = (*masks, self.paint_in, self.plan, self.depth, filler, *plates)
+        return tuple(path for path in given if path is not None)
+
+    @property
+    def filler(self) -> Path | None:
+        """The fill model's file. Raises CheckpointError for an embedded one that is not there."""
+        if self.fill is not None and self.plates_in is not None:
+            raise InputError("--fill fills plates, and --plates-in has them filled already; leave one out")
+        return embedded_fill() if self.fill == Path(POCKET) else self.fill
 
 
 @dataclass(frozen=True, slots=True)

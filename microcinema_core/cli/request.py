@@ -192,14 +192,14 @@ class Request:
         Raises CheckpointError for a file of another kind.
         """
         from ..checkpoint.format import TEXT_ENCODER, VAE, read_header
-        from ..checkpoint.load import expect_kind
+        from ..checkpoint.load import expect_text_to_image
         from ..checkpoint.sections import check_section
 
         model = self.keyframe_model or embedded(Kind.IMAGE)
         if model.is_dir():
             return None
         header = read_header(model)
-        expect_kind(header, model, Kind.IMAGE)
+        expect_text_to_image(header, model)
         for section in (VAE, TEXT_ENCODER):
             check_section(section, model, header)
         return header.config.clip.width, header.config.clip.height

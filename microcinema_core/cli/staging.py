@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from ..motion.layer import CALLED, Place
 from ..shot.resize import ResizePolicy, Size
-from .console import complain, say
+from .console import complain, progress, quiet_libraries, say
 from .directions import Directed, Directions
 from .finding import noted, save_found, tinted
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-    from ..motion.scene import Motion, Scene
+    from ..motion.scene import Filling, Motion, Scene
     from ..places.find import Found
     from ..places.placing import Placed
     from ..standalone.camera import Take
@@ -64,9 +64,12 @@ class Stage:
 
 
 def staged(
-    picture: Image.Image, directed: Directed, directions: Directions, shown: Shown, *, look: bool = True
+    picture: Image.Image, directed: Directed, directions: Directions, shown: Shown, seed: int, *, look: bool = True
 ) -> Stage:
-    """The clip to be made, its plates filled here or elsewhere. look: whether a network may find where things are."""
+    """The clip to be made, its plates filled here or elsewhere. seed: of what a model makes up.
+
+    look: whether a network may find where things are.
+    """
     from ..media import read_plates, to_pixels
     from ..motion.leaving import leaving
     from ..places.placing import told
@@ -81,7 +84,7 @@ def staged(
     drawn = place.motion.without_layers(directed.painted) if directed.painted else place.motion
     scene = camera.staged(pixels, drawn, shown.size, shown.resize)
     if directions.plates_in is None:
-        whole = scene.filled()
+        whole = scene.filled(_filling(directions.filler, seed))
     else:
         whole = scene.filled_with(to_pixels(read_plates(directions.plates_in, scene.size)))
     size = _shrunk(shown.size) if directions.preview else shown.size
@@ -118,6 +121,19 @@ def _strokes(motion: Motion, directed: Directed) -> tuple[Stroke, ...]:
 
     masks = motion.masks_of_layers
     return tuple(Stroke(one.told, masks[number]) for number, one in directed.painted.items())
+
+
+def _filling(model: Path | None, seed: int) -> Filling:
+    """What fills plates: a model, where one is named."""
+    from ..motion.fill import fill
+
+    if model is None:
+        return fill
+    from ..standalone.filling import Filler
+
+    quiet_libraries()
+    with progress("Loading"):
+        return Filler.load(model, seed)
 
 
 def _shrunk(size: Size) -> Size:

@@ -62,6 +62,15 @@ def together(guides: Sequence[Guide]) -> Guide:
     return Guide(torch.cat([guide.latents for guide in guides]), torch.cat(known) if known else None)
 
 
+def beside(x: Tensor, guide: Guide) -> Tensor:
+    """What a model that fills reads: noisy latents [B, C, T, h, w] and all of `with_known`, [B, 2C + 1, T, h, w].
+
+    One guide may serve all of the batch.
+    """
+    said = with_known(guide).to(x)
+    return torch.cat([x, said.expand(len(x), *said.shape[1:])], dim=1)
+
+
 def with_known(guide: Guide) -> Tensor:
     """Latents and, as one channel more, how much of each place they really say: [B, C + 1, T, h, w]."""
     latents, known = guide.latents, guide.known

@@ -112,21 +112,23 @@ class SpatialTransformer(nn.Module):
     def __init__(self, channels: int, heads: int, config: UNetConfig, backend: Backend) -> None:
         super().__init__()
         self.linear_projection = config.linear_projection
+        self.reads_text = config.reads_text
         self.norm = backend.group_norm(config.norm_groups, channels, eps=1e-6)
         project = backend.linear if config.linear_projection else lambda i, o: backend.conv(i, o, 1)
         self.proj_in = project(channels, channels)
-        block = TransformerBlock(channels, heads, config.cross_attention_dim, backend)
+        read = config.cross_attention_dim if config.reads_text else channels
+        block = TransformerBlock(channels, heads, read, backend)
         self.transformer_blocks = nn.ModuleList([block])
         self.proj_out = project(channels, channels)
 
     def forward(self, x: Tensor, context: Tensor, shared_frame: int | None = None) -> Tensor:
-        """context [B, L, D]: one per clip, whose keys and values are made once.
+        """context [B, L, D]: one per clip, whose keys and values are made once, where text is read at all.
 
         shared_frame: the frame of each clip whose keys and values all its frames' self-attention reads beside its own.
         """
         clips = x.unflatten(0, (context.shape[0], -1))
         block = cast(TransformerBlock, self.transformer_blocks[0])
-        text, shared = block.attn2.keys_values(context), None
+        text, shared = block.attn2.keys_values(context) if self.reads_text else None, None
         if shared_frame is not None:
             shared = block.attn1.keys_values(block.norm1(self._tokens(clips[:, shared_frame])))
         rows = rows_at_once(x, WIDEST * x[0].numel())

@@ -12,6 +12,7 @@ from ..backend import Backend
 from ..config import Positions, TemporalLayers, UNetConfig
 from .blocks import Conditions, DownLevel, LevelInjection, MidLevel, UpLevel, norm_frames, temporal_conv
 from .embedding import FRAME_TIME_CHANNELS, EmbeddingMLP, Turns, frame_time_features, time_embedding
+from .filling import expected_v
 from .injection import MID_LEVEL, Appearance, down_level, injected_levels, resblocks_of, up_level
 from .modelscope import INPUT_HEADS, TemporalAttentions
 from .zero_start import Adds, starts_at_zero
@@ -39,7 +40,7 @@ class VideoUNet(nn.Module):
         self.pooled_text_embedding = (
             EmbeddingMLP(config.cross_attention_dim, config.time_embed_dim, backend) if config.pooled_text else None
         )
-        self.conv_in = backend.conv(config.in_channels, channels[0], 3)
+        self.conv_in = backend.conv(config.read_channels, channels[0], 3)
         self.temporal_conv_in = temporal_conv(channels[0], config, backend, temporal=config.temporal)
         self.transformer_in = (
             TemporalAttentions(channels[0], INPUT_HEADS, config, backend)
@@ -52,6 +53,8 @@ class VideoUNet(nn.Module):
         self.up_blocks = nn.ModuleList(UpLevel(i, config, backend) for i in reversed(levels))
         self.conv_norm_out = backend.group_norm(config.norm_groups, channels[0])
         self.conv_out = backend.conv(channels[0], config.in_channels, 3)
+        if config.fills:
+            starts_at_zero(self.conv_out, Adds.FILLING)
         self.temporal_conv_out = temporal_conv(config.in_channels, config, backend, temporal=config.temporal)
         gated = injected_levels(config) if config.temporal else {}
         self.gates = nn.ModuleDict(
@@ -71,7 +74,8 @@ class VideoUNet(nn.Module):
         shared_frame: int | None = None,
     ) -> Tensor:
         """
-        x: noisy model-space latents [B, C, T, h, w]; any h, w.
+        x: noisy model-space latents [B, C, T, h, w]; any h, w. Of a model that fills, what is known beside them
+            (`models/guide.py`): [B, 2C + 1, T, h, w], of which noisy latents alone come out.
         t: schedule time, a scalar or [B].
         context: text [B, L, D].
         appearance: AppearNet's output for B clips, or for B/2 shared by both branches of guidance;
@@ -81,6 +85,7 @@ class VideoUNet(nn.Module):
             own; None: each frame reads its own alone.
         """
         batch, _, frames = x.shape[:3]
+        guessed = expected_v(x, t.expand(batch)) if self.config.fills else None
         emb = F.silu(self._embed(t, context, frame_time, batch, frames, x.dtype))
         h = self.conv_in(x.transpose(1, 2).flatten(0, 1))
         given = Conditions(emb, context, frames, shared_frame, self._turns(frames, h))
@@ -101,7 +106,8 @@ class VideoUNet(nn.Module):
         h = self.conv_out(h)
         if self.temporal_conv_out is not None:
             h = self.temporal_conv_out(h, frames)
-        return h.unflatten(0, (batch, frames)).transpose(1, 2)
+        out = h.unflatten(0, (batch, frames)).transpose(1, 2)
+        return out if guessed is None else out + guessed
 
     def _embed(
         self, t: Tensor, context: Tensor, frame_time: Tensor | None, batch: int, frames: int, dtype: torch.dtype

@@ -19,6 +19,7 @@ class Adds(StrEnum):
 
     MOTION = "motion"  # the other frames: the last layer of a branch over time
     APPEARANCE = "appearance"  # the keyframe: the last layer of an injected term
+    FILLING = "filling"  # what is learnt beyond a guess from what is known: the last layer of a model that fills
     TIME = "time"  # a frame's distance from the keyframe, and gates that follow the noise level
     DETAIL = "detail"  # the composer: what of a camera's detail is not as it was
 

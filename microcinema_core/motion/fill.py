@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-LEVEL = 3  # of the pyramid, up to which colour is smoothed; finer is detail
+LEVEL = 3  # of the pyramid, down to which colour is smoothed; finer is detail
 SWEEPS = 32  # smoothing steps at each level
 SHARE = 0.25  # of a cell known, from which its mean is taken as it is
 CONTRAST = 32.0  # how much less is smoothed across an edge than along it, as an exponent
@@ -25,35 +25,44 @@ WHOLE = 0.99  # known so far, a pixel's detail is mirrored
 Level = tuple[Tensor, Tensor]  # means times weight [1, C, h, w], weight [1, 1, h, w]
 
 
-def fill(picture: Tensor, known: Tensor, texture: float = TEXTURE) -> Tensor:
+def fill(
+    picture: Tensor, known: Tensor, texture: float = TEXTURE, *, broad: Tensor | None = None, level: int = LEVEL
+) -> Tensor:
     """A picture [C, H, W] of any channels, with what is unknown filled from what is known, -> [C, H, W].
 
     known [1, H, W], 0..1: how far a pixel is a source and is kept; where it is 1, the pixel comes back bit for bit,
     where it is 0, the picture may hold anything. texture, 0..1: how much fine detail is mirrored into what is unknown,
     0 for what must stay smooth, such as a disparity. Where nothing is known anywhere: zeros.
+    broad: [C, H, W], what somebody else has made of the picture, in the place of the pyramid's colour. level: of the
+    pyramid, down to which colour is smoothed from cell to cell.
     """
     exact = torch.promote_types(picture.dtype, torch.float32)
     weight = known.to(exact)
     given = torch.where(known > 0, picture, 0).to(exact)
-    filled = _broad(given, weight)
+    filled = _broad(given, weight, level) if broad is None else broad.to(exact)
     whole = known[0] >= WHOLE
     if texture > 0 and not whole.all():
         filled = filled + _mirrored((given - filled) * whole, whole, texture)
     return torch.where(known == 1, picture, torch.lerp(filled, given, weight).to(picture.dtype))
 
 
-def _broad(picture: Tensor, known: Tensor) -> Tensor:
+def filled_latents(latents: Tensor, known: Tensor) -> Tensor:
+    """Latents [N, C, h, w] whose cells that are not known, [N, 1, h, w] of 0 and 1, are filled from those that are."""
+    return torch.stack([fill(one, where, texture=0, level=0) for one, where in zip(latents, known, strict=True)])
+
+
+def _broad(picture: Tensor, known: Tensor, level: int) -> Tensor:
     """Colour without detail, everywhere: [C, H, W] and its weight [1, H, W] -> [C, H, W]."""
     colours = _pyramid(picture[None] * known, known[None])
     slopes = _pyramid(*_slopes(picture[None], known[None]))
-    stop = min(LEVEL, len(colours) - 1)
+    stop = min(level, len(colours) - 1)
     colour, slope = (_means(levels[-1]) for levels in (colours, slopes))
-    for level in reversed(range(stop, len(colours) - 1)):
-        slope = _relaxed(_doubled(slope, slopes[level]), slopes[level], None, sweeps=2)
+    for i in reversed(range(stop, len(colours) - 1)):
+        slope = _relaxed(_doubled(slope, slopes[i]), slopes[i], None, sweeps=2)
         ways = _ways(_around(_around(slope)))
-        colour = _relaxed(_doubled(colour, colours[level]), colours[level], ways, SWEEPS)
-    for level in reversed(range(stop)):
-        colour = _doubled(colour, colours[level])
+        colour = _relaxed(_doubled(colour, colours[i]), colours[i], ways, SWEEPS)
+    for i in reversed(range(stop)):
+        colour = _doubled(colour, colours[i])
     return colour[0]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -33,6 +33,8 @@ from .plates import (
 )
 from .relief import disparity_of, sheets_of
 from .resample import Box
+
+Filling = Callable[[Tensor, Tensor], Tensor]  # picture [3, H, W], where it is known [1, H, W] -> [3, H, W]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,9 +118,12 @@ class Scene:
             lacking.append(lack)
         return torch.stack(colours), torch.stack(lacking)
 
-    def filled(self) -> Scene:
-        """Every plate filled by a push-pull pyramid, from what it has itself; that still counts as unknown."""
-        return replace(self, plates=tuple(_filled(plate) for plate in self.plates))
+    def filled(self, by: Filling = fill) -> Scene:
+        """Every plate filled from what it has itself, once for all frames; what is made up still counts as unknown.
+
+        by: what fills those that nothing is behind; a region's own edge is always carried on by a push-pull pyramid.
+        """
+        return replace(self, plates=tuple(_filled(one, by if one.region is None else fill) for one in self.plates))
 
     def filled_with(self, pictures: Tensor) -> Scene:
         """The plates as somebody filled them, [P, 3, h, w] in the order of `pictures`; all of it is known then.
@@ -166,12 +171,12 @@ def _lacks(plate: Plate) -> bool:
     return bool(_lack(plate).any())
 
 
-def _filled(plate: Plate) -> Plate:
+def _filled(plate: Plate, by: Filling = fill) -> Plate:
     """A region's colour goes on beyond its mask's soft edge, where the picture already mixes it with what is behind."""
     source = plate.given if plate.region is None or plate.alpha is None else plate.given * (plate.alpha > SURE)
     if not bool(source.any()):
         source = plate.given
-    return plate if bool((source == 1).all()) else replace(plate, colour=fill(plate.colour, source))
+    return plate if bool((source == 1).all()) else replace(plate, colour=by(plate.colour, source))
 
 
 def region_masks(plan: Plan, masks: Sequence[Tensor | None], picture: tuple[int, int]) -> list[Tensor]:

@@ -16,7 +16,7 @@ from .. import __version__
 from ..backend import Backend, attention_named
 from ..checkpoint.addition import Addition
 from ..checkpoint.format import read_checkpoint
-from ..checkpoint.load import Networks, expect_kind, networks_of
+from ..checkpoint.load import Networks, expect_kind, expect_text_to_image, networks_of
 from ..checkpoint.lora_file import with_loras
 from ..config import Kind
 from ..diffusion.samplers import is_finite
@@ -82,6 +82,8 @@ class Bundle:
         path, backend = Path(path), Backend(attention=attention_named(attention))
         checkpoint = read_checkpoint(path)
         expect_kind(checkpoint.header, path, kind)
+        if kind is Kind.IMAGE:
+            expect_text_to_image(checkpoint.header, path)
         if loras:
             checkpoint = with_loras(checkpoint, path, loras)
         networks = networks_of(checkpoint, path, backend, kind=kind)

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from .. import __version__
 from ..media import Frames, save_clip, to_picture, to_pixels, to_uint8
+from ..motion.fill import fill
 from ..motion.moments import Moments
 from ..motion.render import Frame, Renderer
-from ..motion.scene import Motion, Scene, cut
+from ..motion.scene import Filling, Motion, Scene, cut
 from ..places.placing import placed
 from ..shot.resize import ResizePolicy, Size
 from .ahead import ahead
@@ -77,6 +78,7 @@ def move(
     size: Size | None = None,
     resize: ResizePolicy = ResizePolicy.CROP,
     plates: Sequence[Frames] | None = None,
+    filling: Filling = fill,
     everywhere: bool = False,
     callback: Observer | None = None,
 ) -> Take:
@@ -84,6 +86,7 @@ def move(
 
     image: PIL, uint8 [H, W, 3] or float tensor [3, H, W] in 0..1, of any size. size: width, height of the frames; None
     is the picture's own (`own_size`), plates: filled by somebody else, [h, w, 3] each, as `Scene.pictures` gives them.
+    filling: what fills them else, such as a model (`filling.Filler`).
     everywhere: draw all over the picture the layers whose place is not found in it. callback: (frames made, all, None);
     may raise Cancelled.
     Raises InputError for what cannot be done with this picture, before any frame is made.
@@ -93,7 +96,7 @@ def move(
     picture, motion = source(given, motion)
     motion = placed(picture, motion, everywhere=everywhere).motion
     scene = staged(picture, motion, shown, resize)
-    scene = scene.filled() if plates is None else scene.filled_with(to_pixels(plates))
+    scene = scene.filled(filling) if plates is None else scene.filled_with(to_pixels(plates))
     return taken(scene, timing, shown, resize, callback)
 
 

@@ -18,7 +18,7 @@ from ..diffusion.schedule import Schedule, make_schedule
 from ..diffusion.streams import NoiseStream as NoiseStream
 from ..errors import InputError
 from ..models.appearnet import AppearNet
-from ..models.guide import Guide
+from ..models.guide import Guide, beside
 from ..models.injection import Appearance
 from ..models.unet import VideoUNet
 from ..shot.hold import hold, holding
@@ -83,6 +83,14 @@ def _in_own_precision(unet: VideoUNet) -> Network:
     return network
 
 
+def _network(unet: VideoUNet, guide: Guide | None) -> Network:
+    """The same, told what is known where it fills."""
+    network = _in_own_precision(unet)
+    if guide is None or not unet.config.fills:
+        return network
+    return lambda x, *given, **conditioning: network(beside(x, guide), *given, **conditioning)
+
+
 def sample_latents(
     unet: VideoUNet,
     diffusion: DiffusionConfig,
@@ -103,7 +111,7 @@ def sample_latents(
     device = next(unet.parameters()).device
     shape = (unet.config.in_channels, *size)
     denoiser = Denoiser(
-        _in_own_precision(unet), make_schedule(diffusion.schedule), diffusion.prediction, diffusion.prior_lambda
+        _network(unet, given.guide), make_schedule(diffusion.schedule), diffusion.prediction, diffusion.prior_lambda
     )
     start = torch.stack([draw_noise(n.seed, shape, *n.start) for n in noise]).to(device)
     if given.guide is not None:

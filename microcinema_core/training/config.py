@@ -115,7 +115,8 @@ class DataConfig(Settings):
     seed: Annotated[int, SEED] = 0  # of those clips, so that runs with other seeds share them
     crop: Annotated[int, Dial("autoencoder, rendered clips: crops of whole frames, in pixels.", 8, 4096)] = 64
     singles: Annotated[float, SHARE] = 0.25  # rendered: of batches of single frames, to learn filling alone
-    # autoencoder, in the place of Toybox: a folder with pictures in train/, to learn from, and in select/, to report on
+    # autoencoder, in the place of Toybox; image, of a model that fills, with cut-outs in ../cut-outs: a folder with
+    # pictures in train/, to learn from, and in select/, to report on
     pictures: str = ""
     other_keyframes: Annotated[float, SHARE] = 0.3  # of clips whose keyframe is not the centre frame
     # Of batches without their keyframes, for a model of text alone; lambda has to be 0.

@@ -36,12 +36,18 @@ class Denoising:
         texts = ["" if draw.rng.random() < self.no_text else text for text in batch.texts]
         return {"denoising": self.error(model, replace(batch, texts=texts), t, eps_n)}
 
-    def error(self, model: Network, batch: ClipBatch, t: Tensor, eps_n: Tensor) -> Tensor:
-        """At these times [B] and with this noise [B, C, T, h, w]: a scalar."""
+    def error(self, model: Network, batch: ClipBatch, t: Tensor, eps_n: Tensor, weight: Tensor | None = None) -> Tensor:
+        """At these times [B] and with this noise [B, C, T, h, w]: a scalar.
+
+        weight: what an error counts for at each place, [B, 1, T, h, w]; None: the same everywhere.
+        """
         diffusion, z_0 = self.diffusion, batch.latents
         denoiser = Denoiser(model, make_schedule(diffusion.schedule), diffusion.prediction, diffusion.prior_lambda)
         t = t.to(z_0.device)
         z_t, target = denoiser.training_pair(z_0, batch.guide, eps_n.to(z_0), t)
         context = self.text.encode(batch.texts).to(z_t) if batch.context is None else batch.context
         output = model(z_t, t, context, batch.guide, batch.frame_time)
-        return F.mse_loss(output.float(), target)
+        if weight is None:
+            return F.mse_loss(output.float(), target)
+        squared = (output.float() - target).square()
+        return (squared * weight).mean() / weight.mean()

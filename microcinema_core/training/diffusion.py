@@ -31,9 +31,14 @@ from .trainee import Trainee, asked_for, begin
 
 
 def image(config: TrainConfig) -> Stage[ClipBatch]:
-    """Text to single frames."""
+    """Text to single frames. Raises ConfigError for a model that fills, which learns from pictures."""
     coders = load_coders(config)
-    trainee = begin(Kind.IMAGE, config, image_stage(asked_for(config, coders.config)), coders)
+    model = image_stage(asked_for(config, coders.config))
+    if model.unet.fills:
+        raise ConfigError(
+            f"train: a model of preset {config.preset} learns from pictures; name them in [data] pictures"
+        )
+    trainee = begin(Kind.IMAGE, config, model, coders)
     scenes = toybox(config, coders).scenes(trainee.config.clip, config.data.clips)
     return Stage(
         model=trainee.networks,

@@ -269,7 +269,8 @@ def _batch(model: ModelConfig, config: TrainConfig) -> ClipBatch:
     shape = (config.batch, model.unet.in_channels, clip.frames, clip.height // side, clip.width // side)
     latents = torch.empty(shape, device=META)
     if config.stage is Kind.IMAGE:
-        return ClipBatch(latents[:, :, :1], [""] * config.batch)
+        still = latents[:, :, :1]
+        return ClipBatch(still, [""] * config.batch, Guide(still, still[:, :1]) if model.unet.fills else None)
     guide = Guide(latents, along=latents) if config.stage is Kind.TSR else Guide(latents[:, :, :1])
     times = torch.tensor([frame_times(clip.frames, clip.fps, 0)] * config.batch)
     return ClipBatch(latents, [""] * config.batch, guide, times.to(META))

@@ -27,9 +27,13 @@ from .trainee import Trainee, asked_for, begin
 
 @dataclass(frozen=True, slots=True)
 class DenoisingThere:
-    """The loss of every diffusion stage, its noise drawn where the batch is: a processor would be too slow for it."""
+    """The loss of every diffusion stage, its noise drawn where the batch is: a processor would be too slow for it.
+
+    known: what an error counts for where the guide says what is there, as a share of what it counts for elsewhere.
+    """
 
     denoising: Denoising
+    known: float = 1.0
 
     def __call__(self, model: Network, batch: ClipBatch, draw: Draw) -> dict[str, Tensor]:
         latents, loss = batch.latents, self.denoising
@@ -37,7 +41,10 @@ class DenoisingThere:
         u = torch.rand(len(latents), generator=generator, device=latents.device)
         t = make_schedule(loss.diffusion.schedule).sample_time(u, loss.towards_noise)
         eps_n = torch.randn(latents.shape, generator=generator, device=latents.device)
-        return {"denoising": loss.error(model, batch, t, eps_n)}
+        weight = None
+        if self.known < 1 and batch.guide is not None and batch.guide.known is not None:
+            weight = 1 - (1 - self.known) * batch.guide.known
+        return {"denoising": loss.error(model, batch, t, eps_n, weight)}
 
 
 def pocket_video(config: TrainConfig) -> Stage[ClipBatch]:

@@ -25,7 +25,7 @@ from ..checkpoint.format import (
 from ..checkpoint.inflate import inflate_
 from ..config import POCKET_TSR, TOYBOX_TSR, Injection, Kind, ModelConfig, UNetConfig, tsr_stage, with_injection
 from ..models.appearnet import AppearNet
-from ..models.guide import Guide
+from ..models.guide import Guide, beside
 from ..models.unet import VideoUNet
 from ..models.zero_start import zero_start_
 from .coders import Coders
@@ -49,6 +49,8 @@ class DiffusionNetworks(nn.Module):
         self, z_t: Tensor, t: Tensor, context: Tensor, guide: Guide | None = None, frame_time: Tensor | None = None
     ) -> Tensor:
         """Noisy latents [B, C, T, h, w], times [B], text [B, L, D], frame time [B, T] -> eps or v [B, C, T, h, w]."""
+        if guide is not None and self.unet.config.fills:
+            z_t = beside(z_t, guide)
         appearance = None if guide is None or self.appearnet is None else self.appearnet(guide)
         out: Tensor = self.unet(z_t, t, context, appearance, frame_time)
         return out
@@ -145,6 +147,7 @@ def begin(kind: Kind, config: TrainConfig, model: ModelConfig, coders: Coders) -
         path = start_file(config)
         return replace(trainee, earlier=_filled(trainee.networks, path), source=path)
     if appearnet is None:
+        zero_start_(unet)
         return trainee
     if config.image or (kind is Kind.VIDEO and not config.rendered):
         image = read_checkpoint(earlier_file(config.image, "image", Kind.IMAGE))

@@ -118,7 +118,7 @@ def seam(made: Tensor, known: Tensor) -> float:
     for dim in (1, 2):
         steps = made.diff(dim=dim).abs().mean(0)
         there = known[0] == 1
-        ends = [part.narrow(dim - 1, start, SIDE - 1) for part in (there, near) for start in (0, 1)]
+        ends = [part.narrow(dim - 1, start, part.shape[dim - 1] - 1) for part in (there, near) for start in (0, 1)]
         border, both = ends[0] ^ ends[1], ends[0] & ends[1] & ends[2] & ends[3]
         if border.any():
             across.append(steps[border])

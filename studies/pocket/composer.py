@@ -143,7 +143,9 @@ def clips_of(options: argparse.Namespace, side: int) -> Iterator[tuple[Effect, C
         if not path.exists():
             seed, pool = SEED + list(Effect).index(effect), Pool.of(options.pool, options.split, LEAST[side])
             clip = ClipConfig(FRAMES, FPS, side, side)
-            write_clips(path, [clip_at(pool, clip, seed, number, asked=Asked(effect)) for number in range(options.clips)])
+            write_clips(
+                path, [clip_at(pool, clip, seed, number, asked=Asked(effect)) for number in range(options.clips)]
+            )
         yield effect, read_clips(path)
 
 

@@ -72,6 +72,8 @@ def test_every_field_is_read():
             spade_hidden=9,
             guide_mask=True,
             along_guide=True,
+            fills=True,
+            reads_text=False,
         ),
         diffusion=DiffusionConfig(ScheduleName.COSINE, Prediction.V, 0.1, 0.2, (0.5, 0.1)),
         latent=LatentConfig(4, (1.0,) * 5, (2.0,) * 5),

@@ -25,6 +25,7 @@ FILES = {
     "outputs": "core/cli/test_outputs.py",
     "hostile": "core/checkpoint/test_hostile_checkpoints.py",
     "files": "core/checkpoint/test_checkpoint.py",
+    "fill": "core/cli/test_fill.py",
     "layers": "core/cli/test_layers.py",
     "painting": "core/cli/test_painting.py",
     "limits": "core/media/test_limits.py",
@@ -153,6 +154,8 @@ LINES = {
             plates that are missing, of another size or number, or no pictures
         camera plates_go_into_a_folder_of_their_own
             a folder for plates with other files, or with plates that were changed or not made here
+        fill what_cannot_fill_is_refused
+            a fill model that is missing or none, or one beside filled plates or a video model
         camera what_is_read_is_not_replaced
             an output that is also read: picture, mask, depth, plan, plates
         camera what_means_something_to_a_model_alone

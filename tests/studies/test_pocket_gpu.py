@@ -240,7 +240,7 @@ def test_every_stage_follows_on_those_that_it_reads(tmp_path: Path) -> None:
     (tmp_path / "text.safetensors").touch()
     stages = plan(Place(tmp_path, tmp_path))
     assert "text" not in {one.name for one in stages}
-    assert [one.name for one in stages][-3:] == ["video", "figures", "round-trip"]
+    assert [one.name for one in stages][-4:] == ["video", "fill", "figures", "round-trip"]
     ends = {one.name: one.until for one in stages}
     assert all(ends[name] <= one.until for one in stages for name in one.after if name in ends)
     assert max(ends.values()) <= 0.95

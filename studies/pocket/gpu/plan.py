@@ -18,9 +18,11 @@ from .runner import spare_cores
 from .stage import Stage
 
 CLIPS, HELD_OUT = 3000, 96
+HOLES, HOLE_BATCH = 2048, 64
 SIDE = 64  # pixels of the smallest form
 RENDERED, CODED, LEARNT, MEASURED = 0.33, 0.35, 0.8, 0.95  # of the time, when clips, autoencoder and so on are there
 AUTOENCODER, WORDS, VIDEO, FIGURES = "autoencoder", "text", "video", "figures"
+FILL = "fill"
 ROUND_TRIP = "round-trip"
 NAME, MODEL = "pocket", "model.safetensors"
 FOREVER = 10**9  # steps: time ends a run
@@ -77,6 +79,10 @@ def plan(place: Place) -> list[Stage]:
             VIDEO, lambda seconds: _trained(place, _video(place), seconds), LEARNT, (AUTOENCODER, WORDS, "clips-train"),
             leaves=_left(place, VIDEO),
         ),
+        Stage(  # beside the video model, which leaves most of a card idle
+            FILL, lambda seconds: _trained(place, _fill(place), seconds), LEARNT, (AUTOENCODER, WORDS),
+            leaves=_left(place, FILL),
+        ),
         Stage(
             FIGURES, lambda _: _evaluated(place), MEASURED, (VIDEO, "clips-final"),
             leaves=((FIGURES, place.work / FIGURES),),
@@ -131,16 +137,33 @@ def _autoencoder(place: Place) -> Path:
 
 
 def _video(place: Place) -> Path:
-    """The autoencoder is the one just trained or, where there is none, the one it would have started from."""
     config = TrainConfig.load(ROOT / "configs" / "pocket-video.toml")
-    coded = place.model(AUTOENCODER)
-    coded = place.named(AUTOENCODER, coded if coded.exists() else ROOT / _start(place))
     clip = ClipConfig(width=SIDE, height=SIDE) if place.tiny else config.clip
     return written(
         config, place.work / "video.toml", out=str(place.work / VIDEO), steps=FOREVER, clip=clip,
         rendered=str(place.work / "clips"), data={"clips": CLIPS} | _cropped(place),
-        autoencoder=str(coded), text_encoder=str(place.named(WORDS, place.text)), **_small(place),
+        **_coders(place), **_small(place),
     )  # fmt: skip
+
+
+def _fill(place: Place) -> Path:
+    config = TrainConfig.load(ROOT / "configs" / "pocket-fill.toml")
+    clip = ClipConfig(frames=1, width=SIDE, height=SIDE) if place.tiny else config.clip
+    data = {"pictures": str(place.packed / "pictures"), "clips": 4 if place.tiny else HOLES} | _cropped(place)
+    return written(
+        config, place.work / "fill.toml", out=str(place.work / FILL), steps=FOREVER, clip=clip, data=data,
+        **_coders(place), **({"batch": HOLE_BATCH} | _small(place)),
+    )  # fmt: skip
+
+
+def _coders(place: Place) -> dict[str, str]:
+    """What models of latents are trained on, under the names by which their files will know them.
+
+    The autoencoder is the one just trained or, where there is none, the one it would have started from.
+    """
+    coded = place.model(AUTOENCODER)
+    coded = place.named(AUTOENCODER, coded if coded.exists() else ROOT / _start(place))
+    return {"autoencoder": str(coded), "text_encoder": str(place.named(WORDS, place.text))}
 
 
 def _small(place: Place) -> dict[str, int]:
