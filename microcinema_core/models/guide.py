@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 NEAR = 5  # latents across: what moves from end to end is near both of its places
-LEAST_CHANGE, SMALLEST = 0.5, 1e-3  # of what differs; of latents
+LEAST_CHANGE, SMALLEST = 0.2, 1e-3  # of what differs; of latents
 
 
 @dataclass(frozen=True, slots=True, eq=False)
