@@ -35,7 +35,7 @@ class Detail(StrEnum):
 
 
 DETAIL = Dial(
-    "Composer: Pocket's network makes detail as strong as it should be. Plain: it is added as it is; for other VAEs."
+    "Composer: Pocket's network weighs the detail. Plain: it is added as it is; for other VAEs."
 )
 
 
