@@ -34,7 +34,7 @@ class Detail(StrEnum):
     PLAIN = "plain"
 
 
-DETAIL = Dial("Composer: Pocket's network scales and moves the detail. Plain: it is added as it is; for other VAEs.")
+DETAIL = Dial("Composer: Pocket's network weighs the detail. Plain: it is added as it is; for other VAEs.")
 
 
 class MicroCinemaCompose(Node):
