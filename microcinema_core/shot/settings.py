@@ -62,7 +62,7 @@ class SamplingConfig(Settings):
 SAMPLING = SamplingConfig()
 # Between two given frames little is left to invent: few steps, and no guidance, which would double their cost.
 TSR_SAMPLING = SamplingConfig(steps=4, cfg=1.0)
-# What is painted on the camera's frames has them as its guide; guidance was no better on pictures to choose by.
+# What is painted on the camera's frames has them as its guide; what guidance would add was not measured.
 PAINT_SAMPLING = SamplingConfig(steps=8, cfg=1.0)
 TSR_STEPS = replace(STEPS, help="Denoising steps of each pass.")
 TSR_BATCH = 8
