@@ -207,8 +207,8 @@ def _page(results: Sequence[tuple[list[str], str]]) -> str:
         "(BSD-3-Clause), cut up; its leaves stir by 0.1 to 0.2 of a pixel at 320x240, which is less than can be told",
         "from the noise of a camera.", "",
         "What is wrong with them: grass rolls as water does, half as far up and down as sideways, since flow sees the",
-        "tips of blades pass; a coast or a house within the region waves like cloth, as nothing knows what it is; drawn",
-        "motion is a sixth smaller than the clips', as the region's border stays still.", "",
+        "tips of blades pass; a coast or a house within the region waves like cloth, as nothing knows what it is;",
+        "drawn motion is a sixth smaller than the clips', as the region's border stays still.", "",
     ]  # fmt: skip
     return "\n".join(lines)
 
