@@ -52,7 +52,7 @@ def teach(folder: Path, callback: Observer | None = None) -> Lesson:
         raise InputError(f"{folder}: none of its {len(paths)} clips can be used; the first: {left_out[0]}")
     if len(clips) < FEW:
         logger.warning("%d clips are few; 8 to 20 show more of what the motion may be", len(clips))
-    for clip in clips:
-        if clip.camera:
-            logger.info("%s: the camera moves; its motion was taken out", clip.name)
+    for moving in clips:
+        if moving.camera:
+            logger.info("%s: the camera moves; its motion was taken out", moving.name)
     return Lesson(learnt_from(clips), tuple(clips), tuple(pictures), tuple(left_out))
