@@ -13,6 +13,7 @@ from microcinema_core.motion.moments import Moments
 from microcinema_core.motion.plan import Camera, Plan, Region
 from microcinema_core.motion.render import Renderer
 from microcinema_core.motion.scene import Motion, Scene, cut
+from microcinema_core.motion.taught import Taught
 from microcinema_core.motion.tracks import grid_points, tracked
 from microcinema_core.places.find import find
 from microcinema_core.places.placing import placed
@@ -22,6 +23,7 @@ MOVING = Camera(horizontal=0.1, pan=4.0, dolly=0.2, shake=0.5)
 SQUARE = Region(zoom=1.2, roll=10.0, polygon=((0.3, 0.3), (0.6, 0.3), (0.6, 0.8), (0.3, 0.8)))
 # Of which something is seen in a small picture, and no more.
 AMOUNTS = {LayerKind.FIREFLIES: 4.0, LayerKind.LEAVES: 4.0, LayerKind.SNOW: 0.2, LayerKind.RAIN: 0.2}
+WAVES = Taught(0.05, ((1.3, 1.5, 0.2, 0.1, 1.0, 0.5),), ((0.2, 1.0), (0.4, 1.5)))
 AMOUNTS |= {LayerKind.DRIZZLE: 0.2, LayerKind.DUST: 0.2}
 
 
@@ -60,7 +62,11 @@ def alike(make: Callable[[Tensor], list[Tensor]], device: torch.device) -> None:
 
 @pytest.mark.parametrize("group", list(Group))
 def test_layers(group: Group, pretend: torch.device) -> None:
-    layers = [Layer(kind, amount=AMOUNTS.get(kind, 1.5)) for kind, told in KINDS.items() if told.group is group]
+    layers = [
+        Layer(kind, AMOUNTS.get(kind, 1.5), taught=WAVES if kind is LayerKind.TAUGHT else None)
+        for kind, told in KINDS.items()
+        if told.group is group
+    ]
     alike(lambda shown: frame(cut(shown, moving(layers, part())).filled()), pretend)
 
 
