@@ -32,7 +32,8 @@ class Node(io.ComfyNode):
         """Raises InputError for an input that is not what the schema says, before anything is computed."""
         schema = cls.define_schema()
         for expected in schema.inputs:
-            check_input(f"{schema.display_name}: {expected.id}", expected, given.get(expected.id))
+            if expected.id in given or not expected.optional:
+                check_input(f"{schema.display_name}: {expected.id}", expected, given.get(expected.id))
         return cls.run(**given)
 
     @classmethod
@@ -43,7 +44,7 @@ class Node(io.ComfyNode):
 
 def check_input(place: str, expected: io.Input, value: Any) -> None:
     """Raises InputError for a value that is not of the input's kind or out of its bounds. place: `node: input`."""
-    if value is None and expected.optional:
+    if value is None and expected.optional and not isinstance(expected, io.Combo.Input):
         return
     if isinstance(expected, Number):
         _check_number(place, expected, value)

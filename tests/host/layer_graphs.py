@@ -18,7 +18,14 @@ UNRUN = "We have not run this model: the graph is checked against the host's nod
 def layer(flow: Workflow, kind: str, before: Node | None = None, **changed: Any) -> Node:
     """before: the camera, region or layer that it is chained to."""
     usual = {"kind": kind, "amount": 1.0, "speed": 1.0, "direction": "its own", "colour": "its own", "seed": 0}
-    usual |= {"fade_in": 0.0, "fade_out": 0.0, "size": 1.0, "place": "its own", "at": "middle of the mask"}
+    usual |= {
+        "fade_in": 0.0,
+        "fade_out": 0.0,
+        "size": 1.0,
+        "place": "its own",
+        "at": "middle of the mask",
+        "taught": "none",
+    }
     chained = {} if before is None else {"motion": before[0]}
     return flow.add("MicroCinemaLayer", f"Layer: {kind}", **(usual | changed | chained))
 

@@ -35,6 +35,7 @@ def compiled(model: Any, backend: Any) -> Any:
     return clone
 
 
+@pytest.mark.slow
 def test_a_run_is_one_graph_whatever_step_it_is_at(small: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
     from comfy.ldm.modules.attention import attention_pytorch
 

@@ -97,6 +97,7 @@ def test_without_its_file_the_detail_is_added_as_it_is_and_that_is_said(
     small: Kit, latent: dict[str, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
     monkeypatch.setenv("MICROCINEMA_WEIGHTS", str(tmp_path))
+    monkeypatch.setattr(small.core("checkpoint.embedded"), "START", tmp_path)
     with caplog.at_level("INFO"):
         found = composed(small, latent, detail="composer")
     assert torch.equal(found, composed(small, latent))

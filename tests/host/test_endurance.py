@@ -196,6 +196,7 @@ def test_nothing_is_left_after_unloading(
     assert [found() for found in watched] == [None] * len(watched)
 
 
+@pytest.mark.slow
 def test_a_hundred_prompts_end_in_order_each_with_its_own_clip(comfy: Any, tmp_path: Path) -> None:
     def asked(seed: int) -> Graph:
         changes = {"sample.steps": 1, "sample.cfg": 1.0, "sample.seed": seed, "sample.exact_keyframe": False}

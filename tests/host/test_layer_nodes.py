@@ -88,6 +88,7 @@ def test_a_taught_motion_is_that_of_its_file(nodes: Nodes, tmp_path: Any, monkey
     taught.write(tmp_path / "flag.json")
     names = folder_paths.folder_names_and_paths
     monkeypatch.setitem(names, "microcinema_motion", ([str(tmp_path)], {".json"}))
+    monkeypatch.setattr(folder_paths, "filename_list_cache", {})
     motion = layer(nodes, "taught", taught="flag.json", mask=square(8, 10, 30))
     assert motion.plan.layers[0].taught == taught
     frames, _, _ = nodes.render(motion, noise())

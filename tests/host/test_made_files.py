@@ -100,6 +100,7 @@ def assert_missing(kit: Kit, part: str, lacks: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["inflate", "convert"])
+@pytest.mark.slow
 def test_what_a_file_was_made_without_is_taken_from_another_node(
     made: Material, inflated: Kit, pack_nodes: dict[str, type], command: str
 ) -> None:

@@ -43,6 +43,7 @@ def test_what_cannot_fill_is_refused(
     assert "does not exist" in refused(capsys, *asked, "--fill=missing.safetensors")
     assert "leave one out" in refused(capsys, *asked, "--fill=small-fill.safetensors", "--plates-in=b")
     monkeypatch.setenv("MICROCINEMA_WEIGHTS", str(folder))
+    monkeypatch.setattr("microcinema_core.checkpoint.embedded.START", folder)
     assert "pocket-fill.safetensors: the embedded fill model is not there" in refused(capsys, *asked, "--fill=pocket")
     said = refused(capsys, *asked, "--model=toybox", "--prompt=a star", "--fill=small-fill.safetensors")
     assert "--fill is for the camera alone" in said

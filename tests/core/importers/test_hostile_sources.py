@@ -313,6 +313,7 @@ print(json.dumps([code, megabytes("VmHWM") - before]))
 
 @pytest.mark.skipif(sys.platform != "linux", reason="measures through /proc")
 @pytest.mark.parametrize("command", ["inflate", "inspect a source", "inspect"])
+@pytest.mark.slow
 def test_a_sparse_tensor_of_two_gigabytes_costs_nothing(
     sources: Path, weights: Path, tmp_path: Path, command: str
 ) -> None:

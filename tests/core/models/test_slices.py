@@ -76,11 +76,8 @@ def test_only_a_cpu_without_gradients_gets_slices(monkeypatch):
     assert slices.rows_at_once(x, 5) == 100
 
 
-@pytest.mark.parametrize(
-    "config",
-    [SMALL, *(pytest.param(config, marks=pytest.mark.slow) for config in CONFIGS[1:])],
-    ids=["native", "modelscope", "conv_projection"],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("config", CONFIGS, ids=["native", "modelscope", "conv_projection"])
 @torch.no_grad()
 def test_one_graph_without_breaks(config):
     """`fullgraph` raises at a graph break; the eager backend needs no compiler and computes the same."""
