@@ -36,7 +36,7 @@ def converted(made: Material, pack_nodes: dict[str, type]) -> Kit:
     return load(made.pack, pack_nodes, made.converted(made.text_to_video(), "modelscope-video.safetensors"))
 
 
-@pytest.fixture(params=["inflated", "converted"])
+@pytest.fixture(params=["inflated", pytest.param("converted", marks=pytest.mark.slow)])
 def kit(request: pytest.FixtureRequest) -> Kit:
     found: Kit = request.getfixturevalue(request.param)
     return found

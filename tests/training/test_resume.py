@@ -50,6 +50,7 @@ def kill_at_random(config: Path, out: Path, rng: random.Random) -> int:
     return int(checkpoints(out)[-1].name.rpartition("-")[2])
 
 
+@pytest.mark.slow  # test_films.py and test_recipes.py have quick ones of stopping and going on
 def test_killed_run_reaches_the_same_weights(write_config: Write, tmp_path: Path) -> None:
     steps = {"steps": 30, "checkpoint_every": 3}
     whole = write_config("video", "whole", **steps)

@@ -257,7 +257,10 @@ def test_a_clip_too_large_for_its_file_is_refused_at_once(
     assert "pixels are too large for this kind of file" in refused(animate(**options), capfd)
 
 
-def test_a_full_disk_is_one_line(folder: Path, weights: Path) -> None:
+@pytest.mark.parametrize(
+    "out", ["a.mp4", "frames/", *(pytest.param(out, marks=pytest.mark.slow) for out in ("b.webm", "c.gif", "d-%d.png"))]
+)
+def test_a_full_disk_is_one_line(out: str, folder: Path, weights: Path) -> None:
     """The limit of a process's files, in the place of a disk's, once the first work is kept."""
     script = f"""
 import resource, signal, sys
@@ -270,16 +273,15 @@ def kept(path, *rest, write=workspace.write_kept):
 workspace.write_kept = kept
 sys.exit(cli.run({animate(out="OUT")!r}))
 """
-    for out in ("a.mp4", "b.webm", "c.gif", "d-%d.png", "frames/"):
-        done = subprocess.run(
-            [sys.executable, "-c", script.replace("OUT", out)], cwd=folder, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == cli.FAILED, done.stderr
-        note, line = done.stderr.splitlines()
-        assert note.startswith("microcinema: note: what is done is kept in ")
-        assert "not written (" in line
-        assert line.endswith("make space or choose another place, and try again")
-        assert not [path.name for path in folder.iterdir() if "-unfinished" not in path.name and path.name != "key.png"]
+    done = subprocess.run(
+        [sys.executable, "-c", script.replace("OUT", out)], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == cli.FAILED, done.stderr
+    note, line = done.stderr.splitlines()
+    assert note.startswith("microcinema: note: what is done is kept in ")
+    assert "not written (" in line
+    assert line.endswith("make space or choose another place, and try again")
+    assert not [path.name for path in folder.iterdir() if "-unfinished" not in path.name and path.name != "key.png"]
 
 
 def test_no_text_of_a_file_reaches_the_terminal_raw(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
