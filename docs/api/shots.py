@@ -105,7 +105,7 @@ def rows_of_csv(name: str, content: str) -> Iterator[tuple[str, Row]]:
                 more = f"more cells than the {len(columns)} columns of row 1"
                 raise StoryboardError(f"{name}, row {count}: {more}. Put text with {between!r} in it in quotes.")
             if any(cell.strip() for cell in cells):
-                yield f"row {count}", dict(zip(columns, cells, strict=False))
+                yield f"row {count}", dict(zip(columns, cells, strict=False))  # a row may end early
     except csv.Error as error:
         raise StoryboardError(f"{name}, row {rows.line_num}: {error}.") from error
 

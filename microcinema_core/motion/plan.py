@@ -16,19 +16,19 @@ from typing import Annotated, Any, Self
 
 from ..config import Config
 from ..errors import ConfigError, InputError
-from ..files import parse_json
 from ..shot.dials import Dial, Settings
 from ..shot.settings import check_seed
 from ..shot.timing import POSITIONS
 from .easing import Ease, along, eased
 from .layer import Layer
 from .points import check_point
+from .versioned import Form
 
-FORMAT, VERSION = "microcinema.motion", 1
 MAX_REGIONS = 64
 MAX_LAYERS = 32
 MAX_POINTS = 1000  # of a polygon or a curve
 MAX_PLAN = 1_000_000  # characters of its JSON
+FORM = Form("microcinema.motion", 1, "motion plan", "write one as docs/motion-plan.md shows", MAX_PLAN)
 NEAREST = 0.05  # distance that the camera keeps from every plate
 
 EASE = Dial("How the moves start and stop.")
@@ -195,25 +195,17 @@ class Plan(Settings):
 
     def to_json(self) -> str:
         """The plan as text, with all that is not at its default."""
-        return json.dumps({"format": FORMAT, "version": VERSION, **_changed(self)}, indent=1)
+        return json.dumps({**FORM.head, **_changed(self)}, indent=1)
 
     @classmethod
     def from_json(cls, text: str, where: str = "the plan") -> Self:
         """Raises ConfigError for what is no plan: its text, version, keys and values are all checked."""
-        try:
-            data = parse_json(text, where, MAX_PLAN)
-        except ValueError as error:
-            raise ConfigError(f"{error}; write one as docs/motion-plan.md shows") from error
-        if not isinstance(data, dict) or data.get("format") != FORMAT:
-            raise ConfigError(f'{where}: is no motion plan; it must hold "format": "{FORMAT}" (docs/motion-plan.md)')
-        version = data.get("version")
-        if version != VERSION or isinstance(version, bool):
-            raise ConfigError(f"{where}: version {version!r} is not known here; this program reads version {VERSION}")
+        data = FORM.body(text, where)
         for name, most in (("regions", MAX_REGIONS), ("layers", MAX_LAYERS)):
             parts = data.get(name, [])
             if isinstance(parts, list) and len(parts) > most:
                 raise ConfigError(f"{where}: {len(parts)} {name} are too many; give {most} at most")
-        return cls.from_dict({k: v for k, v in data.items() if k not in ("format", "version")}, where)
+        return cls.from_dict(data, where)
 
 
 def _changed(config: Config) -> dict[str, Any]:

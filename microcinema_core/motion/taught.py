@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..config import Config
-from ..errors import ConfigError, InputError
-from ..files import disk_errors, parse_json, read_text, written_whole
+from ..errors import InputError
+from ..files import disk_errors, read_text, written_whole
+from .versioned import Form
 
-FORMAT, VERSION = "microcinema.taught", 1
 WANTED = "a motion that `microcinema teach` wrote"
 MAX_TEXT = 100_000  # characters of a file
+FORM = Form("microcinema.taught", 1, "taught motion", f"give {WANTED}", MAX_TEXT)
 MAX_WAVES, MAX_SIDE = 256, 16
 PARTS = 6  # of a wave
 FASTEST, FINEST = 15.0, 32.0  # times a second; cycles in the region's size
@@ -66,21 +67,12 @@ class Taught(Config):
         return across / sum(weights), down / sum(weights)
 
     def to_json(self) -> str:
-        return json.dumps({"format": FORMAT, "version": VERSION, **self.to_dict()}, separators=(",", ":"))
+        return json.dumps({**FORM.head, **self.to_dict()}, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str, where: str) -> Self:
         """Raises ConfigError for what is none: its text, version, keys and values are all checked."""
-        try:
-            data = parse_json(text, where, MAX_TEXT)
-        except ValueError as error:
-            raise ConfigError(f"{error}; give {WANTED}") from error
-        if not isinstance(data, dict) or data.get("format") != FORMAT:
-            raise ConfigError(f"{where}: is no taught motion; give {WANTED}")
-        version = data.get("version")
-        if version != VERSION or isinstance(version, bool):
-            raise ConfigError(f"{where}: version {version!r} is not known here; this program reads version {VERSION}")
-        return cls.from_dict({k: v for k, v in data.items() if k not in ("format", "version")}, where)
+        return cls.from_dict(FORM.body(text, where), where)
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -113,4 +113,5 @@ class TemporalSuperResolution:
         known = Guides(read, self.segments.factor, passes)
         interpolate = self.interpolate(text, seed, fps, sampling, callback, guides=known)
         at_once = segments_at_once(batch, *first.shape[-2:])
-        yield from zip(cascade(chain([first], frames), interpolate, passes, at_once), shown, strict=False)
+        made = cascade(chain([first], frames), interpolate, passes, at_once)
+        yield from zip(made, shown, strict=False)  # guides may go on after the last frame

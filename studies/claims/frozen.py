@@ -61,7 +61,7 @@ class Lesson:
 
     @property
     def clock(self) -> Path:
-        """Processor seconds of a step, of each process that took some."""
+        """Where the processor seconds of a step stand."""
         return self.folder / "appearnet-seconds.json"
 
     def run(self) -> None:

@@ -40,11 +40,11 @@ Medians, pixels 0..1.
 
 
 def moved(source: Path, target: Path) -> Path:
-    """The same weights, which are said to be of Stable Diffusion's schedule."""
+    """The same weights, which are said to be of Stable Diffusion's schedule, whose times run over 0..999."""
     file = read_checkpoint(source)
     config = file.header.config
-    diffusion = replace(config.diffusion, schedule=ScheduleName.SD)
-    header = replace(file.header, config=replace(config, diffusion=diffusion))
+    diffusion, unet = replace(config.diffusion, schedule=ScheduleName.SD), replace(config.unet, timestep_scale=1.0)
+    header = replace(file.header, config=replace(config, diffusion=diffusion, unet=unet))
     target.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint_file(target, replace(file, header=header))
     return target

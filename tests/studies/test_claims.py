@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from microcinema_core.checkpoint.embedded import embedded
 from microcinema_core.checkpoint.format import read_checkpoint
 from microcinema_core.config import Injection, Kind, ScheduleName
+from microcinema_core.diffusion.schedule import make_schedule
 from microcinema_core.training.config import Learns
 from studies.claims.frozen import KEPT, Lesson
 from studies.claims.frozen import page as frozen_page
@@ -90,6 +92,11 @@ def test_gammas_model_has_the_embedded_weights_on_stable_diffusions_schedule(tmp
     source = embedded(Kind.VIDEO)
     before, after = (read_checkpoint(path) for path in (source, moved(source, tmp_path / "start.safetensors")))
     assert after.header.config.diffusion == replace(before.header.config.diffusion, schedule=ScheduleName.SD)
+    fed = [
+        float(make_schedule(one.diffusion.schedule).time_of_sigma(torch.tensor(1e6))) * one.unet.timestep_scale
+        for one in (before.header.config, after.header.config)
+    ]
+    assert fed == pytest.approx([1000, 999], abs=0.1)  # the noisiest time, as the network is fed it
     assert after.sections.keys() == before.sections.keys()
     for name, section in before.sections.items():
         assert all(torch.equal(value, after.sections[name][key]) for key, value in section.items())

@@ -26,7 +26,7 @@ def test_it_comes_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"format": "microcinema.motion"}, "is no taught motion; give a motion that `microcinema teach` wrote"),
+        ({"format": "microcinema.motion"}, 'is no taught motion, which holds "format": "microcinema.taught"; give'),
         ({"version": 2}, "version 2 is not known here; this program reads version 1"),
         ({"version": True}, "version True is not known here"),
         ({"size": 0}, "must be above 0 and at most 0.5, got 0.0"),

@@ -1,6 +1,7 @@
 """A taught motion on a picture: as far and as often as it was learnt, where the mask is, and the same at any size."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -28,11 +29,11 @@ def part(size: tuple[int, int] = SIZE) -> torch.Tensor:
     return mask
 
 
-def layer(**settings: object) -> Layer:
-    return Layer(LayerKind.TAUGHT, taught=FLAG, **settings)  # type: ignore[arg-type]
+def layer(**settings: Any) -> Layer:
+    return Layer(LayerKind.TAUGHT, taught=FLAG, **settings)
 
 
-def moving(**settings: object) -> Footage:
+def moving(**settings: Any) -> Footage:
     surfaces = rendered(smooth(SIZE), motion_of((layer(**settings), part()))).surfaces
     assert surfaces is not None
     found = surfaces.warps[0]
