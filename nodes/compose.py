@@ -50,7 +50,7 @@ class MicroCinemaCompose(Node):
                 io.Latent.Input("latent", tooltip="What the model made, a latent for each frame."),
                 io.Image.Input("frames", tooltip="MicroCinema Render's frames, at the size that is wanted."),
                 io.Vae.Input("vae", tooltip="The model's own."),
-                choice("detail", DETAIL, Detail, Detail.COMPOSER),
+                choice("detail", DETAIL, Detail, Detail.PLAIN),
                 io.Mask.Input(
                     "unknown", optional=True, tooltip="Render's unknown: 1 where the frame is the model's alone."
                 ),
@@ -109,7 +109,7 @@ def _mask(mask: Tensor, frames: Tensor, name: str) -> Tensor:
     shaped = mask[:, None].float().clamp(0, 1)
     if shaped.shape[2:] == frames.shape[1:3]:
         return shaped
-    return F.interpolate(shaped, tuple(frames.shape[1:3]), mode="bilinear", align_corners=False)
+    return F.interpolate(shaped, tuple(frames.shape[1:3]), mode="bilinear", align_corners=False, antialias=True)
 
 
 def _patcher() -> Any:

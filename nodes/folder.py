@@ -31,6 +31,12 @@ def file_names(folder: str = FOLDER) -> list[str]:
     return folder_paths.get_filename_list(folder)
 
 
+def fingerprint(path: Path) -> str:
+    """What changes where a file is written anew under its name."""
+    stat = path.stat()
+    return f"{stat.st_size} {stat.st_mtime_ns}"
+
+
 def find_file(name: str, folder: str = FOLDER, title: str = "Load MicroCinema") -> Path:
     """The path of a file that the list offers. Raises InputError for what cannot be read, such as a pipe.
 

@@ -15,7 +15,7 @@ from ..microcinema_core.motion.taught import Taught
 from ..microcinema_core.motion.typed import HEADINGS, colour_of
 from ..microcinema_core.shot.dials import dials_of
 from .dials import setting, widget
-from .folder import MOTIONS, file_names, find_file
+from .folder import MOTIONS, file_names, find_file, fingerprint
 from .masks import PAINT, POINT, one_mask, point_input
 from .node import Node
 from .pictures import said_by
@@ -73,10 +73,9 @@ class MicroCinemaLayer(Node):
         )  # fmt: skip
 
     @classmethod
-    def fingerprint_inputs(cls, taught: str = NONE, **_: Any) -> str:
-        """A file may have been written anew under its name."""
-        stat = None if taught == NONE else find_file(taught, MOTIONS, TITLE).stat()
-        return "" if stat is None else f"{stat.st_size} {stat.st_mtime_ns}"
+    def fingerprint_inputs(cls, taught: str | None = NONE, **_: Any) -> str:
+        """taught: None where a link brings it, which the host has not read yet."""
+        return "" if taught in (NONE, None) else fingerprint(find_file(taught, MOTIONS, TITLE))
 
     @classmethod
     def run(

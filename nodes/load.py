@@ -16,7 +16,7 @@ from ..microcinema_core.errors import CheckpointError, shown
 from .appearance import make_appearnet
 from .clip import load_clip
 from .files import read_file
-from .folder import DEFAULT, file_names, find_file
+from .folder import DEFAULT, file_names, find_file, fingerprint
 from .missing import Missing
 from .model import make_model
 from .node import Node
@@ -53,8 +53,7 @@ class LoadMicroCinema(Node):
 
     @classmethod
     def fingerprint_inputs(cls, file: str) -> str:
-        stat = find_file(file).stat()
-        return f"{stat.st_size} {stat.st_mtime_ns}"
+        return fingerprint(find_file(file))
 
     @classmethod
     def run(cls, file: str) -> io.NodeOutput:

@@ -89,9 +89,9 @@ class HostModel(comfy.model_base.BaseModel):
 
     def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
         self.watch, self.levels = Watch(), None  # a run begins; one that was stopped has left its own
-        out = super().extra_conds(**kwargs)
         noise: Tensor = kwargs["noise"]
         self._check_latents(noise, kwargs.get("latent_image"))
+        out = super().extra_conds(**kwargs)
         self._check_guests(noise.shape[0])
         prompts, what = self._prompts(kwargs), f"MicroCinema: the {kwargs['prompt_type']} conditioning"
         out["c_crossattn"] = CONDPrompts(prompts)

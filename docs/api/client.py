@@ -37,7 +37,7 @@ import urllib.parse
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -264,7 +264,8 @@ class ComfyClient:
         try:
             yield
         except KeyboardInterrupt:
-            self.cancel(prompt_id)
+            with suppress(ComfyError):  # a server that is gone has stopped
+                self.cancel(prompt_id)
             raise
 
     def upload(self, picture: str | os.PathLike) -> str:

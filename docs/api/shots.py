@@ -82,8 +82,10 @@ def read_storyboard(path: Path) -> list[Shot]:
         raise StoryboardError(f"{path}: a storyboard is a .csv or a .json file.")
     try:
         content = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise StoryboardError(f"{path}: cannot be read: {error}. Save it as UTF-8.") from error
+    except OSError as error:
+        raise StoryboardError(f"{path}: cannot be read: {error.strerror}.") from error
     shots = [shot_of(f"{path.name}, {row}", cells, path.parent) for row, cells in rows_of(path.name, content)]
     if not shots:
         raise StoryboardError(f"{path}: holds no shots.")
@@ -94,7 +96,7 @@ def rows_of_csv(name: str, content: str) -> Iterator[tuple[str, Row]]:
     """Rows by the numbers that a spreadsheet gives them: the columns' names are row 1. Empty rows are left out."""
     head = content.partition("\n")[0]
     between = max(",;\t", key=head.count)  # spreadsheets of some languages write the others
-    rows = csv.reader(io.StringIO(content), delimiter=between)
+    rows = csv.reader(io.StringIO(content), delimiter=between, strict=True)
     try:
         columns = [column.strip() for column in next(rows, [])]
         twice = next((column for column in columns if columns.count(column) > 1), None)

@@ -41,7 +41,8 @@ def compose(
     with nothing asked and all known (`switched_off`) needs neither `made` nor `guide`: leave it out and take `drawn`.
 
     Enlarged and shrunk as `resized` does. One frame after the other and, in the network, one tile after the other, each
-    as the whole frame has it: beside the frames given and returned, 0.6 GB are used at 2048x2048, and at any size more.
+    as the whole frame has it: beside the frames given and returned, 0.6 GB are used at 2048x2048; of a larger frame its
+    enlargements take more.
     """
     out = torch.empty_like(drawn)
     for index in range(len(drawn)):

@@ -152,3 +152,9 @@ def test_stock_nodes_inpaint_over_http(kit: Kit, host: Server, comfy: Any, tmp_p
     far = SIDE // 4  # beyond most of what the decoder sees of the hole
     assert abs(filled[:, :far] - trip[:, :far]).max() <= 4
     assert abs(filled[:, SIDE // 2 :] - trip[:, SIDE // 2 :]).max() > 8
+
+
+def test_latents_of_a_clip_are_refused_in_words(kit: Kit) -> None:
+    latent = {"samples": torch.zeros(1, kit.vae.latent_channels, 3, 8, 8)}
+    with pytest.raises(kit.core("errors").InputError, match="MicroCinema: the latent"):
+        kit.ksampler((kit.text(""), kit.text("")), latent)

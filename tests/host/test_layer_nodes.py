@@ -90,6 +90,8 @@ def test_a_taught_motion_is_that_of_its_file(nodes: Nodes, tmp_path: Any, monkey
     monkeypatch.setitem(names, "microcinema_motion", ([str(tmp_path)], {".json"}))
     monkeypatch.setattr(folder_paths, "filename_list_cache", {})
     motion = layer(nodes, "taught", taught="flag.json", mask=square(8, 10, 30))
+    told = [nodes.nodes["MicroCinemaLayer"].fingerprint_inputs(taught=name) for name in ("flag.json", "none", None)]
+    assert told == [nodes.ours("folder").fingerprint(tmp_path / "flag.json"), "", ""]
     assert motion.plan.layers[0].taught == taught
     frames, _, _ = nodes.render(motion, noise())
     assert torch.equal(frames, by_the_library(nodes, motion, noise()))

@@ -1,15 +1,18 @@
 """The multiplane camera's nodes over HTTP: one graph through all four, what nodes say, and frames that lead a clip."""
 
+import shutil
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pytest
 from bad_input import motions
 from http_graphs import FRAMES, Graph, graph, node, put, stock
 from PIL import Image
-from run_host import ROOT
+from run_host import PACK, ROOT, Server
 
 SIZE = (48, 64)  # height, width
 COUNT = 5
@@ -115,6 +118,16 @@ def test_rendered_frames_lead_a_clip_over_http(comfy: Any) -> None:
         assert made.filename.endswith(".mp4")
 
 
+@pytest.fixture
+def composer(host: Server) -> Iterator[Path]:
+    """The network's file, among the weights of the pack that the server has."""
+    path = host.base / "custom_nodes" / PACK / "weights" / "pocket-composer.safetensors"
+    shutil.copy(ROOT / "studies" / "pocket" / "start" / path.name, path)
+    yield path
+    path.unlink()
+
+
+@pytest.mark.usefixtures("composer")
 def test_what_a_model_painted_is_composed_over_http(comfy: Any, tmp_path: Path) -> None:
     """At half the size through the VAE and back on the frames; where nothing was asked they are Render's own."""
     asked = graph() | motions() | {"two": node("EmptyImage", width=64, height=64, batch_size=2, color=0)}
@@ -128,20 +141,26 @@ def test_what_a_model_painted_is_composed_over_http(comfy: Any, tmp_path: Path) 
             "MicroCinemaCompose", latent=["painted", 0], frames=["render", 0], vae=["load", 3], detail="composer",
             unknown=["render", 1],
         ),
+        "plain": node(
+            "MicroCinemaCompose", latent=["painted", 0], frames=["render", 0], vae=["load", 3], detail="plain",
+            unknown=["render", 1],
+        ),
         "nowhere": node(
             "MicroCinemaCompose", latent=["painted", 0], frames=["render", 0], vae=["load", 3], detail="composer",
             asked=["black", 0],
         ),
     } | {
         f"save {name}": node("SaveImage", images=[name, 0], filename_prefix="composed")
-        for name in ("render", "everywhere", "nowhere")
+        for name in ("render", "everywhere", "plain", "nowhere")
     }  # fmt: skip
     del asked["save"]
     files = comfy.run(put(asked, {"render.motion": ["camera", 0], "render.frames": COUNT, "camera.horizontal": 0.3}))
-    frames, everywhere, nowhere = (
-        saved(comfy, files, f"save {name}", tmp_path / name).astype(int) for name in ("render", "everywhere", "nowhere")
+    frames, everywhere, plain, nowhere = (
+        saved(comfy, files, f"save {name}", tmp_path / name).astype(int)
+        for name in ("render", "everywhere", "plain", "nowhere")
     )
     assert everywhere.shape == (COUNT, *SIZE, 3)
     assert (frames == nowhere).all()
     assert (frames != everywhere).any()
+    assert (plain != everywhere).any()
     assert abs(frames - everywhere)[-1].mean() < 3  # the keyframe, all of it known: nothing was changed in it

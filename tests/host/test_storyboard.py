@@ -82,6 +82,7 @@ def test_a_row_that_cannot_be_is_named(parts, folder, content, message):
         ("", r"shots.csv: holds no shots"),
         ("keyframe,camera\n", r"shots.csv: holds no shots"),
         ("seed,seed\n1,1\n", r"shots.csv, row 1: there are two columns 'seed'"),
+        ('picture,prompt\nA star,"moves left\nB star,moves right\n', "shots.csv, row 3: unexpected end of data"),
         ("keyframe,camera\ngrey.png,pan left, slowly\n", r"row 2: more cells than the 2 columns of row 1.*quotes"),
         ("keyframe;camera;seconds\n\ngrey.png;pan left;1,5\n", r"row 3, column seconds: '1,5' is no number"),
         ("keyframe\ncamera\n", r"row 2, column keyframe: there is no file"),
