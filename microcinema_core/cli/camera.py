@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..files import check_writable
+from ..files import check_writable, replaces
 from ..motion.directing import least_invented
 from ..motion.layer import CALLED
 from ..motion.plan import SHARES, Plan
@@ -87,6 +87,7 @@ class Places:
         plates, masks = directions.plates_out, directions.masks_out
         if masks is not None:
             check_masks_folder(masks, [*map(str, CALLED)])
+            _check_unread(masks, (*request.inputs, *directions.inputs))
         if plates is not None:
             if directions.plates_in is not None or directions.preview:
                 raise InputError("--plates-out writes what is to be filled; leave --plates-in and --preview for later")
@@ -102,6 +103,13 @@ class Places:
         found = self.clip.path if self.clip is not None else self.plates or self.sheet or self.masks
         assert found is not None
         return found
+
+
+def _check_unread(masks: Path, sources: Iterable[Path]) -> None:
+    """Raises InputError for a folder of masks to write of which one is read, or all."""
+    for source in sources:
+        if any(replaces(masks / f"{place}.png", source) for place in CALLED):
+            raise InputError(f"{masks}: {source} is read, and would be replaced there; give another folder")
 
 
 def _preview_place(request: Request, directions: Directions) -> Path:
@@ -136,11 +144,12 @@ def move_picture(
     shown = Shown(timing, size, shot.resize)
     stage = staged(picture, found, directions, shown, dials.seed, look=request.model != NONE)
     save_parts(stage, found, places.plates, places.masks, picture.size)
-    more = _told(request, shot, found, directions, dials)
+    painting = brush is not None and request.out is not None
+    more = _told(request, shot, found if painting else replace(found, painted={}), directions, dials)
     if directions.preview and places.sheet is not None:
         lines, result = previewed(stage, places.sheet, more)
     else:
-        take = stage.take if brush is None or request.out is None else brush.painted(stage.take, stage.strokes)
+        take = brush.painted(stage.take, stage.strokes) if brush is not None and painting else stage.take
         lines, result = _made(take, request, places, more)
     seconds = time.monotonic() - started
     lines[0] += f", made in {seconds:.1f} s"

@@ -125,7 +125,7 @@ class Directions:
         masks = [Told.parse(text).mask for text in self.region or ()]
         masks += [path for one in self.layers for path in (one.mask, one.file) if path is not None]
         plates = [] if self.plates_in is None else check_plates(self.plates_in)
-        given = (*masks, self.paint_in, self.plan, self.depth, filler, *plates)
+        given = (*masks, self.paint_in, self.masks_in, self.plan, self.depth, filler, *plates)
         return tuple(path for path in given if path is not None)
 
     @property

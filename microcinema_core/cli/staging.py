@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,7 +79,7 @@ def staged(
 
     small = directions.preview and directions.plates_in is None
     pixels, motion = source(picture, directed.motion, 2 * SHEET_SIDE**2 if small else MAX_SOURCE)
-    place = _placed(pixels, motion, directions, look)
+    place = _placed(pixels, motion, directions, look, directed.painted)
     if place.found is not None:
         say(told(place.found), err=True)
     drawn = place.motion.without_layers(directed.painted) if directed.painted else place.motion
@@ -94,13 +95,17 @@ def staged(
     return Stage(take, scene, place.motion, place.found, _strokes(place.motion, directed))
 
 
-def _placed(pixels: Tensor, motion: Motion, directions: Directions, look: bool) -> Placed:
-    """Raises InputError for a layer whose place nobody says, and for masks to write that nobody finds."""
+def _placed(pixels: Tensor, motion: Motion, directions: Directions, look: bool, undrawn: Container[int]) -> Placed:
+    """undrawn: numbers of layers that are painted.
+
+    Raises InputError for a layer whose place nobody says, and for masks to write that nobody finds.
+    """
     from ..motion.locating import lacking, located
     from ..places.placing import Placed, placed
 
     if look:
-        return placed(pixels, motion, everywhere=directions.everywhere, look=directions.masks_out is not None)
+        asked = directions.masks_out is not None
+        return placed(pixels, motion, everywhere=directions.everywhere, look=asked, undrawn=undrawn)
     if directions.masks_out is not None:
         raise InputError("--masks-out writes what a network finds, and --model none takes none; leave one of them out")
     unknown = lacking(motion)
@@ -147,7 +152,7 @@ def save_parts(stage: Stage, directed: Directed, plates: Path | None, masks: Pat
     from ..media import save_plates
     from ..standalone.camera import plates_of
 
-    plan = directed.motion.plan.to_json()
+    plan = directed.motion.without_layers(directed.painted).plan.to_json()
     if plates is not None:
         save_plates(plates, *plates_of(stage.scene), plan, {"plan": plan})
         complain("note", f"{plates}: plates to fill where fill-N.png is white; then give --plates-in {plates}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import InputError
 from ..files import check_writable
 from .console import Debug, Json, progress, show
 
@@ -36,9 +38,11 @@ def teach(
 ) -> None:
     """Read how flags, grass, hair or water weed move off clips, for --layer taught:file=FILE."""
     started = time.monotonic()
-    place = out.with_suffix(SHEET) if sheet is None else sheet
     check_writable(out, SUFFIX, (clips,))
+    place = out.with_suffix(SHEET) if sheet is None else sheet
     check_writable(place, SHEET, (clips,))
+    if os.path.realpath(place.parent) == os.path.realpath(clips):
+        raise InputError(f"{place}: would be read as a mask, as it lies among the clips; give another folder")
     from .. import media
     from ..footage.sheet import sheet as drawn
     from ..footage.teaching import teach as read

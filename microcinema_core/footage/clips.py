@@ -57,12 +57,12 @@ def read_clip(path: Path) -> Clip:
     video = Video(path)
     seconds = length_of(video)
     rate = min(FASTEST, rate_of(video, seconds))
-    if seconds < SHORTEST or seconds * rate < FEWEST:
-        raise InputError(
-            f"{path}: is too short: {seconds:.1f} s, {seconds * rate:.0f} frames; {SHORTEST} s and {FEWEST} frames are "
-            "the least, four seconds are better"
-        )
     count = int(min(seconds, LONGEST) * rate)
+    if seconds < SHORTEST or count < FEWEST:
+        raise InputError(
+            f"{path}: is too short or too slow: {seconds:.1f} s, {count} frames in its first {LONGEST:g}; {SHORTEST} s "
+            f"and {FEWEST} frames are the least, four seconds are better"
+        )
     frames = list(_small(read_frames(video, [(i + 0.5) / rate for i in range(count)])))
     middle = min(seconds, LONGEST) / 2
     picture = next(read_frames(video, [middle]))

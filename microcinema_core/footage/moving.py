@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import InputError
+from ..motion.taught import LARGEST
 from .clips import Clip
 from .flow import Flow, blurred, flow_of
 
@@ -62,7 +63,13 @@ def moving_in(clip: Clip) -> Moving:
     moved = _levelled(path)
     energy = _energy(moved)
     region = _region(energy, flow.sure[0], clip)
-    return _moving(clip, moved, region, flow.sure, energy, camera, goes_on)
+    found = _moving(clip, moved, region, flow.sure, energy, camera, goes_on)
+    if not len(found.weights) or found.size > LARGEST:
+        raise InputError(
+            f"{clip.name}: what moves in it is too small for how far it goes, or cannot be followed; film nearer, or "
+            f"paint all of the place where it moves ({clip.name.rpartition('.')[0]}.png, white = there)"
+        )
+    return found
 
 
 def _moving(

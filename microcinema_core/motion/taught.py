@@ -27,6 +27,7 @@ PARTS = 6  # of a wave
 FASTEST, FINEST = 15.0, 32.0  # times a second; cycles in the region's size
 LARGEST = 0.5  # of the region's size
 STRONGEST = 100.0  # of an amplitude and of a strength, which are shares of one another
+FAINTEST = 1e-12  # of the squares of all together
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def _check_waves(waves: tuple[tuple[float, ...], ...]) -> None:
             ("a wave's phase", phase, 2 * math.pi),
         ):
             _check(name, value, -most, most)
-    if not any(right or below for _, _, _, right, below, _ in waves):
+    if sum(right**2 + below**2 for _, _, _, right, below, _ in waves) < FAINTEST:
         raise InputError("a taught motion needs a wave that is no zero")
 
 
@@ -112,7 +113,7 @@ def _check_strengths(strengths: tuple[tuple[float, ...], ...]) -> None:
     for row in strengths:
         for value in row:
             _check("a strength", value, 0.0, STRONGEST)
-    if not any(value for row in strengths for value in row):
+    if sum(value**2 for row in strengths for value in row) < FAINTEST:
         raise InputError("strengths need one that is no zero")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, replace
 
 from torch import Tensor
@@ -30,17 +31,25 @@ def told(found: Found) -> str:
     return f"found: {', '.join(parts) or 'no sky, water, plants, people or animals'}"
 
 
-def placed(picture: Tensor, motion: Motion, *, everywhere: bool = False, look: bool = False) -> Placed:
+def placed(
+    picture: Tensor,
+    motion: Motion,
+    *,
+    everywhere: bool = False,
+    look: bool = False,
+    undrawn: Container[int] = (),
+) -> Placed:
     """Find in a picture [3, H, W], pixels 0..1, what the layers of a motion lack.
 
-    everywhere: draw all over the picture what has no place in it. look: look for all places in any case.
+    everywhere: draw all over the picture what has no place in it. look: look for all places in any case. undrawn: the
+    numbers of layers of which only their places are wanted.
     Raises InputError for a layer whose place is not in the picture, and for one that needs a mask.
     """
-    needed = lacking(motion)
-    if not (needed or look or wants_distance(motion)):
+    needed, far = lacking(motion), wants_distance(motion.without_layers(undrawn))
+    if not (needed or look or far):
         return Placed(located(motion, {}, everywhere=everywhere), None)
     found = find(picture, asked=needed)
-    if wants_distance(motion):
+    if far:
         motion = replace(motion, distance=found.distance)
     masks = {place: found.masks[place] for place in found.places}
     return Placed(located(motion, masks, everywhere=everywhere), found)

@@ -195,13 +195,13 @@ LINES = {
         teach folders_that_cannot_be
             no folder, one without videos, or with more than 64
         teach a_clip_that_cannot_be_used_is_left_out_in_one_line
-            a clip that is damaged, too short, without motion, or whose motion flows on
+            a clip that is damaged, too short or too slow, without motion, or whose motion flows on
         teach clips_of_several_sizes_and_a_camera_that_moves
             clips of several sizes and rates, a clip from a moving camera
         teach masks_that_cannot_be
             a mask that is no picture, of another shape, or black
         teach places_that_cannot_be_written
-            a file that would replace a clip, or does not end in .json
+            a file that would replace a clip, a picture among the clips, or a name that does not end in .json
     """,
     "Painting": r"""
         painting what_cannot_be_painted_is_said_with_what_can

@@ -33,7 +33,7 @@ class Footage:
         assert patch.layer.taught is not None
         self.layer, self.patch, taught = patch.layer, patch, patch.layer.taught
         left, top, right, bottom = patch.bounds
-        across = math.sqrt(max(1.0, float(patch.held.sum())))  # the region's size, in pixels
+        across = math.sqrt(patch.area)  # the region's size, in pixels
         step = max(LEAST, min(STEP * patch.height, FINE * across))
         self.lattice = Lattice.over(patch.extent, step, step)
         places = self.lattice.points(torch.zeros((), dtype=torch.float64))
@@ -99,7 +99,7 @@ def _strengths(taught: Taught, layer: Layer, x: Tensor, y: Tensor) -> Tensor:
 
 def _gain(fields: Tensor, free: Tensor, patch: Patch, lattice: Lattice) -> float:
     """What makes the region move as far as clips did, whatever its border and this seed's phases take away."""
-    there = at_points((patch.mask > 0.5).to(patch.mask), lattice)[0]
+    there = at_points((patch.mask > 0.5 * patch.mask.max()).to(patch.mask), lattice)[0]
     energy = fields.square().sum(dim=(0, 1, 2)) / 2 * free[0].square()
     mean = float((energy * there).sum() / there.sum().clamp(min=1e-6))
     return min(MOST, 1 / math.sqrt(max(mean, 1e-12)))

@@ -87,7 +87,8 @@ class Lattice:
 class Patch:
     """A layer's part of a ground. mask: [1, h, w], what of it there is. corner: of the mask, in the picture.
 
-    bounds: in pixels of the picture, within it; they do not change with what a camera sees beyond its edges.
+    bounds: in pixels of the picture, within it; they do not change with what a camera sees beyond its edges, nor with
+    what lies before it. area: of the pixels of the picture that it holds, as little.
     """
 
     layer: Layer
@@ -95,6 +96,7 @@ class Patch:
     corner: tuple[int, int]
     height: int  # of the picture
     bounds: Box
+    area: float
 
     @classmethod
     def of(cls, layer: Layer, mask: Tensor, carried: Tensor, ground: Ground) -> Patch:
@@ -103,21 +105,14 @@ class Patch:
         left, top = max(left - 1, 0), max(top - 1, 0)
         corner = (ground.corner[0] + left, ground.corner[1] + top)
         part = carried[:, top : bottom + 1, left : right + 1]
-        return cls(layer, part, corner, ground.height, _bounds(mask, 0.5 * float(mask.max())))
+        half = 0.5 * float(mask.max())
+        return cls(layer, part, corner, ground.height, _bounds(mask, half), float((mask > half).sum()))
 
     @property
     def extent(self) -> Box:
         """In pixels of the picture."""
         left, top = self.corner
         return left, top, left + self.mask.shape[2], top + self.mask.shape[1]
-
-    @property
-    def held(self) -> Tensor:
-        """Where within its bounds the mask holds the picture: [1, h, w] of truths."""
-        left, top, right, bottom = self.bounds
-        x, y = self.corner
-        part = self.mask[:, top - y : bottom - y, left - x : right - x]
-        return part > 0.5 * part.max()
 
     @property
     def sides(self) -> tuple[float, float, float, float]:

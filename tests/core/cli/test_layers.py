@@ -113,6 +113,8 @@ def test_masks_go_out_and_come_back_corrected(folder: Path, capsys: pytest.Captu
     assert found["masks"] == "masks"
     assert "--masks-in masks" in notes
     assert {path.name for path in Path("masks").iterdir()} == {"sky.png", "water.png", "plants.png", "people.png"}
+    for read in ("--masks-in=masks", "--layer=snow:mask=masks/sky.png"):
+        assert "would be replaced there" in refused(capsys, *asked, read, "--masks-out=masks", "--out=b/")
     run(*asked, "--masks-in=masks", "--out=b/")
     change = np.abs(
         frames("a/*").astype(int) - frames("b/*")

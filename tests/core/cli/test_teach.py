@@ -112,13 +112,16 @@ def test_a_clip_that_cannot_be_used_is_left_out_in_one_line(folder: Path, capsys
     save_clip("clips/c.mp4", clip(count=8), FPS, {})
     save_clip("clips/d.mp4", clip(far=0), FPS, {})
     save_clip("clips/e.mp4", clip(far=0, away=9), FPS, {})
+    save_clip("clips/f.gif", clip(count=20), 0.5, {})
     out, notes = teach(capsys, "clips", "--out=x.json")
-    assert out.startswith("x.json: 1 clips, 4 left out; it moves 1.")
+    assert out.startswith("x.json: 1 clips, 5 left out; it moves 1.")
     lines = [line for line in notes.splitlines() if "left out: " in line]
-    for line, said in zip(lines, ("cannot be read as a video", "too short", "nothing moves", "flows on"), strict=True):
+    for line, said in zip(
+        lines, ("cannot be read as a video", "too short", "nothing moves", "flows on", "too slow"), strict=True
+    ):
         assert said in line
     Path("clips/a.mp4").unlink()
-    assert "clips: none of its 4 clips can be used; the first: clips/b.mp4: cannot be read" in teach(
+    assert "clips: none of its 5 clips can be used; the first: clips/b.mp4: cannot be read" in teach(
         capsys, "clips", "--out=y.json", code=2
     )[1].replace("\\", "/")
     assert not Path("y.json").exists()
@@ -151,3 +154,5 @@ def test_places_that_cannot_be_written(folder: Path, capsys: pytest.CaptureFixtu
     Path("clips/a.json").touch()
     assert "is the source itself, or a part of it" in teach(capsys, "clips", "--out=clips/a.json", code=2)[1]
     assert "must end in .png" in teach(capsys, "clips", "--out=x.json", "--sheet=x.gif", code=2)[1]
+    assert "must end in .json" in teach(capsys, "clips", "--out=.", code=2)[1]
+    assert "would be read as a mask" in teach(capsys, "clips", "--out=clips/b.json", code=2)[1]

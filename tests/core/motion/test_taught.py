@@ -38,6 +38,8 @@ def test_it_comes_back(tmp_path: Path) -> None:
         ({"waves": [[-1, *WAVE[1:]]]}, "a wave's rate must be between 0 and 15, got -1"),
         ({"waves": [[1, 1e6, *WAVE[2:]]]}, "a wave's cycles must be between -32 and 32"),
         ({"waves": [[1, 1, 1, 0, 0, 0]]}, "needs a wave that is no zero"),
+        ({"waves": [[1, 1, 1, 1e-200, 0, 0]]}, "needs a wave that is no zero"),
+        ({"strengths": [[1e-200]]}, "strengths need one that is no zero"),
         ({"waves": ["x"]}, "expected a list, got 'x'"),
         ({"strengths": [[1], [1, 2]]}, "strengths are 1 to 16 rows of 1 to 16 numbers, as many in each"),
         ({"strengths": [[1] * 17]}, "strengths are 1 to 16 rows"),

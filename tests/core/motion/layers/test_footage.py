@@ -137,3 +137,15 @@ def test_the_kind_and_its_motion_go_together() -> None:
 def test_a_plan_carries_it_whole() -> None:
     plan = Plan(layers=(layer(amount=0.5),))
     assert Plan.from_json(plan.to_json()) == plan
+
+
+@pytest.mark.parametrize("covered", [slice(0, 60), slice(60, None), slice(8, -8), slice(None)])
+def test_what_a_region_hides_of_it_changes_nothing_of_its_size(covered: slice) -> None:
+    """Of the mask that the ground shows little may be left, or nothing."""
+    region = torch.zeros(SIZE[1], SIZE[0])
+    region[:, covered] = 1
+    motion = motion_of((layer(), part()), region=region)
+    assert rendered(smooth(SIZE), motion, 5, 2)[3].picture.isfinite().all()
+    surfaces, open_ = rendered(smooth(SIZE), motion, 5, 2).surfaces, moving()
+    if surfaces is not None and surfaces.warps:
+        assert surfaces.warps[0].patch.area == open_.patch.area
