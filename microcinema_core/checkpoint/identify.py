@@ -125,7 +125,8 @@ def _ours(header: Header, shapes: Shapes, precision: str, labels: Mapping[str, s
     details["licence"] = header.licence
     details |= {f"needs for {section}": c.file for section, c in header.companions.items()}
     details |= _provenance(header.provenance)
-    return Identity(FILL_MODEL if header.config.unet.fills else OURS[header.kind], details)
+    fills = header.kind is Kind.IMAGE and header.config.unet.fills
+    return Identity(FILL_MODEL if fills else OURS[header.kind], details)
 
 
 def _diffusion(config: ModelConfig, *, video: bool) -> dict[str, str]:

@@ -63,18 +63,19 @@ def _composed(made: Tensor, guide: Tensor, drawn: Tensor, known: Tensor, network
     if network is None:
         return plain(made, guide, drawn, known)
     out = torch.empty_like(drawn)
-    for top, bottom, above, below in _spans(height, network.reach):
-        for left, right, before, beyond in _spans(width, network.reach):
+    tile = TILE - TILE % network.multiple
+    for top, bottom, above, below in _spans(height, tile, network.reach):
+        for left, right, before, beyond in _spans(width, tile, network.reach):
             around = (..., slice(above, below), slice(before, beyond))
             seen = network(made[around], guide[around], drawn[around], known[around])
             out[..., top:bottom, left:right] = seen[..., top - above : bottom - above, left - before : right - before]
     return out
 
 
-def _spans(length: int, reach: int) -> Iterator[tuple[int, int, int, int]]:
+def _spans(length: int, tile: int, reach: int) -> Iterator[tuple[int, int, int, int]]:
     """Where tiles begin and end along a side, and where what is seen of them begins and ends."""
-    for start in range(0, length, TILE):
-        end = min(start + TILE, length)
+    for start in range(0, length, tile):
+        end = min(start + tile, length)
         yield start, end, max(0, start - reach), min(end + reach, length)
 
 

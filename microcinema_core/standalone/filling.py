@@ -23,6 +23,7 @@ from ..errors import CheckpointError
 from ..models.guide import Guide
 from ..models.unet import VideoUNet
 from ..motion.fill import TEXTURE, fill, filled_latents
+from ..shot.resize import inner_size
 from ..shot.settings import SamplingConfig
 from .autoencoders import LatentCodec
 from .components import load_codec
@@ -88,9 +89,6 @@ class Filler:
         codec.to_(device, torch.float32)
         return cls(networks.unet, model, codec, seed)
 
-    def with_seed(self, seed: int) -> Self:
-        return replace(self, seed=seed)
-
     def __call__(self, picture: Tensor, known: Tensor) -> Tensor:
         """[3, H, W] of any size and what is known of it [1, H, W], both as `fill` takes them -> [3, H, W]."""
         if not bool((known > 0).any()):
@@ -102,15 +100,12 @@ class Filler:
     def samples(self, picture: Tensor, known: Tensor, seeds: Sequence[int]) -> Tensor:
         """All of what the model makes of it, for each seed, [N, 3, H, W], before the picture's own is put back."""
         size, device = picture.shape[1:], next(self.unet.parameters()).device
-        small, where = (_resized(one[None].float(), self._working(*size)) for one in (_whole(picture, known), known))
+        width, height = inner_size((size[1], size[0]), min(AREA, math.prod(size)), self.codec.downscale)
+        working = max(self.codec.downscale, height), max(self.codec.downscale, width)
+        small, where = (_resized(one[None].float(), working) for one in (_whole(picture, known), known))
         guide = guide_of(self.codec, small.to(device), where.to(device))
         made = self.codec.decode(sampled(self.unet, self.model, guide, seeds, replace(FILLING, steps=self.steps)))
         return _resized(made, size).to(picture.device)
-
-    def _working(self, height: int, width: int) -> tuple[int, int]:
-        """The size at which the model works."""
-        scale, step = min(1.0, math.sqrt(AREA / (height * width))), self.codec.downscale
-        return max(step, round(height * scale / step) * step), max(step, round(width * scale / step) * step)
 
 
 def _whole(picture: Tensor, known: Tensor) -> Tensor:

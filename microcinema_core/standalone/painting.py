@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..backend import Backend
 from ..checkpoint.addition import Addition
 from ..checkpoint.load import load_composer
 from ..config import ClipConfig, Injection, ModelConfig
@@ -69,7 +70,8 @@ class Painter:
         pipeline = MicroCinemaPipeline.from_pretrained(
             path, device=device, dtype=dtype, attention=attention, compile=compile, loras=loras
         )
-        return cls(pipeline, None if composer is None else load_composer(composer))
+        network = None if composer is None else load_composer(composer, Backend(device=pipeline.bundle.device))
+        return cls(pipeline, network)
 
     def paint(
         self,
@@ -84,9 +86,10 @@ class Painter:
 
         The model's frames are spread over the whole clip. They are made here, at once; the clip's while they are read.
         callback: (steps done, steps in all, estimate of z_0 [E, C, T, h, w]); may raise Cancelled.
-        Raises InputError for a clip that is longer than the model's, and for one that loops.
+        Raises InputError for a clip that is longer than the model's, for one that loops, and for strokes without a
+        place in it.
         """
-        made = self._made(take, [stroke.told for stroke in strokes], sampling, seed, callback)
+        made = self._made(take, strokes, sampling, seed, callback)
         return made.over(take, strokes, range(len(strokes)))
 
     def paint_each(
@@ -99,13 +102,15 @@ class Painter:
         callback: Callback | None = None,
     ) -> list[Take]:
         """The same, but for each stroke a clip with it alone."""
-        made = self._made(take, [stroke.told for stroke in strokes], sampling, seed, callback)
+        made = self._made(take, strokes, sampling, seed, callback)
         return [made.over(take, [stroke], [number]) for number, stroke in enumerate(strokes)]
 
     @torch.no_grad()
     def _made(
-        self, take: Take, told: list[str], sampling: SamplingConfig, seed: int, callback: Callback | None
+        self, take: Take, strokes: Sequence[Stroke], sampling: SamplingConfig, seed: int, callback: Callback | None
     ) -> _Made:
+        told = [stroke.told for stroke in strokes]
+        check_strokes(strokes, take)
         clip, moments = self.bundle.config.clip, take.renderer.moments
         check_length(Timing(len(take), moments.fps, moments.loop), clip)
         size, keys = inner_size(take.size, clip.width * clip.height), spread(len(take), clip.frames)
@@ -113,7 +118,7 @@ class Painter:
         latents = self.pipeline.around(guide, told, sampling=sampling, seed=seed, callback=callback)
         made = torch.stack([self._decoded(one) for one in latents])
         given = self.bundle.settings(sampling, [told[0]], [check_seed(seed)])[0]
-        settings = {name: given[name] for name in given.keys() - {"prompt", "width", "height"}}
+        settings = {name: value for name, value in given.items() if name not in ("prompt", "width", "height")}
         settings["painted_size"] = list(size)
         return _Made(size, keys, drawn, self._decoded(guide.latents[0]), made, self.composer, settings)
 
@@ -129,6 +134,19 @@ class Painter:
     def _decoded(self, latents: Tensor) -> Tensor:
         """[C, T, h, w] -> pixels [T, 3, H, W] where the camera's are."""
         return self.bundle.pixels(latents.transpose(0, 1)).cpu()
+
+
+def check_strokes(strokes: Sequence[Stroke], take: Take) -> None:
+    """Raises InputError where there is nothing to paint, and for a mask of another shape than the picture."""
+    if not strokes:
+        raise InputError("nothing to paint: give one stroke or more")
+    height, width = take.renderer.scene.picture.shape[-2:]
+    for number, stroke in enumerate(strokes, start=1):
+        if stroke.mask is not None and stroke.mask.shape[-2:] != (height, width):
+            raise InputError(
+                f"the mask of stroke {number} is {list(stroke.mask.shape)}, the picture {height} by {width}; "
+                "give one of its size"
+            )
 
 
 def spread(frames: int, keys: int) -> list[int]:
@@ -218,4 +236,8 @@ class _Painting:
         share = soft / soft.amax(dim=0).clamp(min=1e-6)
         whole = (guide + (share * (made - guide)).sum(dim=0))[None]
         known = 1 - frame.unknown[None] * asked  # elsewhere what the camera filled is as good, and stays
-        return compose(whole, guide[None], frame.picture[None], known, self.composer, asked)[0]
+        place = frame.picture.device if self.composer is None else next(self.composer.parameters()).device
+        whole, guide, drawn, known, asked = (
+            part.to(place) for part in (whole, guide[None], frame.picture[None], known, asked)
+        )
+        return compose(whole, guide, drawn, known, self.composer, asked)[0].to(frame.picture)

@@ -88,7 +88,11 @@ def _network(unet: VideoUNet, guide: Guide | None) -> Network:
     network = _in_own_precision(unet)
     if guide is None or not unet.config.fills:
         return network
-    return lambda x, *given, **conditioning: network(beside(x, guide), *given, **conditioning)
+
+    def told(x: Tensor, *given: Tensor, **conditioning: Any) -> Tensor:
+        return network(beside(x, guide.for_branches(len(x) // guide.clips)), *given, **conditioning)
+
+    return told
 
 
 def sample_latents(

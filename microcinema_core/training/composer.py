@@ -113,6 +113,8 @@ def composer(config: TrainConfig) -> Stage[Windows]:
         raise ConfigError(f"train: preset {config.preset} has no composer; take pocket")
     if config.data.crop % 8 or config.data.crop > SIDE:
         raise ConfigError(f"train: data.crop must be a multiple of 8 and at most {SIDE}, got {config.data.crop}")
+    if not config.rendered:
+        raise ConfigError("train: stage composer learns from rendered clips; name their folder in `rendered`")
     network, earlier = _begun(config, model)
     path = earlier_file(config.autoencoder, "autoencoder", Kind.AUTOENCODER)
     device, folder = PartialState().device, Path(config.rendered)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..config import Kind
 from ..errors import ConfigError
-from ..worlds.pocket.pool import Pool, Split
+from ..worlds.pocket.pool import PICTURES, Pool, Split
 from .coders import cache_of, load_coders
 from .config import TrainConfig
 from .data.batches import ClipBatch
@@ -31,6 +31,11 @@ def pocket_fill(config: TrainConfig) -> Stage[ClipBatch]:
         raise ConfigError(
             f"train: a model of preset {config.preset} fills nothing, so that it learns from no pictures; take preset "
             "pocket_fill, or leave `pictures` out of [data]"
+        )
+    if Path(data.pictures).name != PICTURES:
+        raise ConfigError(
+            f"train: data.pictures must be a folder {PICTURES!r} beside one of cut-outs, got {data.pictures!r}; make "
+            "both by python -m studies.pocket.pictures"
         )
     if data.crop % model.latent.downscale:
         raise ConfigError(f"train: data.crop must be a multiple of {model.latent.downscale}, got {data.crop}")

@@ -27,6 +27,7 @@ from torch import Tensor
 from microcinema_core.checkpoint.embedded import POCKET, embedded
 from microcinema_core.cli.painting import painted_words
 from microcinema_core.config import Kind
+from microcinema_core.files import sha256_of
 from microcinema_core.media import Frames, to_pixels
 from microcinema_core.motion.plan import Camera, Plan
 from microcinema_core.motion.scene import Motion
@@ -38,6 +39,7 @@ from microcinema_core.standalone.painting import Painter, Stroke
 from microcinema_core.worlds.pocket.effects import ASKED, Effect
 from microcinema_core.worlds.pocket.pool import Pool, Split
 
+from ..journal import fingerprint
 from ..shares import Share, table
 from .readers import Signs, seen, signs
 
@@ -98,13 +100,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cfg", type=float, default=PAINT_SAMPLING.cfg)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
     options = parser.parse_args(arguments)
-    clips = options.out / "clips"
-    clips.mkdir(parents=True, exist_ok=True)
     every = Pool.of(options.pool, options.split).pictures
     chosen = every[::EVERY][: options.pictures]
     model = options.model or embedded(Kind.VIDEO, POCKET)
     painter = Painter.from_pretrained(model) if "painted" in options.ways else None
     sampling, started = SamplingConfig(steps=options.steps, cfg=options.cfg), time.monotonic()
+    clips = options.out / "clips" / fingerprint(sha256_of(model), sampling.to_dict(), str(options.pool.resolve()))
+    clips.mkdir(parents=True, exist_ok=True)
     found: list[Read] = []
     for number, picture in enumerate(chosen):
         make_clips(picture, number, clips, painter, sampling)

@@ -21,7 +21,7 @@ from microcinema_core.training.data.holes import HoleBatches, StoredHoles, drawn
 from microcinema_core.training.loop import train
 from microcinema_core.training.stage import Draw
 from microcinema_core.training.stages import build_stage
-from microcinema_core.worlds.pocket.holes import drawn_hole
+from microcinema_core.worlds.pocket.holes import drawn_hole, silhouette
 from microcinema_core.worlds.pocket.pool import Pool, Split
 
 FILL, SIDE = filling(), 32
@@ -98,11 +98,21 @@ def test_holes_are_strips_and_silhouettes(pool: Path) -> None:
     assert 0 < sum(inner) < 40
 
 
+def test_a_thin_silhouette_may_leave_the_crop(tmp_path: Path) -> None:
+    path = tmp_path / "reed.png"
+    Image.new("RGBA", (4, 200), (0, 255, 0, 255)).save(path)
+    found = [float(silhouette(path, 64, np.random.default_rng(seed)).sum()) for seed in range(300)]
+    assert min(found) >= 0
+    assert sum(area > 0 for area in found) > 200
+
+
 def test_what_cannot_be_learnt_from_is_refused(
     config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ConfigError, match=r"data\.crop must be a multiple of 8, got 30"):
         build_stage(replace(config, data=replace(config.data, crop=30)))
+    with pytest.raises(ConfigError, match="must be a folder 'pictures' beside one of cut-outs"):
+        build_stage(replace(config, data=replace(config.data, pictures=str(tmp_path / "photos"))))
     with pytest.raises(InputError, match="holds no pictures; put"):
         build_stage(replace(config, data=replace(config.data, pictures=str(tmp_path / "pictures"))))
     with pytest.raises(ConfigError, match="learns from pictures; name them in"):

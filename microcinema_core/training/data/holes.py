@@ -57,8 +57,9 @@ class StoredHoles:
     @classmethod
     def of(cls, pool: Pool, coders: Coders, cache: Path, count: int, side: int, seed: int, *, bf16: bool) -> Self:
         """So many crops with holes, made once and kept."""
-        names = " ".join(path.name for path in (*pool.pictures, *pool.cut_outs))
-        folder = shard_folder(cache, "holes", FORMAT, coders.identity, side, seed, GREYED, HOLES, names)
+        stats = [(path.name, path.stat()) for path in (*pool.pictures, *pool.cut_outs)]
+        files = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+        folder = shard_folder(cache, "holes", FORMAT, coders.identity, side, seed, GREYED, HOLES, files, bf16)
 
         def make(numbers: range) -> Shard:
             parts = []

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ...config import ClipConfig
+from ...errors import InputError
 from ...models.guide import Guide
 from ...worlds.pocket.captions import caption
 from ...worlds.pocket.told import Told
@@ -54,7 +55,7 @@ class PocketSegments:
         count = size * (len(files) - 1) + len(read_clips(files[-1]))
         names = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
         where = shard_folder(cache, "pocket-segments", coders.weights, folder, names, crop, bf16)
-        shard = kept(where, count, size, partial(_made, files, size, coders, crop, bf16))
+        shard = kept(where, count, size, partial(_made, files, size, clip, coders, crop, bf16))
         return cls(shard.latents, [Told.from_dict(json.loads(note)) for note in shard.notes], clip.fps)
 
     def __len__(self) -> int:
@@ -88,9 +89,19 @@ class PocketSegments:
         return Guide(guide, known)
 
 
-def _made(files: Sequence[Path], size: int, coders: Coders, crop: int, bf16: bool, part: range) -> Shard:
-    """The segments of one file."""
-    clips = cropped(read_clips(files[part.start // size]), part.start, crop)
+def _made(
+    files: Sequence[Path], size: int, clip: ClipConfig, coders: Coders, crop: int, bf16: bool, part: range
+) -> Shard:
+    """The segments of one file. Raises InputError for a file of another form than the first's."""
+    path = files[part.start // size]
+    clips = read_clips(path)
+    expect_size(clips, clip, path)
+    if len(clips) != len(part):
+        raise InputError(
+            f"{path}: holds {len(clips)} segments, and the first file of its folder {size}; only the last may have "
+            "another number: render them into one folder by one command"
+        )
+    clips = cropped(clips, part.start, crop)
     latents = torch.cat(encoded(clips, coders, bf16=bf16), dim=2).cpu()
     return Shard(latents, [json.dumps(one.to_dict()) for one in clips.told])
 

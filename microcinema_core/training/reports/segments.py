@@ -63,7 +63,15 @@ class SegmentsMade:
                 own = None if guide is None else guide.part(part)
                 made.append(
                     sample_segments(
-                        networks, trainee.config, ends[part], level, fps, text, noise[part], TSR_SAMPLING, guide=own
+                        networks,
+                        trainee.config,
+                        ends[part],
+                        level,
+                        fps,
+                        text,
+                        noise[part][: len(ends[part])],
+                        TSR_SAMPLING,
+                        guide=own,
                     )
                 )
         return torch.cat(made)

@@ -74,6 +74,9 @@ def silhouette(path: Path, side: int, rng: np.random.Generator) -> Tensor:
 
 
 def _at(mask: Tensor, left: int, top: int, side: int) -> Tensor:
-    """A mask [1, h, w] with its corner there, [1, side, side]."""
-    height, width = mask.shape[1:]
-    return F.pad(mask, (left, side - left - width, top, side - top - height))
+    """A mask [1, h, w] with its corner there, [1, side, side]; none of it may be within."""
+    canvas = mask.new_zeros(1, side, side)
+    within = mask[:, max(0, -top) : max(0, side - top), max(0, -left) : max(0, side - left)]
+    y, x = max(0, top), max(0, left)
+    canvas[:, y : y + within.shape[1], x : x + within.shape[2]] = within
+    return canvas

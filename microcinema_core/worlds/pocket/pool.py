@@ -20,6 +20,8 @@ from ...media.pictures import opened_picture, read_picture
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 
+PICTURES, CUT_OUTS = "pictures", "cut-outs"  # folders of a pool
+
 
 class Split(StrEnum):
     """Whom a picture serves: those that learn, those that choose among what was learnt, or the last figures."""
@@ -42,7 +44,7 @@ class Pool:
 
         Raises InputError where the folder holds no such pictures of this split.
         """
-        pictures, cut_outs = (_files(folder / kind / split) for kind in ("pictures", "cut-outs"))
+        pictures, cut_outs = (_files(folder / kind / split) for kind in (PICTURES, CUT_OUTS))
         pictures = tuple(path for path in pictures if not least or _shorter(path) >= least)
         if not pictures:
             large = f" of {least} pixels or more" if least else ""

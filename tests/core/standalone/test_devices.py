@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from microcinema_core import cli
+from microcinema_core.checkpoint.embedded import POCKET, embedded
 from microcinema_core.config import Kind, ScheduleName
 from microcinema_core.diffusion.samplers import SAMPLERS, Callback
 from microcinema_core.diffusion.schedule import make_schedule
@@ -114,12 +115,13 @@ def test_a_camera_and_an_exact_keyframe(pair: Pair) -> None:
     assert np.array_equal(here, there)
 
 
-def test_what_is_painted_on_a_camera_s_clip(pocket: Path, pretend: torch.device) -> None:
+@pytest.mark.parametrize("composer", [None, embedded(Kind.COMPOSER, POCKET)], ids=["plain", "composer"])
+def test_what_is_painted_on_a_camera_s_clip(composer: Path | None, pocket: Path, pretend: torch.device) -> None:
     take = move(keyframe(), Motion(Plan(Camera(pan=5.0))), Timing(3, 2.0))
     here, there = (
-        Painter.from_pretrained(pocket / "pocket-video.safetensors", device=device, dtype=torch.float32).paint(
-            take, [Stroke("it snows"), Stroke("it rains", torch.ones(1, 64, 64))], sampling=ONE
-        )
+        Painter.from_pretrained(
+            pocket / "pocket-video.safetensors", device=device, dtype=torch.float32, composer=composer
+        ).paint(take, [Stroke("it snows"), Stroke("it rains", torch.ones(1, 64, 64))], sampling=ONE)
         for device in (CPU, pretend)
     )
     for mine, expected in zip(there, here, strict=True):

@@ -168,6 +168,14 @@ def test_what_cannot_be_painted_yet(painter: Painter, timing: Timing, what: str)
         painter.paint(move(picture(), Motion(Plan()), timing), [Stroke("it snows")], sampling=ONE)
 
 
+def test_strokes_without_a_place_in_the_clip(painter: Painter) -> None:
+    take = move(picture(), Motion(Plan()), SHORT)
+    with pytest.raises(InputError, match="nothing to paint"):
+        painter.paint(take, [], sampling=ONE)
+    with pytest.raises(InputError, match=r"the mask of stroke 2 is \[1, 64, 64\], the picture 64 by 96"):
+        painter.paint(take, [Stroke("it snows"), Stroke("it rains", torch.ones(1, 64, 64))], sampling=ONE)
+
+
 def test_a_model_that_was_not_taught_to_paint(weights: Path) -> None:
     with pytest.raises(InputError, match=r"toybox-video.safetensors: was not taught to paint"):
         Painter.from_pretrained(weights / "toybox-video.safetensors")
